@@ -1,0 +1,67 @@
+"""Checks of the exercises: `checks.ch01.some_exercise(answer)` says solved, still open, or names the mistake.
+
+A check tests properties that a right answer has, on inputs it draws itself, so it never needs to contain the answer.
+"""
+
+import functools
+
+import numpy as np
+import torch
+
+
+class Mistake(AssertionError):
+    """What is wrong with an answer, in one message. Jupyter shows the message without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"✘ {self}"]
+
+
+class _Open(Exception):
+    """The answer is still the dots of the stub."""
+
+
+def require(holds, message: str) -> None:
+    """Raise `Mistake(message)` unless `holds` (a bool, or an array or tensor of bools) is true throughout."""
+    if not np.asarray(holds.detach().cpu() if isinstance(holds, torch.Tensor) else holds).all():
+        raise Mistake(message)
+
+
+def exercise(number: str):
+    """Make a check of exercise `number` ("1.2") out of a function that calls `require`.
+
+    The check gets the learner's answer, a value or a function. Dots, None, or a function that returns either, print
+    that the exercise is open. An exception inside the learner's function becomes a `Mistake` that names it.
+    """
+
+    def decorate(check):
+        @functools.wraps(check)
+        def run(answer):
+            try:
+                if answer is None or answer is ...:
+                    raise _Open
+                check(_guarded(answer) if callable(answer) else answer)
+            except _Open:
+                print(f"○ Exercise {number} is open: replace the dots (and return a value), then run this cell again.")
+            except Mistake as mistake:
+                raise Mistake(f"Exercise {number}: {mistake}") from mistake.__cause__
+            else:
+                print(f"✔ Exercise {number} solved.")
+
+        run.exercise = number
+        return run
+
+    return decorate
+
+
+def _guarded(answer):
+    @functools.wraps(answer, updated=())
+    def call(*args, **kwargs):
+        try:
+            result = answer(*args, **kwargs)
+        except Exception as error:
+            raise Mistake(f"your code raised {type(error).__name__}: {error}") from error
+        if result is None or result is ...:
+            raise _Open
+        return result
+
+    return call

@@ -1,0 +1,53 @@
+"""Where to compute, and in which precision: chosen by the hardware once, at import."""
+
+import contextlib
+import os
+
+import torch
+
+
+def _pick() -> torch.device:
+    wanted = os.environ.get("GANBOOK_DEVICE")
+    if wanted:
+        return torch.device(wanted)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+
+
+DEVICE = _pick()
+"""The device that data and games use unless told otherwise: CUDA, else Apple's, else the CPU. GANBOOK_DEVICE overrides."""
+
+BF16 = _multiplies_bf16(DEVICE)
+"""Whether the networks run in bfloat16: only where the hardware multiplies it natively (GPU since Ampere, CPU with AMX)."""
+
+
+def autocast(enabled: bool = True):
+    """A context in which networks compute in bfloat16 where the hardware has it, and in float32 elsewhere."""
+    if BF16 and enabled:
+        return torch.autocast(DEVICE.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def budget(*, cpu, cuda):
+    """Return `cuda` on a CUDA GPU and `cpu` elsewhere: the same code, with more to do where there is more to do it with."""
+    return cuda if DEVICE.type == "cuda" else cpu
+
+
+def describe() -> str:
+    """One line on what this machine computes with: device, threads or memory, precision. Chapter 0."""
+    precision = "bfloat16 and float32" if BF16 else "float32"
+    if DEVICE.type == "cuda":
+        properties = torch.cuda.get_device_properties(DEVICE)
+        return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {precision}"
+    if DEVICE.type == "mps":
+        return f"Apple GPU (Metal), {precision}"
+    return f"CPU, {torch.get_num_threads()} threads, {precision}"
