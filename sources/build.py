@@ -1,0 +1,307 @@
+"""Build the notebooks of the course from their sources, one way only.
+
+sources/NN_name.md  ->  chapters/NN_name.ipynb    exercises open
+                    ->  solutions/NN_name.ipynb   set-up and exercises alone, solved
+
+    python sources/build.py             build and execute everything, on the CPU
+    python sources/build.py 01 04       build and execute these
+    python sources/build.py --check     execute nothing; fail where committed notebooks differ from their sources
+
+In a source, a section headed `Exercise N.K` is an exercise. What stands between the lines `### BEGIN SOLUTION` and
+`### END SOLUTION` is its answer, and becomes dots in the chapter. A cell with the tag `solution` is in the solutions
+only; a cell with the tag `setup` is in both notebooks.
+"""
+
+import argparse
+import ast
+import hashlib
+import itertools
+import json
+import os
+import re
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
+from jupytext.myst import MystMetadataParsingError, myst_to_notebook
+from markdown_it import MarkdownIt
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+ROOT = Path(__file__).resolve().parent.parent
+CELL_SECONDS = 300
+NOTEBOOK_SECONDS = 900
+MAX_BYTES = 1_500_000
+ENVIRONMENT = {
+    "GANBOOK_DEVICE": "cpu",
+    "TQDM_DISABLE": "1",  # a bar is for the one who waits; stored, it is noise
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # a backend set outside would swallow the figures
+}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+EXERCISE = re.compile(r"Exercise ((\d+)\.\d+)\b")
+MARKER = re.compile(r"(\s*)### (BEGIN|END) SOLUTION\s*")
+NEARLY_MARKER = re.compile(r"#\s*(BEGIN|END)[\s_-]*SOLUTION", re.IGNORECASE)
+DOTS = re.compile(r"\s*(\w.* = )?\.\.\.")
+CHECK = re.compile(r"\bchecks\.ch\d\d\.\w+\(")
+
+
+class BuildError(Exception):
+    """What is wrong with a source or a run, and where."""
+
+
+@dataclass
+class Cell:
+    """One cell of a source: `where` is its file and line, `exercise` the number of its exercise, if it is in one."""
+
+    kind: str
+    source: str
+    metadata: dict
+    where: str
+    exercise: str | None
+
+    def tagged(self, tag: str) -> bool:
+        return tag in self.metadata.get("tags", [])
+
+
+def read(path: Path) -> list[Cell]:
+    """The cells of a source in order. A Markdown cell is cut at its headings, so that a section begins a cell."""
+    try:
+        notebook = myst_to_notebook(path.read_text(encoding="utf-8"), add_source_map=True)
+    except MystMetadataParsingError as error:
+        raise BuildError(f"{path.name}: {error}") from error
+    cells, seen, exercise, depth = [], set(), None, 0
+    for cell, first_line in zip(notebook.cells, notebook.metadata["source_map"], strict=True):
+        for source, offset, level, heading in _cut(cell):
+            where = f"{path.name}:{first_line + offset + 1}"
+            if 0 < level <= depth:
+                exercise, depth = None, 0
+            found = EXERCISE.match(heading)
+            if found:
+                exercise, depth = found[1], level
+                if exercise in seen or int(found[2]) != int(path.name[:2]):
+                    raise BuildError(f"{where}: Exercise {exercise} is there twice or belongs to another chapter.")
+                seen.add(exercise)
+            cells.append(Cell(cell.cell_type, source, dict(cell.metadata), where, exercise))
+    if not cells or not cells[0].source.startswith("# "):
+        raise BuildError(f"{path.name}: the first cell must begin with the chapter's title, as `# Title`.")
+    for cell in cells:
+        _validate(cell)
+    return cells
+
+
+def _cut(cell: nbformat.NotebookNode) -> list[tuple[str, int, int, str]]:
+    """Cut a Markdown cell before every heading: (text, its first line, level or 0, heading or "")."""
+    if cell.cell_type != "markdown":
+        return [(cell.source, 0, 0, "")]
+    tokens = MarkdownIt("commonmark").parse(cell.source)  # which knows that a # in a code fence is no heading
+    headings = {
+        token.map[0]: (int(token.tag[1]), tokens[i + 1].content)
+        for i, token in enumerate(tokens)
+        if token.type == "heading_open" and token.level == 0 and token.markup.startswith("#")
+    }
+    lines = cell.source.splitlines()
+    cuts = sorted({0, *headings, len(lines)})
+    return [("\n".join(lines[a:b]).strip("\n"), a, *headings.get(a, (0, ""))) for a, b in itertools.pairwise(cuts)]
+
+
+def _validate(cell: Cell) -> None:
+    marked = any(NEARLY_MARKER.search(line) for line in cell.source.splitlines())
+    if marked and cell.kind != "code":
+        raise BuildError(f"{cell.where}: solution markers are for code; give a Markdown answer the tag `solution`.")
+    if (marked or cell.tagged("solution")) and not cell.exercise:
+        raise BuildError(f"{cell.where}: a solution outside of any `Exercise N.K` section.")
+    if marked and cell.tagged("solution"):
+        raise BuildError(f"{cell.where}: a cell with the tag `solution` is left out whole; it needs no markers.")
+    if marked and CHECK.search(cell.source):
+        raise BuildError(f"{cell.where}: the check belongs in a cell of its own, below the answer.")
+    if cell.kind == "code":
+        for source in (cell.source, stub(cell)):
+            try:
+                ast.parse(TransformerManager().transform_cell(source))
+            except SyntaxError as error:
+                raise BuildError(f"{cell.where}: this is not valid Python ({error.msg}):\n{source}") from error
+
+
+def stub(cell: Cell) -> str:
+    """The cell with dots in place of every answer. If the line above an answer is `name = ...`, those are its dots."""
+    shown, inside = [], False
+    for line in cell.source.splitlines():
+        marker = MARKER.fullmatch(line)
+        if not marker and NEARLY_MARKER.search(line):
+            raise BuildError(f"{cell.where}: write `### BEGIN SOLUTION` or `### END SOLUTION`, not `{line.strip()}`.")
+        if marker:
+            if inside == (marker[2] == "BEGIN"):
+                raise BuildError(f"{cell.where}: `{line.strip()}` without its partner.")
+            inside = not inside
+            if inside and shown and DOTS.fullmatch(shown[-1]):
+                shown[-1] += "  # your code here"
+            elif inside:
+                shown.append(f"{marker[1]}...  # your code here")
+        elif not inside:
+            shown.append(line)
+    if inside:
+        raise BuildError(f"{cell.where}: `### BEGIN SOLUTION` without its partner.")
+    return "\n".join(shown)
+
+
+def notebooks(path: Path) -> dict[str, nbformat.NotebookNode | None]:
+    """What a source becomes, not executed: folder -> notebook. Without exercises there are no solutions: None."""
+    cells = read(path)
+    title = cells[0].source.splitlines()[0].removeprefix("# ")
+    chapter = [(cell.kind, stub(cell), cell.metadata) for cell in cells if not cell.tagged("solution")]
+    result = {"chapters": _notebook(chapter, title), "solutions": None}
+    if any(cell.exercise for cell in cells):
+        link = f"[{title}](../chapters/{path.stem}.ipynb)"
+        lead = f"# Solutions: {title}\n\nThe exercises of {link}, solved and explained. Try each of them there first."
+        count = Counter()
+        solved = [("markdown", lead, {})] + [
+            (cell.kind, cell.source, cell.metadata | _nbgrader(cell, count))
+            for cell in cells
+            if cell.exercise or cell.tagged("setup")
+        ]
+        result["solutions"] = _notebook(solved, f"Solutions: {title}")
+    return result
+
+
+def _nbgrader(cell: Cell, count: Counter) -> dict:
+    """nbgrader's metadata (schema 3). A check is graded, an answer is not, an answer in Markdown is graded by hand."""
+    answer = cell.tagged("solution") or bool(MARKER.search(cell.source))
+    check = cell.kind == "code" and not answer and bool(CHECK.search(cell.source))
+    if not cell.exercise or not (answer or check):
+        return {}
+    name = f"exercise-{cell.exercise.replace('.', '-')}-{'answer' if answer else 'check'}"
+    count[name] += 1
+    meta = {"schema_version": 3, "grade_id": f"{name}-{count[name]}", "cell_type": cell.kind, "task": False}
+    meta |= {"solution": answer, "grade": check, "locked": check}
+    if check or cell.kind == "markdown":
+        meta |= {"grade": True, "points": int(check)}
+    return {"nbgrader": meta}
+
+
+def _notebook(cells: list[tuple[str, str, dict]], title: str) -> nbformat.NotebookNode:
+    """A notebook of (kind, source, metadata). An id is a hash of the cell, so that an edit changes one id."""
+    count, made = Counter(), []
+    for kind, source, metadata in cells:
+        digest = hashlib.sha256(f"{kind}\n{source}".encode()).hexdigest()[:8]
+        count[digest] += 1
+        name = digest if count[digest] == 1 else f"{digest}-{count[digest]}"
+        made.append(getattr(nbformat.v4, f"new_{kind}_cell")(source, id=name, metadata=metadata))
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    metadata = {"title": title, "kernelspec": kernel, "language_info": {"name": "python"}}
+    return nbformat.v4.new_notebook(cells=made, metadata=metadata)
+
+
+def execute(notebook: nbformat.NotebookNode, folder: Path, name: str) -> None:
+    """Run a notebook in place, in `folder`. Raises BuildError that names the cell and ends with the traceback's end."""
+    metadata, end, running = dict(notebook.metadata), time.monotonic() + NOTEBOOK_SECONDS, {"cell_index": 0}
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        timeout_func=lambda cell: max(1, min(CELL_SECONDS, int(end - time.monotonic()))),
+        on_cell_start=running.update,
+        record_timing=False,
+        coalesce_streams=True,
+        force_raise_errors=True,
+        shutdown_kernel="immediate",
+    )
+    try:
+        client.execute(env=os.environ | ENVIRONMENT)
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        lines = re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip().splitlines()  # without the colours of a terminal
+        raise BuildError("\n    ".join([f"{name}: cell {running['cell_index'] + 1} failed:", *lines[-20:]])) from error
+    notebook.metadata = nbformat.from_dict(metadata)  # without the kernel's version and the widgets' state
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            # A stored widget has no kernel behind it: JupyterLab would show an error in its place.
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+
+
+def difference(built: nbformat.NotebookNode, path: Path) -> str | None:
+    """What keeps the committed notebook from being the built one, its outputs aside, or None."""
+    try:
+        committed, built = _skeleton(path.read_text(encoding="utf-8")), _skeleton(nbformat.writes(built))
+    except FileNotFoundError:
+        return "is missing"
+    except (ValueError, KeyError, TypeError) as error:
+        return f"is not a notebook ({type(error).__name__}: {error})"
+    for i, (a, b) in enumerate(itertools.zip_longest(committed.pop("cells"), built.pop("cells")), 1):
+        if a != b:
+            return f"differs from its source at cell {i}"
+    return None if committed == built else "differs from its source in the notebook's metadata"
+
+
+def _skeleton(text: str) -> dict:
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        cell.pop("outputs", None)
+        cell.pop("execution_count", None)
+    return notebook
+
+
+def check(sources: list[Path], root: Path) -> list[str]:
+    """One line for each committed notebook that is not what its source makes, or that no source makes."""
+    expected = {root / folder / f"{path.stem}.ipynb": notebook for path in sources
+                for folder, notebook in notebooks(path).items() if notebook}  # fmt: skip
+    stale = {path: difference(notebook, path) for path, notebook in expected.items()}
+    for path in [*root.glob("chapters/[0-9][0-9]_*.ipynb"), *root.glob("solutions/[0-9][0-9]_*.ipynb")]:
+        if path not in expected and re.fullmatch(r"\w+", path.stem):  # JupyterLab's copies, -Copy1, are the reader's
+            stale[path] = "comes from no source: remove it"
+    return [f"{path.relative_to(root).as_posix()} {why}" for path, why in sorted(stale.items()) if why]
+
+
+def build(path: Path, root: Path) -> None:
+    """Build and execute both notebooks of a source. A notebook is replaced whole, after its run, or not at all."""
+    for folder, notebook in notebooks(path).items():
+        target = root / folder / f"{path.stem}.ipynb"
+        if notebook is None:
+            target.unlink(missing_ok=True)
+            continue
+        name, start = f"{folder}/{target.name}", time.monotonic()
+        target.parent.mkdir(exist_ok=True)
+        execute(notebook, target.parent, name)
+        text = nbformat.writes(notebook) + "\n"
+        size = len(text.encode())
+        if size > MAX_BYTES:
+            raise BuildError(f"{name}: {size:,} bytes, more than {MAX_BYTES:,}: fewer or smaller pictures, please.")
+        draft = target.with_suffix(".tmp")
+        try:
+            draft.write_text(text, encoding="utf-8", newline="\n")
+            os.replace(draft, target)
+        finally:
+            draft.unlink(missing_ok=True)
+        print(f"{name}: {time.monotonic() - start:.0f} s, {size / 1000:.0f} kB", flush=True)
+
+
+def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
+    parser = argparse.ArgumentParser(description="Build the notebooks of the course from their sources.")
+    parser.add_argument("chapters", nargs="*", metavar="NN", help="chapters to build, as 01 04; all if none is given")
+    parser.add_argument("--check", action="store_true", help="execute nothing; fail where any notebook differs")
+    options = parser.parse_args(arguments)
+    sources = sorted((root / "sources").glob("[0-9][0-9]_*.md"))
+    numbers = [path.name[:2] for path in sources]
+    try:
+        if len(set(numbers)) < len(numbers):
+            raise BuildError(f"Two sources with one number: {', '.join(path.name for path in sources)}.")
+        unknown = sorted(set(options.chapters) - set(numbers))
+        if unknown:
+            raise BuildError(f"No source {', '.join(unknown)}. There are: {', '.join(numbers) or 'none'}.")
+        stale = check(sources, root) if options.check else []
+        if stale:
+            raise BuildError("\n".join([*stale, "Edit the sources only, and build: python sources/build.py NN"]))
+        for path in sources if not options.check else []:
+            if path.name[:2] in (options.chapters or numbers):
+                build(path, root)
+    except (BuildError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
