@@ -70,14 +70,17 @@ class Cell:
 
 def read(path: Path) -> list[Cell]:
     """The cells of a source in order. A Markdown cell is cut at its headings, so that a section begins a cell."""
+    text = path.read_text(encoding="utf-8")
     try:
-        notebook = myst_to_notebook(path.read_text(encoding="utf-8"), add_source_map=True)
+        notebook = myst_to_notebook(text, add_source_map=True)
     except MystMetadataParsingError as error:
         raise BuildError(f"{path.name}: {error}") from error
     cells, seen, exercise, depth = [], set(), None, 0
-    for cell, first_line in zip(notebook.cells, notebook.metadata["source_map"], strict=True):
+    blank = [not line.strip() for line in text.splitlines()]
+    for cell, line in zip(notebook.cells, notebook.metadata["source_map"], strict=True):
+        first = line + (*blank[line:], False).index(False)
         for source, offset, level, heading in _cut(cell):
-            where = f"{path.name}:{first_line + offset + 1}"
+            where = f"{path.name}:{first + offset + 1}"
             if 0 < level <= depth:
                 exercise, depth = None, 0
             found = EXERCISE.match(heading)
@@ -87,6 +90,8 @@ def read(path: Path) -> list[Cell]:
                     raise BuildError(f"{where}: Exercise {exercise} is there twice or belongs to another chapter.")
                 seen.add(exercise)
             cells.append(Cell(cell.cell_type, source, dict(cell.metadata), where, exercise))
+            if cells[-1].tagged("solution") and (found or not exercise):
+                raise BuildError(f"{where}: a solution outside of an exercise. End the one above with a line `+++`?")
     if not cells or not cells[0].source.startswith("# "):
         raise BuildError(f"{path.name}: the first cell must begin with the chapter's title, as `# Title`.")
     for cell in cells:
@@ -113,8 +118,8 @@ def _validate(cell: Cell) -> None:
     marked = any(NEARLY_MARKER.search(line) for line in cell.source.splitlines())
     if marked and cell.kind != "code":
         raise BuildError(f"{cell.where}: solution markers are for code; give a Markdown answer the tag `solution`.")
-    if (marked or cell.tagged("solution")) and not cell.exercise:
-        raise BuildError(f"{cell.where}: a solution outside of any `Exercise N.K` section.")
+    if marked and not cell.exercise:
+        raise BuildError(f"{cell.where}: a solution outside of an exercise, a section headed `Exercise N.K`.")
     if marked and cell.tagged("solution"):
         raise BuildError(f"{cell.where}: a cell with the tag `solution` is left out whole; it needs no markers.")
     if marked and CHECK.search(cell.source):

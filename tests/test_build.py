@@ -1,0 +1,476 @@
+"""The build: what a source becomes, what a bad source says, and what a run may and may not leave behind."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+spec = importlib.util.spec_from_file_location("course_build", Path(__file__).parents[1] / "sources" / "build.py")
+build = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = build
+spec.loader.exec_module(build)
+
+SOURCE = '''\
+---
+kernelspec: {name: python3, display_name: Python 3, language: python}
+---
+
+# The game
+
+You will halve and count.
+
+```{code-cell}
+:tags: [setup]
+
+import sys, types
+import ipywidgets as widgets
+from IPython.display import Image, display
+
+def say(number, holds):
+    print(f"✔ Exercise {number} solved." if holds else f"○ Exercise {number} is open")
+
+checks = types.SimpleNamespace(ch01=types.SimpleNamespace(
+    half=lambda f: say("1.1", f(4) == 2), count=lambda answer: say("1.2", answer == 3)))
+```
+
+```python
+# no heading
+## Exercise 1.7: in a fence
+```
+
+## A picture
+
+```{code-cell}
+slider, screen = widgets.FloatSlider(), widgets.Output()
+with screen:
+    print("in the widget")
+display(widgets.VBox([slider, screen]))
+display(Image(b"not a real PNG", format="png"))
+for k in range(3):
+    print(k)
+    sys.stdout.flush()
+```
+
+## Exercise 1.1: halve
+
+Halve it.
+
+```{code-cell}
+def half(x):
+    """Half of x."""
+    if x > 0:
+        ### BEGIN SOLUTION
+        secret = x / 2
+        return secret
+        ### END SOLUTION
+    ### BEGIN SOLUTION
+    return -half(-x)
+    ### END SOLUTION
+```
+
+```{code-cell}
+# NBVAL_CHECK_OUTPUT
+checks.ch01.half(half)
+```
+
++++ {"tags": ["solution"]}
+
+### Discussion of the secret
+
+The halves of both signs.
+
++++
+
+## Exercise 1.2: count
+
+```{code-cell}
+answer = ...
+### BEGIN SOLUTION
+answer = 3
+### END SOLUTION
+```
+
+```{code-cell}
+# NBVAL_CHECK_OUTPUT
+checks.ch01.count(answer)
+```
+
+### A hint, deeper, so still the exercise
+
+## What you learned
+
+```{code-cell}
+# NBVAL_CHECK_OUTPUT
+print(2 + 2)
+```
+'''
+
+
+@pytest.fixture
+def course(tmp_path):
+    """Write sources into a course of their own: course("01_game", text) -> the course's folder."""
+
+    def write(name, text=SOURCE):
+        (tmp_path / "sources").mkdir(exist_ok=True)
+        (tmp_path / "sources" / f"{name}.md").write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def made(course):
+    return build.notebooks(course("01_game") / "sources" / "01_game.md")
+
+
+def cells(text):
+    return f"# Title\n\n{text}\n"
+
+
+def code(text, options=""):
+    return f"```{{code-cell}}\n{options}{text}\n```\n"
+
+
+def exercise(text):
+    return cells("## Exercise 1.1\n\n" + text)
+
+
+def sources(notebook):
+    return [cell.source for cell in notebook.cells]
+
+
+# What a source becomes
+
+
+def test_a_chapter_has_dots_in_place_of_answers(made):
+    shown = sources(made["chapters"])
+    head, dots = 'def half(x):\n    """Half of x."""\n    if x > 0:\n', "...  # your code here"
+    assert f"{head}        {dots}\n    {dots}" in shown
+    assert "answer = ...  # your code here" in shown
+    assert not [text for text in shown if "SOLUTION" in text or "secret" in text or "signs" in text or "= 3\n" in text]
+
+
+def test_solutions_are_a_title_the_setup_and_the_exercises(made):
+    first_lines = [text.splitlines()[0] for text in sources(made["solutions"])]
+    assert first_lines == [
+        "# Solutions: The game",
+        "import sys, types",
+        "## Exercise 1.1: halve",
+        "def half(x):",
+        "# NBVAL_CHECK_OUTPUT",
+        "### Discussion of the secret",
+        "## Exercise 1.2: count",
+        "answer = ...",
+        "# NBVAL_CHECK_OUTPUT",
+        "### A hint, deeper, so still the exercise",
+    ]
+    assert "(../chapters/01_game.ipynb)" in made["solutions"].cells[0].source
+    assert "secret = x / 2" in made["solutions"].cells[3].source
+
+
+def test_a_heading_in_a_fence_is_no_heading_and_every_heading_begins_a_cell(made):
+    assert "```python\n# no heading\n## Exercise 1.7: in a fence\n```" in sources(made["chapters"])
+    headings = ["# The game", "## A picture", "## Exercise 1.1: halve", "## Exercise 1.2: count", "### A hint, deeper"]
+    shown = [text for text in sources(made["chapters"]) if text.startswith("#") and "NBVAL" not in text]
+    assert [text.startswith(heading) for text, heading in zip(shown[:-1], headings, strict=True)] == [True] * 5
+
+
+def test_a_section_ends_at_a_heading_of_its_level_or_above(course):
+    text = cells(
+        "### Exercise 1.1\n\n" + code("a = 1") + "\n#### Deeper\n\n" + code("b = 2") + "\n## Above\n\n" + code("c = 3")
+    )
+    solved = sources(build.notebooks(course("01_x", text) / "sources" / "01_x.md")["solutions"])
+    assert "a = 1" in solved and "b = 2" in solved and "c = 3" not in solved
+
+
+def test_a_chapter_without_exercises_has_no_solutions(course):
+    text = cells("Prose.\n\n" + code("a = 1", ":tags: [setup]\n\n"))
+    made = build.notebooks(course("01_x", text) / "sources" / "01_x.md")
+    assert made["solutions"] is None and len(made["chapters"].cells) == 2
+
+
+def test_what_is_made_is_a_valid_notebook_with_little_metadata(made):
+    for notebook in made.values():
+        nbformat.validate(notebook)
+        assert set(notebook.metadata) == {"title", "kernelspec", "language_info"}
+        assert notebook.metadata.language_info == {"name": "python"}
+        assert "tags" not in notebook.cells[0].metadata
+    assert made["chapters"].cells[1].metadata == {"tags": ["setup"]}
+
+
+def test_an_edit_changes_one_id_and_twins_have_two(course, made):
+    text = SOURCE.replace("print(2 + 2)", "print(2 + 3)")
+    edited = build.notebooks(course("01_game", text) / "sources" / "01_game.md")
+    before, after = ([cell.id for cell in made["chapters"].cells] for made in (made, edited))
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True] * (len(before) - 1) + [False]
+    twins = build.notebooks(course("01_game", cells(code("1 + 1") * 3)) / "sources" / "01_game.md")["chapters"]
+    assert len({cell.id for cell in twins.cells}) == 4
+    nbformat.validate(twins)
+
+
+def test_nbgrader_metadata(made):
+    marks = [cell.metadata.get("nbgrader") for cell in made["solutions"].cells]
+    base = {"schema_version": 3, "task": False}
+    answer = {**base, "solution": True, "grade": False, "locked": False}
+    check = {**base, "solution": False, "grade": True, "locked": True, "points": 1, "cell_type": "code"}
+    assert marks == [
+        None,
+        None,
+        None,
+        {**answer, "grade_id": "exercise-1-1-answer-1", "cell_type": "code"},
+        {**check, "grade_id": "exercise-1-1-check-1"},
+        # nbgrader wants an answer in Markdown to be graded by hand
+        {**answer, "grade_id": "exercise-1-1-answer-2", "cell_type": "markdown", "grade": True, "points": 0},
+        None,
+        {**answer, "grade_id": "exercise-1-2-answer-1", "cell_type": "code"},
+        {**check, "grade_id": "exercise-1-2-check-1"},
+        None,
+    ]
+    assert not [cell for cell in made["chapters"].cells if "nbgrader" in cell.metadata]
+
+
+# What a bad source says
+
+BEGIN, END, TAG = "### BEGIN SOLUTION", "### END SOLUTION", '+++ {"tags": ["solution"]}'
+BAD = {
+    "begin without end": (exercise(code(f"{BEGIN}\na = 1")), r"01_x\.md:6: `### BEGIN SOLUTION` without its partner"),
+    "end without begin": (exercise(code(f"a = 1\n{END}")), r"01_x\.md:6: `### END SOLUTION` without its partner"),
+    "begin in begin": (exercise(code(f"{BEGIN}\n{BEGIN}\na = 1\n{END}")), r"`### BEGIN SOLUTION` without its partner"),
+    "misspelt begin": (exercise(code(f"# begin solution\na = 1\n{END}")), r"01_x\.md:6: write `### BEGIN SOLUTION`"),
+    "misspelt end": (exercise(code(f"{BEGIN}\na = 1\n### END_SOLUTION")), r"not `### END_SOLUTION`"),
+    "words after": (exercise(code(f"{BEGIN} now\na = 1\n{END}")), r"not `### BEGIN SOLUTION now`"),
+    "Markdown": (exercise(f"{BEGIN}\n\nIt is 3.\n\n{END}"), r"01_x\.md:5: solution markers are for code"),
+    "outside": (cells(code(f"{BEGIN}\na = 1\n{END}")), r"01_x\.md:4: a solution outside of an exercise"),
+    "outside, by tag": (cells(f'{TAG}\n\nIt is 3.'), r"01_x\.md:5: a solution outside of an exercise"),
+    "running into an exercise": (exercise(f"{TAG}\n\nIt is 3.\n\n## Exercise 1.2\n\nTwo."), r"01_x\.md:9: .*\+\+\+"),
+    "running into a section": (exercise(f"{TAG}\n\nIt is 3.\n\n## Next\n\nTwo."), r"01_x\.md:9: .*\+\+\+"),
+    "tag and markers": (exercise(code(f"{BEGIN}\na = 1\n{END}", ":tags: [solution]\n\n")), r"needs no markers"),
+    "answer and check": (exercise(code(f"{BEGIN}\na = 1\n{END}\nchecks.ch01.x(a)")), r"a cell of its own"),
+    "no Python": (cells(code("a = = 1")), r"01_x\.md:4: this is not valid Python"),
+    "no Python once stubbed": (exercise(code(f"{BEGIN}\nif a:\n    b = 1\n{END}\nelse:\n    c = 1")), r"valid Python"),
+    "Python only once stubbed": (exercise(code(f"{BEGIN}\na = = 1\n{END}")), r"01_x\.md:6: this is not valid Python"),
+    "a number twice": (exercise("One.\n\n## Exercise 1.1\n\nTwo."), r"01_x\.md:7: Exercise 1\.1 is there twice"),
+    "another chapter's number": (cells("## Exercise 2.1\n\nOne."), r"Exercise 2\.1 is there twice or belongs"),
+    "no title": ("Prose.\n\n" + code("a = 1"), r"01_x\.md: the first cell must begin with the chapter's title"),
+    "empty": ("", r"must begin with the chapter's title"),
+    "bad options": (cells(code("a = 1", ":tags: [setup\n\n")), r"01_x\.md: Code cell .* Invalid YAML"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text, message", BAD.values(), ids=BAD)
+def test_a_bad_source_is_one_clear_error(course, text, message):
+    with pytest.raises(build.BuildError, match=message):
+        build.notebooks(course("01_x", text) / "sources" / "01_x.md")
+
+
+def test_magics_are_valid(course):
+    build.notebooks(course("01_x", cells(code("%timeit -n1 -r1 1 + 1\n!ls"))) / "sources" / "01_x.md")
+
+
+@pytest.mark.parametrize("arguments", [["07"], ["01", "07"], ["--check", "07"]])
+def test_an_unknown_chapter_is_named(course, arguments, capsys):
+    assert build.main(arguments, course("01_game")) == 1
+    assert capsys.readouterr().err == "No source 07. There are: 01.\n"
+
+
+def test_two_sources_with_one_number_are_named(course, capsys):
+    course("01_game")
+    assert build.main([], course("01_match")) == 1
+    assert "01_game.md, 01_match.md" in capsys.readouterr().err
+
+
+# Building
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A course that was built once: {path in the course: text}."""
+    root = tmp_path_factory.mktemp("course")
+    (root / "sources").mkdir()
+    (root / "sources" / "01_game.md").write_text(SOURCE, encoding="utf-8")
+    assert build.main([], root) == 0
+    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in root.rglob("*.*")}
+
+
+@pytest.fixture
+def copy(built, tmp_path):
+    """A fresh copy of the built course, to spoil."""
+    for name, text in built.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_a_build_makes_both_notebooks_and_nothing_else(built):
+    assert sorted(built) == ["chapters/01_game.ipynb", "solutions/01_game.ipynb", "sources/01_game.md"]
+    chapter, solutions = (nbformat.reads(built[f"{folder}/01_game.ipynb"], 4) for folder in ("chapters", "solutions"))
+    assert [cell.execution_count for cell in chapter.cells if cell.cell_type == "code"] == list(range(1, 8))
+    assert "○ Exercise 1.1 is open" in built["chapters/01_game.ipynb"]
+    assert "✔ Exercise 1.2 solved." in built["solutions/01_game.ipynb"]
+    assert set(chapter.metadata) == set(solutions.metadata) == {"title", "kernelspec", "language_info"}
+    assert chapter.metadata.language_info == {"name": "python"}
+    assert not [cell for cell in chapter.cells if "execution" in cell.metadata]
+
+
+def test_stored_outputs_hold_stills_and_no_widgets(built):
+    chapter = nbformat.reads(built["chapters/01_game.ipynb"], 4)
+    picture = next(cell for cell in chapter.cells if "FloatSlider" in cell.source)
+    assert [output.output_type for output in picture.outputs] == ["display_data", "stream"]
+    assert "image/png" in picture.outputs[0].data
+    assert picture.outputs[1].text == "0\n1\n2\n"
+    assert "widget-view" not in built["chapters/01_game.ipynb"] and "in the widget" not in json.dumps(picture.outputs)
+
+
+def test_a_second_build_changes_nothing(built, copy):
+    assert build.main(["01"], copy) == 0
+    for name, text in built.items():
+        assert (copy / name).read_text(encoding="utf-8") == text
+
+
+def edit_cell(path):
+    notebook = nbformat.read(path, 4)
+    notebook.cells[-1].source += "  # a note"
+    nbformat.write(notebook, path)
+
+
+def edit_metadata(path):
+    notebook = nbformat.read(path, 4)
+    notebook.metadata.language_info["version"] = "3.11.7"
+    nbformat.write(notebook, path)
+
+
+def edit_cell_metadata(path):
+    notebook = nbformat.read(path, 4)
+    notebook.cells[1].metadata["collapsed"] = True
+    nbformat.write(notebook, path)
+
+
+def drop_cell(path):
+    notebook = nbformat.read(path, 4)
+    del notebook.cells[-1]
+    nbformat.write(notebook, path)
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (edit_cell, "differs from its source at cell"),
+        (edit_cell_metadata, "differs from its source at cell 2"),
+        (edit_metadata, "differs from its source in the notebook's metadata"),
+        (drop_cell, "differs from its source at cell"),
+        (Path.unlink, "is missing"),
+        (lambda path: path.write_text("{"), "is not a notebook"),
+        (lambda path: path.write_text("[]"), "is not a notebook"),
+        (lambda path: path.write_text("{}"), "is not a notebook"),
+    ],
+)
+@pytest.mark.parametrize("folder", ["chapters", "solutions"])
+def test_check_sees_a_notebook_that_is_not_its_source(copy, capsys, folder, spoil, message):
+    assert build.main(["--check"], copy) == 0
+    spoil(copy / folder / "01_game.ipynb")
+    assert build.main(["--check"], copy) == 1
+    stale = capsys.readouterr().err.splitlines()
+    assert len(stale) == 2 and stale[0].startswith(f"{folder}/01_game.ipynb {message}")
+
+
+def test_check_sees_a_changed_source(copy, capsys):
+    (copy / "sources" / "01_game.md").write_text(SOURCE.replace("return secret", "return 1 * secret"), encoding="utf-8")
+    assert build.main(["--check"], copy) == 1
+    assert capsys.readouterr().err.startswith("solutions/01_game.ipynb differs")  # the chapter never showed it
+    (copy / "sources" / "01_game.md").write_text(SOURCE.replace("You will", "You shall"), encoding="utf-8")
+    assert build.main(["--check"], copy) == 1
+    assert capsys.readouterr().err.startswith("chapters/01_game.ipynb differs from its source at cell 1\nEdit")
+
+
+def test_check_is_blind_to_outputs(copy):
+    path = copy / "chapters" / "01_game.ipynb"
+    notebook = nbformat.read(path, 4)
+    notebook.cells[-1].outputs, notebook.cells[-1].execution_count = [], 99
+    nbformat.write(notebook, path)
+    assert build.main(["--check"], copy) == 0
+
+
+def test_check_sees_notebooks_without_a_source_but_lets_a_reader_copy_one(copy, capsys):
+    (copy / "chapters" / "01_game-Copy1.ipynb").write_text("{}")
+    (copy / "chapters" / "mine.ipynb").write_text("{}")
+    assert build.main(["--check"], copy) == 0
+    (copy / "solutions" / "02_gone.ipynb").write_text("{}")
+    assert build.main(["--check"], copy) == 1
+    assert capsys.readouterr().err.startswith("solutions/02_gone.ipynb comes from no source: remove it\n")
+
+
+def test_solutions_go_when_the_exercises_go(copy):
+    (copy / "sources" / "01_game.md").write_text(cells("Prose."), encoding="utf-8")
+    assert build.main(["--check"], copy) == 1
+    assert build.main([], copy) == 0
+    assert not (copy / "solutions" / "01_game.ipynb").exists()
+    assert build.main(["--check"], copy) == 0
+
+
+def fails(root, capsys, *parts):
+    """Build, and assert that it fails, says `parts`, leaves the notebook before it alone, and leaves no litter."""
+    target = root / "chapters" / "01_x.ipynb"
+    target.parent.mkdir()
+    target.write_text("before")
+    assert build.main([], root) == 1
+    said = capsys.readouterr().err
+    assert not [part for part in parts if part not in said], said
+    assert target.read_text() == "before"
+    assert [path.name for path in target.parent.iterdir()] == ["01_x.ipynb"]
+
+
+def test_a_failing_cell_is_named_with_the_end_of_its_traceback(course, capsys):
+    text = cells(code("a = 1") + "\n" + code("def f():\n    raise ValueError('too round')\n\nf()"))
+    said = ["chapters/01_x.ipynb: cell 3 failed:", "raise ValueError", "ValueError: too round"]
+    fails(course("01_x", text), capsys, *said)
+
+
+def test_an_error_is_not_stored_even_if_it_is_expected(course, capsys):
+    fails(course("01_x", cells(code("1 / 0", ":tags: [raises-exception]\n\n"))), capsys, "cell 2", "ZeroDivisionError")
+
+
+def test_a_cell_has_a_time_limit(course, capsys, monkeypatch):
+    monkeypatch.setattr(build, "CELL_SECONDS", 1)
+    fails(course("01_x", cells(code("import time; time.sleep(60)"))), capsys, "cell 2 failed", "timed out", "1 seconds")
+
+
+def test_a_notebook_has_a_time_limit(course, capsys, monkeypatch):
+    monkeypatch.setattr(build, "NOTEBOOK_SECONDS", 5)
+    text = cells("\n".join(code(f"import time; time.sleep(2)  # {k}") for k in range(9)))
+    fails(course("01_x", text), capsys, "failed", "timed out")
+
+
+def test_a_dead_kernel_is_an_error(course, capsys):
+    fails(course("01_x", cells(code("import os; os._exit(1)"))), capsys, "cell 2 failed", "Kernel died")
+
+
+def test_a_heavy_notebook_is_an_error(course, capsys, monkeypatch):
+    monkeypatch.setattr(build, "MAX_BYTES", 20_000)
+    fails(course("01_x", cells(code("print('x' * 20_000)"))), capsys, "chapters/01_x.ipynb", "more than 20,000")
+
+
+def test_a_notebook_that_cannot_be_written_is_an_error(course, capsys):
+    root = course("01_x", cells("Prose."))
+    (root / "chapters" / "01_x.ipynb").mkdir(parents=True)
+    assert build.main([], root) == 1
+    assert "01_x.ipynb" in capsys.readouterr().err
+    assert [path.name for path in (root / "chapters").iterdir()] == ["01_x.ipynb"]
+
+
+# Notebooks as tests: nbval does see a stored output that is not what the cell prints
+
+
+@pytest.mark.parametrize("falsify, code_", [(lambda text: text, 0), (lambda text: text.replace('"4\\n"', '"5\\n"'), 1)])
+def test_nbval_compares_checked_cells(built, tmp_path, falsify, code_):
+    text = falsify(built["chapters/01_game.ipynb"])
+    assert (text == built["chapters/01_game.ipynb"]) == (code_ == 0)
+    (tmp_path / "game.ipynb").write_text(text, encoding="utf-8")
+    nbval = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=60", "-p", "no:cacheprovider", "-q"]
+    command = [sys.executable, "-m", "pytest", *nbval, "--rootdir", str(tmp_path), "game.ipynb"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert run.returncode == code_, run.stdout
+    assert ("6 passed" if code_ else "7 passed") in run.stdout
