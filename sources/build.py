@@ -223,8 +223,16 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, name: str) -> None:
     notebook.metadata = nbformat.from_dict(metadata)  # without the kernel's version and the widgets' state
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            # A stored widget has no kernel behind it: JupyterLab would show an error in its place.
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            cell.outputs = [output for output in cell.outputs if _still(output)]
+
+
+def _still(output: nbformat.NotebookNode) -> bool:
+    """Take the widget out of an output: stored, it has no kernel behind it, and JupyterLab shows an error in its place.
+
+    Returns whether something worth storing is left, as the picture that some widgets bring along.
+    """
+    data = output.get("data", {})
+    return data.pop(WIDGET, None) is None or set(data) != {"text/plain"}
 
 
 def difference(built: nbformat.NotebookNode, path: Path) -> str | None:

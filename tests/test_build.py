@@ -50,6 +50,12 @@ with screen:
     print("in the widget")
 display(widgets.VBox([slider, screen]))
 display(Image(b"not a real PNG", format="png"))
+
+class WithStill(widgets.VBox):
+    def _repr_mimebundle_(self, **kwargs):
+        return super()._repr_mimebundle_(**kwargs) | {"image/png": "c3RpbGw="}
+
+display(WithStill())
 for k in range(3):
     print(k)
     sys.stdout.flush()
@@ -319,9 +325,9 @@ def test_a_build_makes_both_notebooks_and_nothing_else(built):
 def test_stored_outputs_hold_stills_and_no_widgets(built):
     chapter = nbformat.reads(built["chapters/01_game.ipynb"], 4)
     picture = next(cell for cell in chapter.cells if "FloatSlider" in cell.source)
-    assert [output.output_type for output in picture.outputs] == ["display_data", "stream"]
-    assert "image/png" in picture.outputs[0].data
-    assert picture.outputs[1].text == "0\n1\n2\n"
+    assert [output.output_type for output in picture.outputs] == ["display_data", "display_data", "stream"]
+    assert "image/png" in picture.outputs[0].data and picture.outputs[1].data["image/png"].strip() == "c3RpbGw="
+    assert picture.outputs[2].text == "0\n1\n2\n"
     assert "widget-view" not in built["chapters/01_game.ipynb"] and "in the widget" not in json.dumps(picture.outputs)
 
 
