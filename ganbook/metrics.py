@@ -1,0 +1,168 @@
+"""How good and how varied samples are: Frechet distance on the features of a small digit classifier, coverage of modes."""
+
+import functools
+import os
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ganbook import data
+from ganbook.device import DEVICE
+
+FEATURES = 64
+_VERSION = 1  # raise it with any change to the classifier or its training: features of two versions can't be compared
+
+
+class Coverage(NamedTuple):
+    """What a set of points covers: modes hit, share of high-quality points, reverse KL over the modes in nats."""
+
+    modes: int
+    quality: float
+    reverse_kl: float
+
+
+def coverage(points: torch.Tensor, centers: torch.Tensor, std: float) -> Coverage:
+    """Count the modes that `points` (N, D) cover among `centers` (K, D) of standard deviation `std`.
+
+    A point is of high quality within 3 std of its nearest center; a mode counts with one such point. Reverse KL is
+    KL(share of points nearest to each mode || uniform). Raises ValueError where the shapes don't fit.
+    Lin et al. 2018, section 4.1 (PacGAN, arXiv:1712.04086). Chapter 3.
+    """
+    if points.ndim != 2 or centers.ndim != 2 or points.shape[1] != centers.shape[1] or len(points) == 0:
+        raise ValueError(
+            f"points (N, D) and centers (K, D) must agree in D; got {tuple(points.shape)} and {tuple(centers.shape)}"
+        )
+    if not torch.isfinite(points).all():
+        raise ValueError("points hold NaN or infinity: the generator that drew them has diverged")
+    distance, nearest = torch.cdist(points.double(), centers.double()).min(dim=1)
+    good = distance <= 3 * std
+    share = torch.bincount(nearest, minlength=len(centers)) / len(points)
+    reverse_kl = torch.special.xlogy(share, share * len(centers)).sum()
+    return Coverage(int(nearest[good].unique().numel()), good.double().mean().item(), reverse_kl.item())
+
+
+def fid(a, b) -> float:
+    """Frechet distance between Gaussians fitted to two feature matrices (N, F) and (M, F), rows the samples.
+
+    |mean_a - mean_b|^2 + tr(cov_a + cov_b - 2 (cov_a cov_b)^(1/2)), in float64, covariances divided by N - 1. It is
+    biased upwards for small N: compare only values of the same N and the same features. Raises ValueError for fewer
+    than two samples, unequal F, or values that are not finite. Heusel et al. 2017, eq. 6 (arXiv:1706.08500). Chapter 5.
+    """
+    moments = []
+    for features in (a, b):
+        x = np.asarray(features.detach().cpu() if isinstance(features, torch.Tensor) else features, dtype=np.float64)
+        if x.ndim != 2 or len(x) < 2:
+            raise ValueError(f"fid needs feature matrices (N, F) of at least two samples; got the shape {x.shape}")
+        if not np.isfinite(x).all():
+            raise ValueError("the features hold NaN or infinity: look at the images they come from")
+        moments.append((x.mean(0), np.cov(x, rowvar=False).reshape(x.shape[1], x.shape[1])))
+    (mean_a, cov_a), (mean_b, cov_b) = moments
+    if mean_a.shape != mean_b.shape:
+        raise ValueError(f"the two feature matrices differ in width: {len(mean_a)} and {len(mean_b)}")
+    # The trace of the root needs eigenvalues only, of a symmetric matrix, so a singular covariance does no harm.
+    values, vectors = np.linalg.eigh(cov_a)
+    root_a = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    overlap = np.sqrt(np.clip(np.linalg.eigvalsh(root_a @ cov_b @ root_a), 0, None)).sum()
+    return max(0.0, float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * overlap))
+
+
+class DigitClassifier(nn.Module):
+    """Digits (N, 1, 28, 28) in [-1, 1] to class logits (N, 10) by way of `features` (N, 64); `accuracy` held out."""
+
+    accuracy: float
+
+    def __init__(self):
+        def block(inputs, outputs):
+            return nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
+
+        super().__init__()
+        self.features = nn.Sequential(
+            *block(1, 16), *block(16, 32), *block(32, 64), nn.Flatten(), nn.Linear(64 * 3 * 3, FEATURES), nn.ReLU()
+        )
+        self.head = nn.Linear(FEATURES, 10)
+
+    def forward(self, images):
+        return self.head(self.features(images))
+
+
+@functools.cache
+def digit_classifier() -> DigitClassifier:
+    """The classifier whose features the course measures digits by: trained at first use (about 10 s), then cached.
+
+    It learns from the 4,000 training digits, shifted by up to two pixels, on the CPU whatever the device, so that
+    everybody's features are alike; `.accuracy` is its share of right answers on the 1,000 held-out digits.
+    """
+    path = data.cache_folder() / f"digit_classifier-v{_VERSION}.pt"
+    classifier = DigitClassifier()
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        classifier.load_state_dict(stored["weights"])
+        classifier.accuracy = stored["accuracy"]
+    except Exception:  # absent or damaged: either way it is trained again
+        _train(classifier)
+        _store({"weights": classifier.state_dict(), "accuracy": classifier.accuracy}, path)
+    return classifier.to(DEVICE).eval().requires_grad_(False)
+
+
+def _train(classifier: DigitClassifier, epochs: int = 12, batch: int = 100) -> None:
+    train, test = data.digits("train"), data.digits("test")
+    images, labels = train.images.cpu(), train.labels.cpu()
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.manual_seed(0)
+        for layer in classifier.modules():
+            if hasattr(layer, "reset_parameters"):
+                layer.reset_parameters()
+        steps = epochs * len(images) // batch
+        optimizer = torch.optim.AdamW(classifier.parameters(), fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=steps)
+        for step in range(steps):
+            start = step * batch % len(images)
+            if start == 0:
+                order = torch.randperm(len(images))
+            chosen = order[start : start + batch]
+            shifted = torch.roll(images[chosen], torch.randint(-2, 3, (2,)).tolist(), dims=(2, 3))
+            loss = F.cross_entropy(classifier(shifted), labels[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    with torch.no_grad():
+        right = classifier(test.images.cpu()).argmax(1) == test.labels.cpu()
+    classifier.accuracy = right.double().mean().item()
+
+
+def _store(content: dict, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+        os.replace(name, path)
+    except OSError:  # a cache that can't be written only costs the training again
+        pass
+
+
+@torch.no_grad()
+def digit_features(images: torch.Tensor, batch: int = 500) -> torch.Tensor:
+    """Features (N, 64) of digits (N, 1, 28, 28) in [-1, 1]: the classifier's last hidden layer, on the CPU, float32.
+
+    Raises ValueError for another shape. Chapter 5.
+    """
+    return _run(digit_classifier().features, images, batch)
+
+
+@torch.no_grad()
+def digit_logits(images: torch.Tensor, batch: int = 500) -> torch.Tensor:
+    """Class logits (N, 10) of digits (N, 1, 28, 28) in [-1, 1] by the same classifier, on the CPU."""
+    return _run(digit_classifier(), images, batch)
+
+
+def _run(network, images, batch):
+    if images.ndim != 4 or images.shape[1:] != (1, 28, 28):
+        raise ValueError(f"the digit classifier takes images (N, 1, 28, 28); got {tuple(images.shape)}")
+    return torch.cat([network(chunk.to(DEVICE).float()).cpu() for chunk in images.split(batch)])

@@ -1,0 +1,149 @@
+"""Generators and discriminators: each function returns a pair that plays together."""
+
+import functools
+import inspect
+import math
+
+import torch
+from torch import nn
+
+from ganbook.device import DEVICE
+
+
+class Network(nn.Sequential):
+    """Layers in a row that know how they were made: a game can draw their weights again, and a checkpoint rebuild them.
+
+    `recipe` is what made the pair, (name, settings); `latent` the size of z. Weights are "fresh" until something has
+    changed them in place: an optimiser, `load_state_dict`, or a reader's own initialisation.
+    """
+
+    def __init__(self, *layers: nn.Module, init_std: float | None = None):
+        super().__init__(*layers)
+        self.init_std = init_std
+        self.draw()
+
+    @torch.no_grad()
+    def draw(self) -> None:
+        """Draw all weights anew from torch's global random generator.
+
+        init_std None leaves PyTorch's own scale, which keeps activations of one size through the layers; a number draws
+        every weight from N(0, init_std), as Radford et al. 2016 do with 0.02 (arXiv:1511.06434, section 4).
+        """
+        for layer in self.modules():
+            if hasattr(layer, "reset_parameters"):
+                layer.reset_parameters()
+            if self.init_std is not None and isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+                nn.init.normal_(layer.weight, std=self.init_std)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        self._versions = self._count_versions()
+
+    @property
+    def fresh(self) -> bool:
+        return self._versions == self._count_versions()
+
+    def _count_versions(self) -> int:
+        return sum(weight._version for weight in self.parameters())
+
+
+def _pair(make):
+    """Let `make` return networks that know their recipe and latent size, laid out for the device."""
+    signature = inspect.signature(make)
+
+    @functools.wraps(make)
+    def made(*args, **kwargs):
+        settings = signature.bind(*args, **kwargs)
+        settings.apply_defaults()
+        networks = make(**settings.arguments)
+        for network in networks:
+            network.recipe = (make.__name__, dict(settings.arguments))
+            network.latent = settings.arguments["latent"]
+            network.to(DEVICE, memory_format=torch.channels_last)
+        return networks
+
+    return made
+
+
+@_pair
+def mlp(
+    shape: tuple[int, ...] = (2,), latent: int = 16, width: int = 128, depth: int = 3
+) -> tuple[Network, Network]:
+    """Fully connected networks for samples of any `shape`: points (2,) or images (C, H, W).
+
+    Generator: z (N, latent) to samples (N, *shape), in [-1, 1] by tanh for images, unbounded for points.
+    Discriminator: samples to logits (N,). Each has `depth` hidden layers of `width` units with leaky ReLU. Raises
+    ValueError for sizes below 1. Goodfellow et al. 2014 (arXiv:1406.2661). Chapters 2 and 4.
+    """
+    _check_sizes(latent=latent, width=width, depth=depth, **{f"shape[{i}]": size for i, size in enumerate(shape)})
+    count = math.prod(shape)
+
+    def hidden(inputs):
+        sizes = [inputs] + [width] * depth
+        return [layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
+
+    ends = [nn.Unflatten(1, shape), nn.Tanh()] if len(shape) == 3 else []
+    generator = Network(*hidden(latent), nn.Linear(width, count), *ends)
+    discriminator = Network(nn.Flatten(), *hidden(count), nn.Linear(width, 1), nn.Flatten(0))
+    return generator, discriminator
+
+
+@_pair
+def dcgan(
+    size: int = 28,
+    channels: int = 1,
+    latent: int = 64,
+    width: int = 32,
+    norm: bool = True,
+    activation: str = "relu",
+    init_std: float | None = None,
+) -> tuple[Network, Network]:
+    """Convolutional networks for square images (N, channels, size, size) in [-1, 1].
+
+    Generator: z (N, latent), a dense layer to a small map of at most 8x8 pixels, then transposed convolutions that
+    double it, batch norm (`norm`) and ReLU between, tanh at the end; the last map before the image has `width` channels.
+    Discriminator: strided convolutions with leaky ReLU from `width // 2` channels on, no normalisation (it would mix the
+    samples that a gradient penalty takes one by one), to logits (N,). `norm`, `activation` ("relu", "tanh" or "none")
+    and `init_std` are there to be switched: chapter 4 does. Raises ValueError for a size that can't be halved to between
+    4 and 8. After Radford et al. 2016 (arXiv:1511.06434). Chapter 4.
+    """
+    _check_sizes(size=size, channels=channels, latent=latent, width=width)
+    if activation not in ("relu", "tanh", "none"):
+        raise ValueError(f"activation={activation!r}: there are 'relu', 'tanh' and 'none'")
+    small, doublings = size, 0
+    while small > 8 and small % 2 == 0:
+        small, doublings = small // 2, doublings + 1
+    if not 4 <= small <= 8 or doublings == 0:
+        raise ValueError(f"size={size}: dcgan draws 4 to 8 pixels doubled once or more, such as 28, 32 or 64 pixels")
+    g_activation = {"relu": nn.ReLU, "tanh": nn.Tanh, "none": nn.Identity}[activation]
+    d_activation = functools.partial(nn.LeakyReLU, 0.2) if activation == "relu" else g_activation
+
+    def normalised(layer, features):
+        return [layer, *([nn.BatchNorm2d(features)] if norm else []), g_activation()]
+
+    widths = [width * 2**i for i in reversed(range(doublings))]
+    layers = [nn.Linear(latent, widths[0] * small * small, bias=not norm), nn.Unflatten(1, (widths[0], small, small))]
+    generator = normalised(nn.Sequential(*layers), widths[0])
+    for a, b in zip(widths, widths[1:], strict=False):
+        generator += normalised(nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=not norm), b)
+    generator += [nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1), nn.Tanh()]
+
+    discriminator, inputs = [], channels
+    for i in range(doublings):
+        outputs = max(1, width // 2) * 2**i
+        discriminator += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), d_activation()]
+        inputs = outputs
+    discriminator += [nn.Conv2d(inputs, 2 * inputs, 3, stride=2, padding=1), d_activation()]
+    discriminator += [nn.Flatten(), nn.Linear(2 * inputs * ((small + 1) // 2) ** 2, 1), nn.Flatten(0)]
+    return Network(*generator, init_std=init_std), Network(*discriminator, init_std=init_std)
+
+
+def rebuild(recipe) -> tuple[Network, Network]:
+    """The pair that a recipe, (name, settings), describes, with weights of its own."""
+    name, settings = recipe
+    return {"mlp": mlp, "dcgan": dcgan}[name](**settings)
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, value in sizes.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name}={value!r}: it must be a whole number, 1 or more")

@@ -1,0 +1,87 @@
+"""What holds the discriminator back: penalties on its gradient, per sample."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ganbook.schedules import check_number, value_at
+
+
+class Term(NamedTuple):
+    """One summand of a penalty: `weight * measure(critic, real, fake, real_logits, fake_logits)` at every `every`-th step.
+
+    measure: the critic, two batches (N, ...) that require gradients, and the logits (N,) that the critic has given them
+    already, to (N,). weight: a number, or a function of the share of steps done.
+    """
+
+    measure: Callable[..., Tensor]
+    weight: float | Callable[[float], float] = 1.0
+    every: int = 1
+
+
+class Penalty(NamedTuple):
+    """A term, or several, added to the discriminator's loss. Make one with `r1(...)` or `r2(...)`, join them with `total`."""
+
+    terms: tuple[Term, ...]
+
+    def due(self, step: int) -> bool:
+        """Whether any term is applied at this step, counted from 0."""
+        return any(step % term.every == 0 for term in self.terms)
+
+    def __call__(self, critic, real, fake, real_logits, fake_logits, step: int = 0, share: float = 0.0) -> Tensor:
+        """The penalty (N,) at `step`, counted from 0, after `share` (0 to 1) of all steps.
+
+        A term applied at every k-th step counts k times there, so that its mean over the steps stays the same
+        (lazy regularisation: Karras et al. 2020, appendix B, arXiv:1912.04958).
+        """
+        parts = [
+            term.measure(critic, real, fake, real_logits, fake_logits) * (value_at(term.weight, share) * term.every)
+            for term in self.terms
+            if step % term.every == 0
+        ]
+        return sum(parts, torch.zeros(len(real), device=real.device))
+
+
+def squared_gradient_norm(logits: Tensor, inputs: Tensor) -> Tensor:
+    """Per sample, the squared norm (N,) of the gradient of `logits` (N,) with respect to `inputs` (N, ...).
+
+    It can be differentiated again. A logit must depend on its own input alone: batch norm mixes the samples.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
+    return gradient.float().flatten(1).square().sum(1)
+
+
+def _r1(critic, real, fake, real_logits, fake_logits):
+    return squared_gradient_norm(real_logits, real) / 2
+
+
+def _r2(critic, real, fake, real_logits, fake_logits):
+    return squared_gradient_norm(fake_logits, fake) / 2
+
+
+def _penalty(measure, weight, every) -> Penalty:
+    check_number("a penalty's weight", weight)
+    if not (isinstance(every, int) and every >= 1):
+        raise ValueError(f"every={every!r}: a penalty is applied at every step (1) or less often (2, 3, ...)")
+    return Penalty((Term(measure, weight, every),))
+
+
+def r1(weight=1.0, every: int = 1) -> Penalty:
+    """`weight / 2 * |grad D(x)|^2` at real samples: the discriminator is to be flat where the data is.
+
+    weight: gamma in the paper, a number or a function of the share of steps done (`falling(3.0, 0.3)`).
+    Mescheder et al. 2018, eq. 9 (arXiv:1801.04406). Chapters 3 and 4.
+    """
+    return _penalty(_r1, weight, every)
+
+
+def r2(weight=1.0, every: int = 1) -> Penalty:
+    """`weight / 2 * |grad D(G(z))|^2` at generated samples. Mescheder et al. 2018, eq. 10 (arXiv:1801.04406). Chapter 9."""
+    return _penalty(_r2, weight, every)
+
+
+def total(*penalties: Penalty) -> Penalty:
+    """The sum of several penalties, each with its own weight and `every`: `total(r1(1.0), r2(1.0))`."""
+    return Penalty(tuple(term for penalty in penalties for term in penalty.terms))

@@ -1,0 +1,532 @@
+"""The game: two players, their optimisers, one step of each, the loop, checkpoints."""
+
+import contextlib
+import copy
+import io
+import math
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from ganbook import losses, networks, penalties
+from ganbook.device import DEVICE, autocast
+from ganbook.losses import Loss
+from ganbook.penalties import Penalty, Term
+from ganbook.schedules import check_number, falling, value_at
+
+FORMAT = "ganbook game 1"
+
+
+class Step(NamedTuple):
+    """What one step of the game says, all detached and still on the device: reading them as numbers waits for it.
+
+    index: steps done, this one included. d_loss, g_loss: means over the batch, the penalty not included. real_logits,
+    fake_logits (N,): what the discriminator said of the two batches in its turn, before it learned from them.
+    """
+
+    index: int
+    d_loss: Tensor
+    g_loss: Tensor
+    real_logits: Tensor
+    fake_logits: Tensor
+
+    def floats(self) -> dict[str, float]:
+        """The losses and the mean logits as Python numbers. This waits for the device."""
+        tensors = (self.d_loss, self.g_loss, self.real_logits.mean(), self.fake_logits.mean())
+        names = ("d_loss", "g_loss", "real_logit", "fake_logit")
+        return dict(zip(names, torch.stack(tensors).tolist(), strict=True))
+
+
+class GAN:
+    """A generator and a discriminator with all that their game needs, and the number of steps they have done.
+
+    generator: z (N, latent) to samples (N, ...). discriminator: samples to logits (N,). loss: a `losses.Loss`.
+    penalty: a `penalties.Penalty`, or a function (critic, real, fake, real_logits, fake_logits) to (N,), or None.
+    lr: the learning rate of both players, a number or a function of the share of steps done; d_lr: the discriminator's,
+    where it differs. betas: Adam's. d_steps: turns of the discriminator for each of the generator. average: how much of
+    the averaged generator, which is the one that samples, stays at each step (0: no averaging). latent: the size of z,
+    where the generator has no attribute of that name. seed: decides the weights of networks made by `ganbook.networks`
+    (unless they have been changed since), and all that is random in the game.
+
+    Raises ValueError for players that don't fit each other and for settings out of range. Chapter 2 builds it by hand.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        *,
+        loss: Loss = losses.nonsaturating,
+        penalty=None,
+        lr=1e-3,
+        d_lr=None,
+        betas: tuple[float, float] = (0.0, 0.99),
+        d_steps: int = 1,
+        average: float = 0.995,
+        latent: int | None = None,
+        seed: int = 0,
+    ):
+        check_number("lr", lr)
+        check_number("d_lr", lr if d_lr is None else d_lr)
+        _check_count("d_steps", d_steps)
+        if not 0 <= average < 1:
+            raise ValueError(f"average={average}: the share that stays must be at least 0 and below 1")
+        self.generator = generator.to(DEVICE, memory_format=torch.channels_last)
+        self.discriminator = discriminator.to(DEVICE, memory_format=torch.channels_last)
+        self.loss, self.lr, self.d_lr, self.betas = loss, lr, d_lr, tuple(betas)
+        if penalty is not None and not isinstance(penalty, Penalty):
+            penalty = Penalty((Term(penalty),))
+        self.penalty = penalty
+        self.d_steps, self.average, self.seed = d_steps, average, seed
+        self.latent = latent or getattr(generator, "latent", None)
+        if self.latent is None:
+            raise ValueError("the generator has no attribute `latent`: give the size of z, GAN(..., latent=64)")
+
+        self._random_state = torch.Generator(DEVICE).manual_seed(seed).get_state()
+        self._sampling = torch.Generator(DEVICE).manual_seed(seed)
+        with self._own_randomness():
+            for network in (generator, discriminator):
+                if isinstance(network, networks.Network) and network.fresh:
+                    network.draw()
+        self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False) if average else self.generator
+        self._pairs = _floating_pairs(self.averaged, self.generator) if average else ([], [])
+        self._d_weights = [weight for weight in self.discriminator.parameters() if weight.requires_grad]
+        self._g_optimizer = self._adam(self.generator, lr)
+        self._d_optimizer = self._adam(self.discriminator, lr if d_lr is None else d_lr)
+        self._batch_norm = any(
+            isinstance(layer, nn.modules.batchnorm._BatchNorm)
+            for network in (generator, discriminator)
+            for layer in network.modules()
+        )
+        self.shape = self._check_players()
+
+        self.steps_done = 0
+        self._d_turns = 0
+        self._steps_planned: int | None = None
+        self._unread: list[tuple[int, str, Tensor]] = []
+
+    # Playing
+
+    def train(self, batches, steps: int, progress: bool = True) -> Iterator[Step]:
+        """Play until `steps` steps are done in all, and yield each as a `Step`: the caller's loop owns the game.
+
+        batches: what `.batches(size)` of a data set gives; its k-th batch feeds the discriminator's k-th turn, so a game
+        that was left, or saved and loaded, goes on with the data it would have seen. Schedules take steps done / steps.
+        Raises ValueError for steps already done or a batch that doesn't fit, FloatingPointError naming the step and the
+        player where a loss stops being finite. An interrupt arrives between two steps: the game stays whole.
+        """
+        _check_count("steps", steps)
+        if not hasattr(batches, "__getitem__"):
+            raise TypeError("batches must be indexed by the turn: data.Images(images).batches(64) makes them of a tensor")
+        if steps <= self.steps_done:
+            raise ValueError(
+                f"this game has done {self.steps_done} steps already; `steps` counts them all, so ask for more"
+                f" (steps={2 * self.steps_done}) or start a new GAN"
+            )
+        self._check_values(batches[self._d_turns].x)
+        self._steps_planned = steps
+        return self._train(batches, steps, progress)
+
+    def _train(self, batches, steps, progress):
+        with tqdm(total=steps, initial=self.steps_done, disable=None if progress else True, unit="step") as bar:
+            while self.steps_done < steps:
+                with _whole_step():
+                    for _ in range(self.d_steps):
+                        real = batches[self._d_turns].x
+                        d_loss, real_logits, fake_logits = self.d_step(real)
+                    g_loss = self.g_step(real)
+                bar.update()
+                yield Step(self.steps_done, d_loss, g_loss, real_logits, fake_logits)
+        self._read_losses()
+
+    def d_step(self, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One turn of the discriminator on `real` (N, ...): its mean loss, and its logits (N,) on real and on fake."""
+        real = self._fitting(real)
+        share = self._share()
+        _set_rate(self._d_optimizer, self.lr if self.d_lr is None else self.d_lr, share)
+        due = self.penalty is not None and self.penalty.due(self._d_turns)
+        with self._own_randomness():
+            with torch.no_grad(), autocast():
+                fake = self.generator(self._z(len(real))).float()
+            if due:
+                real, fake = real.detach().requires_grad_(), fake.requires_grad_()
+            with autocast():
+                real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+            real_logits, fake_logits = real_logits.float(), fake_logits.float()
+            loss = self._mean(self.loss.d(real_logits, fake_logits), real, "loss.d")
+            self._notice(loss, "discriminator", real)
+            objective = loss
+            if due:
+                terms = self.penalty(
+                    self.discriminator, real, fake, real_logits, fake_logits, step=self._d_turns, share=share
+                )
+                penalty = self._mean(terms, real, "the penalty")
+                self._notice(penalty, "discriminator's penalty", real)
+                objective = loss + penalty
+            self._d_optimizer.zero_grad()
+            objective.backward()
+            self._d_optimizer.step()
+        self._d_turns += 1
+        return loss.detach(), real_logits.detach(), fake_logits.detach()
+
+    def g_step(self, real: Tensor) -> Tensor:
+        """One turn of the generator against `real` (N, ...), then of its average: its mean loss. This ends a step."""
+        real = self._fitting(real)
+        _set_rate(self._g_optimizer, self.lr, self._share())
+        with self._own_randomness(), self._discriminator_fixed():
+            with torch.no_grad(), autocast():
+                real_logits = self.discriminator(real)
+            with autocast():
+                fake_logits = self.discriminator(self.generator(self._z(len(real))))
+            loss = self._mean(self.loss.g(real_logits.float(), fake_logits.float()), real, "loss.g")
+            self._notice(loss, "generator", real)
+            self._g_optimizer.zero_grad()
+            loss.backward()
+            self._g_optimizer.step()
+        if self.average:
+            # Early on the average is short, so that it forgets the first, random weights.
+            stays = min(self.average, (1 + self.steps_done) / (10 + self.steps_done))
+            torch._foreach_lerp_(*self._pairs, 1 - stays)
+        self.steps_done += 1
+        return loss.detach()
+
+    @torch.no_grad()
+    def sample(self, n: int, seed: int | None = None, batch: int = 500) -> Tensor:
+        """Draw `n` samples (n, ...) of the averaged generator, in evaluation mode, as float32 on the device.
+
+        The same seed gives the same latents at any time of the training; None draws new ones. Training is not touched.
+        """
+        _check_count("n", n)
+        random = self._sampling if seed is None else torch.Generator(DEVICE).manual_seed(seed)
+        return self.decode(torch.randn(n, self.latent, device=DEVICE, generator=random), batch)
+
+    @torch.no_grad()
+    def decode(self, z: Tensor, batch: int = 500) -> Tensor:
+        """The averaged generator's samples (N, ...) for latents `z` (N, latent), in evaluation mode, as float32."""
+        if z.ndim != 2 or z.shape[1] != self.latent:
+            raise ValueError(f"z must have the shape (N, {self.latent}); got {tuple(z.shape)}")
+        training = self.averaged.training
+        self.averaged.eval()
+        try:
+            with autocast():
+                return torch.cat([self.averaged(part).float() for part in z.to(DEVICE).split(batch)])
+        finally:
+            self.averaged.train(training)
+
+    # Saving
+
+    def save(self, path) -> None:
+        """Write the whole game to `path`: networks, average, optimisers, random state, position in the data.
+
+        The file appears whole or not at all. Raises OSError, the old file untouched, where it can't be written.
+        """
+        self._read_losses()
+        content = {
+            "format": FORMAT,
+            "players": getattr(self.generator, "recipe", None),
+            "settings": {
+                "loss": _name_of(self.loss, losses),
+                "penalty": _describe_penalty(self.penalty),
+                "lr": _describe_number(self.lr),
+                "d_lr": _describe_number(self.d_lr),
+                "betas": self.betas,
+                "d_steps": self.d_steps,
+                "average": self.average,
+                "latent": self.latent,
+                "seed": self.seed,
+            },
+            "state": self._state(),
+        }
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        path = Path(path)
+        name = None
+        try:
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+            with os.fdopen(handle, "wb") as file:
+                file.write(buffer.getbuffer())
+            os.replace(name, path)
+        except OSError as error:
+            raise OSError(error.errno, f"the game could not be saved ({error.strerror}); no file was changed", str(path))
+        finally:
+            if name is not None:
+                Path(name).unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path, generator=None, discriminator=None, **own) -> "GAN":
+        """The game saved at `path`. On the same machine it goes on bit for bit as if it had never stopped.
+
+        What the package made, networks, losses, penalties, schedules, comes back by itself; your own networks and your
+        own functions are given again: `GAN.load(path, generator, discriminator, loss=my_loss)`. Raises ValueError for a
+        file that is no checkpoint, is cut off, or belongs to other networks. Nothing in the file is executed.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no checkpoint at {path}")
+        try:
+            content = torch.load(path, map_location=DEVICE, weights_only=True)
+            known = content["format"] == FORMAT
+        except Exception as error:
+            raise ValueError(f"{path} is not a checkpoint of a game, or it is cut off") from error
+        if not known:
+            raise ValueError(f"{path} is of the format {content['format']!r}; this version reads {FORMAT!r}")
+        if (generator is None) != (discriminator is None):
+            raise ValueError("give both networks, or none to have them rebuilt as they were saved")
+        if generator is None:
+            if content["players"] is None:
+                raise ValueError(f"{path} holds networks of your own: GAN.load(path, generator, discriminator)")
+            generator, discriminator = networks.rebuild(content["players"])
+        settings = {**_restored(content["settings"]), **own}
+        for name, value in settings.items():
+            if isinstance(value, _Own):
+                raise ValueError(f"{path} was played with a {name} of your own: GAN.load(path, {name}=...)")
+        gan = cls(generator, discriminator, **settings)
+        try:
+            gan._set_state(content["state"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = str(error).strip().split("\n")
+            raise ValueError(f"{path} belongs to other networks: {' '.join(reason[:2]).strip()}") from error
+        return gan
+
+    def _state(self) -> dict:
+        return {
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "g_optimizer": self._g_optimizer.state_dict(),
+            "d_optimizer": self._d_optimizer.state_dict(),
+            "random": self._random_state,
+            "sampling": self._sampling.get_state(),
+            "steps_done": self.steps_done,
+            "d_turns": self._d_turns,
+            "steps_planned": self._steps_planned,
+        }
+
+    def _set_state(self, state: dict) -> None:
+        self.generator.load_state_dict(state["generator"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.averaged.load_state_dict(state["averaged"])
+        self._g_optimizer.load_state_dict(state["g_optimizer"])
+        self._d_optimizer.load_state_dict(state["d_optimizer"])
+        self._random_state = state["random"].cpu()
+        self._sampling.set_state(state["sampling"].cpu())
+        self.steps_done, self._d_turns = state["steps_done"], state["d_turns"]
+        self._steps_planned = state["steps_planned"]
+
+    # What the turns are made of
+
+    def _adam(self, network, lr):
+        # One fused kernel in place of a dozen small ones a weight.
+        return torch.optim.Adam(
+            [weight for weight in network.parameters() if weight.requires_grad],
+            lr=value_at(lr, 0.0),
+            betas=self.betas,
+            fused=DEVICE.type in ("cpu", "cuda"),
+        )
+
+    def _z(self, n: int) -> Tensor:
+        return torch.randn(n, self.latent, device=DEVICE)
+
+    def _share(self) -> float:
+        return self.steps_done / self._steps_planned if self._steps_planned else 0.0
+
+    @contextlib.contextmanager
+    def _own_randomness(self):
+        """Within, torch's global random generator is the game's: latents, dropout and a reader's loss all draw from it."""
+        outside = _get_random_state()
+        _set_random_state(self._random_state)
+        try:
+            yield
+        finally:
+            self._random_state = _get_random_state()
+            _set_random_state(outside)
+
+    @contextlib.contextmanager
+    def _discriminator_fixed(self):
+        """Within, the discriminator's weights get no gradients: the generator's turn needs none of them."""
+        for weight in self._d_weights:
+            weight.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for weight in self._d_weights:
+                weight.requires_grad_(True)
+
+    # What can be wrong
+
+    @torch.no_grad()
+    def _check_players(self) -> tuple[int, ...]:
+        with self._own_randomness(), autocast():
+            state = self._random_state
+            self.generator.eval(), self.discriminator.eval()
+            fake = self.generator(torch.zeros(2, self.latent, device=DEVICE))
+            try:
+                logits = self.discriminator(fake)
+            except Exception as error:
+                raise ValueError(
+                    f"the discriminator can't take the generator's samples of shape {tuple(fake.shape[1:])}: {error}"
+                ) from error
+            self.generator.train(), self.discriminator.train()
+        self._random_state = state
+        if logits.shape != (2,):
+            raise ValueError(
+                f"the discriminator must give one logit a sample, (N,); for N=2 it gave {tuple(logits.shape)}."
+                " End it with nn.Flatten(0)"
+            )
+        return tuple(fake.shape[1:])
+
+    def _fitting(self, real: Tensor) -> Tensor:
+        if tuple(real.shape[1:]) != self.shape:
+            raise ValueError(f"the generator draws samples of shape {self.shape}, the batch holds {tuple(real.shape[1:])}")
+        if len(real) == 1 and self._batch_norm:
+            raise ValueError("batch norm needs at least two samples to take statistics of; the batch has one")
+        for network in (self.generator, self.discriminator):
+            if not network.training:
+                network.train()
+        return real.to(DEVICE)
+
+    def _check_values(self, real: Tensor) -> None:
+        real = self._fitting(real)
+        if not real.is_floating_point() or not torch.isfinite(real).all():
+            raise ValueError(f"the data must be finite floating-point numbers; it is {real.dtype} with NaN or infinity"
+                             if real.is_floating_point() else f"the data must be floating-point; it is {real.dtype}")  # fmt: skip
+        if real.ndim == 4 and real.abs().max() > 1:
+            raise ValueError(
+                f"images must lie in [-1, 1], as the generator's do; these reach {real.abs().max().item():.3g}"
+            )
+
+    def _mean(self, values: Tensor, real: Tensor, name: str) -> Tensor:
+        if values.shape != (len(real),):
+            raise ValueError(
+                f"{name} must give one value a sample, shape ({len(real)},); it gave {tuple(values.shape)}."
+                " Leave the mean to the game"
+            )
+        return values.mean()
+
+    def _notice(self, loss: Tensor, player: str, real: Tensor) -> None:
+        """Stop at a loss that is not finite: at once on the CPU; on a GPU, where a look costs a wait, every 64 losses."""
+        if DEVICE.type == "cpu":
+            if not math.isfinite(loss.item()):
+                cause = "" if torch.isfinite(real).all() else ": the batch of data holds NaN or infinity"
+                raise FloatingPointError(_diverged(self.steps_done + 1, player, loss.item()) + cause)
+            return
+        self._unread.append((self.steps_done + 1, player, loss.detach()))
+        if len(self._unread) >= 64:
+            self._read_losses()
+
+    def _read_losses(self) -> None:
+        unread, self._unread = self._unread, []
+        for (step, player, _), value in zip(unread, [loss.item() for *_, loss in unread], strict=True):
+            if not math.isfinite(value):
+                raise FloatingPointError(_diverged(step, player, value))
+
+
+def _diverged(step, player, value) -> str:
+    return f"step {step}: the {player} has the loss {value}. Try a lower learning rate or a penalty"
+
+
+def _check_count(name: str, value) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name}={value!r}: it must be a whole number, 1 or more")
+
+
+def _set_rate(optimizer, lr, share: float) -> None:
+    if callable(lr):
+        for group in optimizer.param_groups:
+            group["lr"] = value_at(lr, share)
+
+
+def _floating_pairs(average: nn.Module, live: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """The weights and running statistics of two copies of one network, in the same order."""
+    return tuple(
+        [value for value in network.state_dict().values() if value.is_floating_point()] for network in (average, live)
+    )
+
+
+@contextlib.contextmanager
+def _whole_step():
+    """Hold an interrupt (Ctrl-C, the notebook's stop button) back until the step is whole."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught = []
+    previous = signal.signal(signal.SIGINT, lambda *signal_and_frame: caught.append(signal_and_frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if caught and callable(previous):
+        previous(*caught[0])
+
+
+def _get_random_state() -> Tensor:
+    return torch.get_rng_state() if DEVICE.type == "cpu" else getattr(torch, DEVICE.type).get_rng_state()
+
+
+def _set_random_state(state: Tensor) -> None:
+    torch.set_rng_state(state) if DEVICE.type == "cpu" else getattr(torch, DEVICE.type).set_rng_state(state)
+
+
+class _Own(str):
+    """In place of a setting that is a reader's own function: a checkpoint can name it, not hold it."""
+
+
+_OWN = "own function: "
+
+
+def _name_of(value, module) -> str:
+    for name, known in vars(module).items():
+        if known is value and not name.startswith("__"):
+            return name
+    return _OWN + getattr(value, "__name__", type(value).__name__)
+
+
+def _describe_number(number):
+    if isinstance(number, falling):
+        return {"falling": list(number)}
+    return _OWN + getattr(number, "__name__", "?") if callable(number) else number
+
+
+def _describe_penalty(penalty):
+    if penalty is None:
+        return None
+    return [
+        {"measure": _name_of(term.measure, penalties), "weight": _describe_number(term.weight), "every": term.every}
+        for term in penalty.terms
+    ]
+
+
+def _restored(settings: dict) -> dict:
+    """The settings of a checkpoint as GAN takes them; what was a reader's own function comes back as `_Own`."""
+
+    def number(value):
+        if isinstance(value, dict):
+            return falling(*value["falling"])
+        return _Own(value) if isinstance(value, str) else value
+
+    def penalty(terms):
+        if terms is None:
+            return None
+        for term in terms:
+            if term["measure"].startswith(_OWN) or isinstance(number(term["weight"]), _Own):
+                return _Own(term["measure"])
+        return Penalty(
+            tuple(Term(getattr(penalties, t["measure"]), number(t["weight"]), t["every"]) for t in terms)
+        )
+
+    loss = settings["loss"]
+    return {
+        **settings,
+        "loss": _Own(loss) if loss.startswith(_OWN) else getattr(losses, loss),
+        "penalty": penalty(settings["penalty"]),
+        "lr": number(settings["lr"]),
+        "d_lr": number(settings["d_lr"]),
+    }
