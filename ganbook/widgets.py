@@ -1,0 +1,145 @@
+"""What a hand moves: pictures that are drawn again whenever a slider moves."""
+
+import base64
+import io
+
+import ipywidgets
+import numpy as np
+import PIL.Image
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from scipy.special import expit, xlogy
+
+from ganbook.plotting import CRITIC, CRITIC_LINE, FAKE, FAKE_LINE, OTHER, REAL, REAL_LINE
+
+
+class MovingPicture(ipywidgets.VBox):
+    """Controls, and under them a picture that is drawn again whenever one of them moves.
+
+    draw: takes the value of every control by its name and returns the picture, a PNG as bytes.
+    controls: widgets with a `value`. Where no kernel runs, in a notebook read on the web say, the picture as it was
+    when the cell ran stays as a still.
+    """
+
+    def __init__(self, draw, **controls):
+        self.draw, self.controls = draw, controls
+        self.image = ipywidgets.Image(value=self._picture(), format="png")
+        rows = ipywidgets.Box(list(controls.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
+        super().__init__([rows, self.image])
+        for control in controls.values():
+            control.observe(self._redraw, names="value")
+
+    def _picture(self) -> bytes:
+        return self.draw(**{name: control.value for name, control in self.controls.items()})
+
+    def _redraw(self, change) -> None:
+        self.image.value = self._picture()
+
+    def _repr_mimebundle_(self, **kwargs):
+        # One output in two formats: a live page takes the widget, every other one the picture; none shows both.
+        still = base64.b64encode(self.image.value).decode("ascii")
+        return {**super()._repr_mimebundle_(**kwargs), "image/png": still}
+
+
+def slider(text: str, value: float, low: float, high: float, step: float = 0.1) -> ipywidgets.FloatSlider:
+    """A slider named `text` that reports while it moves; arrow keys move it by `step`."""
+    return ipywidgets.FloatSlider(
+        value, min=low, max=high, step=step, description=text, readout_format=".1f",
+        style={"description_width": "6em"}, layout=ipywidgets.Layout(width="21em"),
+    )  # fmt: skip
+
+
+def density_explorer() -> MovingPicture:
+    """Two densities that sliders move, with the best discriminator, its value and the Jensen-Shannon divergence.
+
+    Arrow keys move a slider by 0.1. Chapter 1.
+    """
+    return MovingPicture(
+        DensityPicture(),
+        p_mean=slider("mean of p", 0.0, -4.0, 4.0),
+        p_width=slider("width of p", 1.0, 0.5, 2.5),
+        q_mean=slider("mean of q", 1.5, -4.0, 4.0),
+        q_width=slider("width of q", 0.6, 0.5, 2.5),
+        shape=ipywidgets.ToggleButtons(
+            options=["Gaussians", "boxes"], description="shape", style={"description_width": "6em"}
+        ),
+    )
+
+
+class DensityPicture:
+    """A picture of two densities p and q on a line, of D* = p / (p + q), and of their divergence; called for a PNG.
+
+    Means and widths are in units of x; a width is the standard deviation of a Gaussian and half the length of a box.
+    What stands still is drawn once, so that a call is quick enough to follow a slider. Chapter 1.
+    """
+
+    x = np.arange(-8, 8, 0.01) + 0.005  # the middles of cells, so that the edge of a box falls between two of them
+    shifts = np.linspace(-4, 4, 81)
+
+    def __init__(self):
+        self.figure = Figure(figsize=(7.4, 3.4), dpi=100, layout="none")
+        self.canvas = FigureCanvasAgg(self.figure)
+        above = self.figure.add_axes((0.075, 0.46, 0.46, 0.50))
+        above.set(xlim=(-8, 8), ylim=(0, 1.15), xticks=[-8, -4, 0, 4, 8], xticklabels=[])
+        above.set(yticks=[0, 0.5, 1], ylabel="density")
+        below = self.figure.add_axes((0.075, 0.14, 0.46, 0.25))
+        below.set(xlim=(-8, 8), ylim=(-0.08, 1.08), xticks=[-8, -4, 0, 4, 8], yticks=[0, 0.5, 1], xlabel="x")
+        below.set_ylabel("D*(x)", color=CRITIC)
+        below.axhline(0.5, color=OTHER, linewidth=0.8)
+        right = self.figure.add_axes((0.645, 0.14, 0.335, 0.71))
+        right.set(xlim=(-4.2, 4.2), ylim=(0, 0.77), yticks=[0, 0.2, 0.4, 0.6], xlabel="mean of q", ylabel="JSD (nats)")
+        right.axhline(np.log(2), color=OTHER, linewidth=0.8)
+        right.text(0, np.log(2) + 0.015, "log 2", color=OTHER, ha="center")
+        self.figure.align_ylabels([above, below])
+
+        self.areas = [above.fill([], [], color=color, alpha=0.12)[0] for color in (REAL, FAKE)]
+        self.lines = [above.plot([], [], **style)[0] for style in (REAL_LINE, FAKE_LINE)]
+        self.names = [above.text(0, 0, name, color=color) for name, color in ((" p, real ", REAL), (" q, fake ", FAKE))]
+        (self.best,) = below.plot([], [], **CRITIC_LINE)
+        (self.curve,) = right.plot([], [], color="black", linewidth=1.5)
+        (self.here,) = right.plot([], [], "o", color=FAKE, markersize=9)
+        self.numbers = right.text(0, 1.04, "", transform=right.transAxes)
+        self.moving = [*self.areas, *self.lines, *self.names, self.best, self.curve, self.here, self.numbers]
+        for artist in self.moving:
+            artist.set_animated(True)
+        self.canvas.draw()
+        self.still = self.canvas.copy_from_bbox(self.figure.bbox)
+
+    def __call__(self, p_mean=0.0, p_width=1.0, q_mean=1.5, q_width=0.6, shape="Gaussians") -> bytes:
+        p_log, q_log = _log_density(self.x, p_mean, p_width, shape), _log_density(self.x, q_mean, q_width, shape)
+        divergence = _jsd(p_log, q_log)
+        for k, (log, mean, left) in enumerate(((p_log, p_mean, p_mean <= q_mean), (q_log, q_mean, q_mean < p_mean))):
+            density = np.exp(log)
+            self.areas[k].set_xy(np.column_stack([self.x, density]))
+            self.lines[k].set_data(self.x, density)
+            self.names[k].set(position=(mean, density.max() + 0.03), ha="right" if left else "left")
+        with np.errstate(invalid="ignore"):
+            # Where neither box lies, D* is not a number, and its line has a gap.
+            self.best.set_data(self.x, expit(p_log - q_log))
+        self.curve.set_data(self.shifts, _jsd(p_log, _log_density(self.x, self.shifts[:, None], q_width, shape)))
+        self.here.set_data([q_mean], [divergence])
+        self.numbers.set_text(f"JSD = {divergence:.3f}\nV(D*, G) = {round(2 * divergence - np.log(4), 3) + 0:.3f}")
+        return self._png()
+
+    def _png(self) -> bytes:
+        self.canvas.restore_region(self.still)
+        for artist in self.moving:
+            artist.axes.draw_artist(artist)
+        png = io.BytesIO()
+        PIL.Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3]).save(png, format="png", compress_level=1)
+        return png.getvalue()
+
+
+def _log_density(x, mean, width, shape):
+    away = (x - mean) / width
+    if shape == "Gaussians":
+        return -(away**2) / 2 - np.log(width * np.sqrt(2 * np.pi))
+    return np.where(np.abs(away) < 1, -np.log(2 * width), -np.inf)
+
+
+def _jsd(p_log, q_log):
+    """Jensen-Shannon divergence (...) of log densities (..., cells), in nats; of masses, so never over log 2."""
+    p, q = np.exp(p_log), np.exp(q_log)
+    p, q = p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
+    m = (p + q) / 2
+    return (xlogy(p, p) + xlogy(q, q)).sum(-1) / 2 - xlogy(m, m).sum(-1)
