@@ -24,10 +24,10 @@ def _multiplies_bf16(device: torch.device) -> bool:
 
 
 DEVICE = _pick()
-"""The device that data and games use unless told otherwise: CUDA, else Apple's, else the CPU. GANBOOK_DEVICE overrides."""
+"""The device of all data and games: CUDA, else Apple's, else the CPU. The variable GANBOOK_DEVICE overrides it."""
 
 BF16 = _multiplies_bf16(DEVICE)
-"""Whether the networks run in bfloat16: only where the hardware multiplies it natively (GPU since Ampere, CPU with AMX)."""
+"""Whether networks run in bfloat16: where the hardware multiplies it natively (GPUs since Ampere, CPUs with AMX)."""
 
 
 def autocast(enabled: bool = True):
@@ -38,7 +38,7 @@ def autocast(enabled: bool = True):
 
 
 def budget(*, cpu, cuda):
-    """Return `cuda` on a CUDA GPU and `cpu` elsewhere: the same code, with more to do where there is more to do it with."""
+    """Return `cuda` on a CUDA GPU and `cpu` elsewhere: the same code, more to do."""
     return cuda if DEVICE.type == "cuda" else cpu
 
 

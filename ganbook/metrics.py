@@ -1,9 +1,7 @@
-"""How good and how varied samples are: Frechet distance on the features of a small digit classifier, coverage of modes."""
+"""How good and how varied samples are: Frechet distance on the features of a digit classifier, coverage of modes."""
 
+import contextlib
 import functools
-import os
-import tempfile
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -105,7 +103,11 @@ def digit_classifier() -> DigitClassifier:
         classifier.accuracy = stored["accuracy"]
     except Exception:  # absent or damaged: either way it is trained again
         _train(classifier)
-        _store({"weights": classifier.state_dict(), "accuracy": classifier.accuracy}, path)
+        with (
+            contextlib.suppress(OSError),
+            data.atomic(path) as temporary,
+        ):  # unwritten, it only costs the training again
+            torch.save({"weights": classifier.state_dict(), "accuracy": classifier.accuracy}, temporary)
     return classifier.to(DEVICE).eval().requires_grad_(False)
 
 
@@ -134,17 +136,6 @@ def _train(classifier: DigitClassifier, epochs: int = 12, batch: int = 100) -> N
     with torch.no_grad():
         right = classifier(test.images.cpu()).argmax(1) == test.labels.cpu()
     classifier.accuracy = right.double().mean().item()
-
-
-def _store(content: dict, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-        os.replace(name, path)
-    except OSError:  # a cache that can't be written only costs the training again
-        pass
 
 
 @torch.no_grad()

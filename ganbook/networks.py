@@ -65,9 +65,7 @@ def _pair(make):
 
 
 @_pair
-def mlp(
-    shape: tuple[int, ...] = (2,), latent: int = 16, width: int = 128, depth: int = 3
-) -> tuple[Network, Network]:
+def mlp(shape: tuple[int, ...] = (2,), latent: int = 16, width: int = 128, depth: int = 3) -> tuple[Network, Network]:
     """Fully connected networks for samples of any `shape`: points (2,) or images (C, H, W).
 
     Generator: z (N, latent) to samples (N, *shape), in [-1, 1] by tanh for images, unbounded for points.
@@ -100,11 +98,11 @@ def dcgan(
     """Convolutional networks for square images (N, channels, size, size) in [-1, 1].
 
     Generator: z (N, latent), a dense layer to a small map of at most 8x8 pixels, then transposed convolutions that
-    double it, batch norm (`norm`) and ReLU between, tanh at the end; the last map before the image has `width` channels.
-    Discriminator: strided convolutions with leaky ReLU from `width // 2` channels on, no normalisation (it would mix the
-    samples that a gradient penalty takes one by one), to logits (N,). `norm`, `activation` ("relu", "tanh" or "none")
-    and `init_std` are there to be switched: chapter 4 does. Raises ValueError for a size that can't be halved to between
-    4 and 8. After Radford et al. 2016 (arXiv:1511.06434). Chapter 4.
+    double it, batch norm (`norm`) and ReLU between, tanh at the end; the last map before the image has `width`
+    channels. Discriminator: strided convolutions with leaky ReLU from `width // 2` channels on, to logits (N,), with
+    no normalisation, which would mix the samples that a gradient penalty takes one by one. `norm`, `activation`
+    ("relu", "tanh" or "none") and `init_std` are there to be switched: chapter 4 does. Raises ValueError for a size
+    that can't be halved to between 4 and 8. After Radford et al. 2016 (arXiv:1511.06434). Chapter 4.
     """
     _check_sizes(size=size, channels=channels, latent=latent, width=width)
     if activation not in ("relu", "tanh", "none"):
@@ -135,6 +133,22 @@ def dcgan(
     discriminator += [nn.Conv2d(inputs, 2 * inputs, 3, stride=2, padding=1), d_activation()]
     discriminator += [nn.Flatten(), nn.Linear(2 * inputs * ((small + 1) // 2) ** 2, 1), nn.Flatten(0)]
     return Network(*generator, init_std=init_std), Network(*discriminator, init_std=init_std)
+
+
+def arc(a: torch.Tensor, b: torch.Tensor, steps: int) -> torch.Tensor:
+    """Latents (steps, n) on the arc from `a` to `b`, both (n,), at equal angles: spherical interpolation.
+
+    A straight line would pass through latents shorter than the generator knows. Lengths go evenly from a's to b's.
+    Shoemake 1985; White 2016 (arXiv:1609.04468). Chapter 4.
+    """
+    _check_sizes(steps=steps)
+    lengths = torch.stack([a.norm(), b.norm()])
+    angle = torch.arccos((a @ b / lengths.prod()).clamp(-1, 1))
+    t = torch.linspace(0, 1, steps, device=a.device)[:, None]
+    if angle.sin().abs() < 1e-6:  # on one line: there is no arc to follow
+        return torch.lerp(a, b, t)
+    path = torch.sin((1 - t) * angle) * a / lengths[0] + torch.sin(t * angle) * b / lengths[1]
+    return path / angle.sin() * torch.lerp(lengths[0], lengths[1], t)
 
 
 def rebuild(recipe) -> tuple[Network, Network]:

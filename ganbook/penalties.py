@@ -10,7 +10,7 @@ from ganbook.schedules import check_number, value_at
 
 
 class Term(NamedTuple):
-    """One summand of a penalty: `weight * measure(critic, real, fake, real_logits, fake_logits)` at every `every`-th step.
+    """One summand: `weight * measure(critic, real, fake, real_logits, fake_logits)` at every `every`-th step.
 
     measure: the critic, two batches (N, ...) that require gradients, and the logits (N,) that the critic has given them
     already, to (N,). weight: a number, or a function of the share of steps done.
@@ -22,7 +22,7 @@ class Term(NamedTuple):
 
 
 class Penalty(NamedTuple):
-    """A term, or several, added to the discriminator's loss. Make one with `r1(...)` or `r2(...)`, join them with `total`."""
+    """One or several terms added to the discriminator's loss: made by `r1(...)` or `r2(...)`, joined by `total`."""
 
     terms: tuple[Term, ...]
 
@@ -78,7 +78,7 @@ def r1(weight=1.0, every: int = 1) -> Penalty:
 
 
 def r2(weight=1.0, every: int = 1) -> Penalty:
-    """`weight / 2 * |grad D(G(z))|^2` at generated samples. Mescheder et al. 2018, eq. 10 (arXiv:1801.04406). Chapter 9."""
+    """`weight / 2 * |grad D(x)|^2` at fake samples. Mescheder et al. 2018, eq. 10 (arXiv:1801.04406). Chapter 9."""
     return _penalty(_r2, weight, every)
 
 

@@ -4,9 +4,7 @@ import contextlib
 import copy
 import io
 import math
-import os
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ganbook import losses, networks, penalties
+from ganbook import data, losses, networks, penalties
 from ganbook.device import DEVICE, autocast
 from ganbook.losses import Loss
 from ganbook.penalties import Penalty, Term
@@ -118,14 +116,17 @@ class GAN:
     def train(self, batches, steps: int, progress: bool = True) -> Iterator[Step]:
         """Play until `steps` steps are done in all, and yield each as a `Step`: the caller's loop owns the game.
 
-        batches: what `.batches(size)` of a data set gives; its k-th batch feeds the discriminator's k-th turn, so a game
-        that was left, or saved and loaded, goes on with the data it would have seen. Schedules take steps done / steps.
+        batches: what `.batches(size)` of a data set gives. Its k-th batch feeds the discriminator's k-th turn, so a
+        game that was left, or saved and loaded, goes on with the data it would have seen. Schedules take the share
+        of steps done.
         Raises ValueError for steps already done or a batch that doesn't fit, FloatingPointError naming the step and the
         player where a loss stops being finite. An interrupt arrives between two steps: the game stays whole.
         """
         _check_count("steps", steps)
         if not hasattr(batches, "__getitem__"):
-            raise TypeError("batches must be indexed by the turn: data.Images(images).batches(64) makes them of a tensor")
+            raise TypeError(
+                "batches must be indexed by the turn, batches[k]; data.Images(images).batches(64) makes such"
+            )
         if steps <= self.steps_done:
             raise ValueError(
                 f"this game has done {self.steps_done} steps already; `steps` counts them all, so ask for more"
@@ -247,18 +248,12 @@ class GAN:
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)
-        path = Path(path)
-        name = None
         try:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-            with os.fdopen(handle, "wb") as file:
-                file.write(buffer.getbuffer())
-            os.replace(name, path)
+            with data.atomic(Path(path)) as temporary:
+                temporary.write_bytes(buffer.getbuffer())
         except OSError as error:
-            raise OSError(error.errno, f"the game could not be saved ({error.strerror}); no file was changed", str(path))
-        finally:
-            if name is not None:
-                Path(name).unlink(missing_ok=True)
+            message = f"the game could not be saved ({error.strerror}); no file was changed"
+            raise OSError(error.errno, message, str(path)) from error
 
     @classmethod
     def load(cls, path, generator=None, discriminator=None, **own) -> "GAN":
@@ -340,7 +335,7 @@ class GAN:
 
     @contextlib.contextmanager
     def _own_randomness(self):
-        """Within, torch's global random generator is the game's: latents, dropout and a reader's loss all draw from it."""
+        """Within, torch's global random generator is the game's: latents, dropout, a reader's loss draw from it."""
         outside = _get_random_state()
         _set_random_state(self._random_state)
         try:
@@ -385,7 +380,9 @@ class GAN:
 
     def _fitting(self, real: Tensor) -> Tensor:
         if tuple(real.shape[1:]) != self.shape:
-            raise ValueError(f"the generator draws samples of shape {self.shape}, the batch holds {tuple(real.shape[1:])}")
+            raise ValueError(
+                f"the generator draws samples of shape {self.shape}; the batch holds {tuple(real.shape[1:])}"
+            )
         if len(real) == 1 and self._batch_norm:
             raise ValueError("batch norm needs at least two samples to take statistics of; the batch has one")
         for network in (self.generator, self.discriminator):
@@ -395,9 +392,10 @@ class GAN:
 
     def _check_values(self, real: Tensor) -> None:
         real = self._fitting(real)
-        if not real.is_floating_point() or not torch.isfinite(real).all():
-            raise ValueError(f"the data must be finite floating-point numbers; it is {real.dtype} with NaN or infinity"
-                             if real.is_floating_point() else f"the data must be floating-point; it is {real.dtype}")  # fmt: skip
+        if not real.is_floating_point():
+            raise ValueError(f"the data must be floating-point numbers; it is {real.dtype}")
+        if not torch.isfinite(real).all():
+            raise ValueError("the data holds NaN or infinity")
         if real.ndim == 4 and real.abs().max() > 1:
             raise ValueError(
                 f"images must lie in [-1, 1], as the generator's do; these reach {real.abs().max().item():.3g}"
@@ -412,7 +410,7 @@ class GAN:
         return values.mean()
 
     def _notice(self, loss: Tensor, player: str, real: Tensor) -> None:
-        """Stop at a loss that is not finite: at once on the CPU; on a GPU, where a look costs a wait, every 64 losses."""
+        """Stop at a loss that is not finite: at once on the CPU; every 64 losses on a GPU, where a look is a wait."""
         if DEVICE.type == "cpu":
             if not math.isfinite(loss.item()):
                 cause = "" if torch.isfinite(real).all() else ": the batch of data holds NaN or infinity"
@@ -518,9 +516,7 @@ def _restored(settings: dict) -> dict:
         for term in terms:
             if term["measure"].startswith(_OWN) or isinstance(number(term["weight"]), _Own):
                 return _Own(term["measure"])
-        return Penalty(
-            tuple(Term(getattr(penalties, t["measure"]), number(t["weight"]), t["every"]) for t in terms)
-        )
+        return Penalty(tuple(Term(getattr(penalties, t["measure"]), number(t["weight"]), t["every"]) for t in terms))
 
     loss = settings["loss"]
     return {

@@ -6,11 +6,13 @@ import io
 import ipywidgets
 import numpy as np
 import PIL.Image
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.special import expit, xlogy
+from torch import nn
 
-from ganbook.plotting import CRITIC, CRITIC_LINE, FAKE, FAKE_LINE, OTHER, REAL, REAL_LINE
+from ganbook.plotting import CRITIC, CRITIC_LINE, FAKE, FAKE_LINE, OTHER, REAL, REAL_LINE, tile
 
 
 class MovingPicture(ipywidgets.VBox):
@@ -143,3 +145,29 @@ def _jsd(p_log, q_log):
     p, q = p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
     m = (p + q) / 2
     return (xlogy(p, p) + xlogy(q, q)).sum(-1) / 2 - xlogy(m, m).sum(-1)
+
+
+def latent_explorer(gan, count: int = 12, directions: int = 3) -> MovingPicture:
+    """`count` samples of a game of images, all moved the same way in the latent space by sliders.
+
+    The directions are those that the generator's first dense layer stretches most, the closed-form factorisation of
+    Shen & Zhou 2021 (arXiv:2007.06600). "length" scales z; "draw" takes other samples. Raises ValueError where the
+    generator has no dense layer on z. Chapter 4.
+    """
+    dense = next((m for m in gan.averaged.modules() if isinstance(m, nn.Linear) and m.in_features == gan.latent), None)
+    if dense is None:
+        raise ValueError("latent_explorer needs a generator whose first layer is an nn.Linear on z")
+    _, _, ways = torch.linalg.svd(dense.weight.float(), full_matrices=False)
+
+    def draw(length, sample, **moves):
+        z = torch.randn(count, gan.latent, generator=torch.Generator().manual_seed(sample)).to(ways.device)
+        for way, move in zip(ways, moves.values(), strict=False):
+            z = z + move * way
+        picture = PIL.Image.fromarray(tile(gan.decode(z * length), columns=6))
+        png = io.BytesIO()
+        picture.resize((3 * picture.width, 3 * picture.height), PIL.Image.Resampling.NEAREST).save(png, format="png")
+        return png.getvalue()
+
+    sliders = {f"way_{k + 1}": slider(f"direction {k + 1}", 0.0, -6.0, 6.0, 0.5) for k in range(directions)}
+    number = ipywidgets.IntSlider(0, min=0, max=99, description="draw", style={"description_width": "6em"})
+    return MovingPicture(draw, length=slider("length of z", 1.0, 0.0, 2.0), sample=number, **sliders)
