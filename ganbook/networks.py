@@ -13,14 +13,14 @@ from ganbook.device import DEVICE
 class Network(nn.Sequential):
     """Layers in a row that know how they were made: a game can draw their weights again, and a checkpoint rebuild them.
 
-    `recipe` is what made the pair, (name, settings); `latent` the size of z. Weights are "fresh" until something has
-    changed them in place: an optimiser, `load_state_dict`, or a reader's own initialisation.
+    `recipe` is what made the pair, (name, settings); `latent` the size of z. Weights are "fresh" from `draw()` until
+    something has changed them: an optimiser, `load_state_dict`, or a reader's own initialisation.
     """
 
     def __init__(self, *layers: nn.Module, init_std: float | None = None):
         super().__init__(*layers)
         self.init_std = init_std
-        self.draw()
+        self._drawn = None  # not drawn here: `network[:3]` makes a Network of layers that are trained already
 
     @torch.no_grad()
     def draw(self) -> None:
@@ -36,14 +36,18 @@ class Network(nn.Sequential):
                 nn.init.normal_(layer.weight, std=self.init_std)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
-        self._versions = self._count_versions()
+        self._drawn = self._fingerprint()
 
     @property
     def fresh(self) -> bool:
-        return self._versions == self._count_versions()
+        return self._drawn == self._fingerprint()
 
-    def _count_versions(self) -> int:
-        return sum(weight._version for weight in self.parameters())
+    def _fingerprint(self) -> list[int]:
+        """For each weight the sum of its bit patterns, the same on every device and in every memory layout.
+
+        torch's own counter of changes misses `weight.data.normal_()`, as many a script initialises.
+        """
+        return [weight.detach().float().cpu().view(torch.int32).sum().item() for weight in self.parameters()]
 
 
 def _pair(make):
@@ -58,7 +62,7 @@ def _pair(make):
         for network in networks:
             network.recipe = (make.__name__, dict(settings.arguments))
             network.latent = settings.arguments["latent"]
-            network.to(DEVICE, memory_format=torch.channels_last)
+            network.to(DEVICE, memory_format=torch.channels_last).draw()
         return networks
 
     return made
@@ -115,14 +119,14 @@ def dcgan(
     g_activation = {"relu": nn.ReLU, "tanh": nn.Tanh, "none": nn.Identity}[activation]
     d_activation = functools.partial(nn.LeakyReLU, 0.2) if activation == "relu" else g_activation
 
-    def normalised(layer, features):
-        return [layer, *([nn.BatchNorm2d(features)] if norm else []), g_activation()]
+    def finished(features):
+        return [*([nn.BatchNorm2d(features)] if norm else []), g_activation()]
 
     widths = [width * 2**i for i in reversed(range(doublings))]
-    layers = [nn.Linear(latent, widths[0] * small * small, bias=not norm), nn.Unflatten(1, (widths[0], small, small))]
-    generator = normalised(nn.Sequential(*layers), widths[0])
+    generator = [nn.Linear(latent, widths[0] * small * small, bias=not norm)]
+    generator += [nn.Unflatten(1, (widths[0], small, small)), *finished(widths[0])]
     for a, b in zip(widths, widths[1:], strict=False):
-        generator += normalised(nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=not norm), b)
+        generator += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=not norm), *finished(b)]
     generator += [nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1), nn.Tanh()]
 
     discriminator, inputs = [], channels

@@ -1,0 +1,233 @@
+"""ganbook.networks: shapes, weights that are drawn again, recipes that rebuild, and sizes that can't be."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from ganbook import GAN, networks
+from ganbook.device import DEVICE
+
+MAKERS = {
+    "points": (networks.mlp, {"width": 8, "depth": 2}),
+    "mlp-images": (networks.mlp, {"shape": (3, 6, 5), "width": 8, "depth": 1}),
+    "dcgan": (networks.dcgan, {"size": 16, "width": 4, "latent": 8}),
+}
+every_pair = pytest.mark.parametrize(("make", "settings"), MAKERS.values(), ids=MAKERS.keys())
+
+
+def weights(network):
+    return [weight.detach().clone() for weight in network.parameters()]
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+# ---- What goes in and comes out
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [10, 16, 28, 32, 64])
+def test_dcgan_draws_images_of_the_size_and_judges_each_by_one_logit(size, channels):
+    generator, discriminator = networks.dcgan(size=size, channels=channels, latent=5, width=4)
+    images = generator(20 * torch.randn(3, 5, device=DEVICE))
+    assert images.shape == (3, channels, size, size)
+    assert images.abs().max() <= 1
+    assert discriminator(images).shape == (3,)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1,), (1, 28, 28), (3, 7, 5)])
+def test_mlp_draws_samples_of_any_shape(shape):
+    generator, discriminator = networks.mlp(shape=shape, latent=3, width=8)
+    samples = generator(1000 * torch.randn(4, 3, device=DEVICE))
+    assert samples.shape == (4, *shape)
+    assert discriminator(samples).shape == (4,)
+    assert (samples.abs().max() <= 1) == (len(shape) == 3)  # tanh for images, no bounds for points
+
+
+def test_mlp_has_the_hidden_layers_that_were_asked_for():
+    for network in networks.mlp(width=8, depth=4):
+        shapes = [tuple(layer.weight.shape) for layer in network if isinstance(layer, nn.Linear)]
+        assert len(shapes) == 5
+        assert shapes[1:4] == [(8, 8)] * 3
+
+
+def test_the_discriminator_judges_each_image_alone():
+    _, discriminator = networks.dcgan(size=16, width=4)
+    images = torch.rand(6, 1, 16, 16, device=DEVICE) * 2 - 1
+    alone = torch.cat([discriminator(image[None]) for image in images])
+    torch.testing.assert_close(discriminator(images), alone, rtol=1e-4, atol=1e-6)
+
+
+def test_normalisation_and_activation_can_be_switched():
+    def kinds(network):
+        return {type(layer) for layer in network.modules()}
+
+    plain, _ = networks.dcgan(size=16, width=4)
+    assert {nn.BatchNorm2d, nn.ReLU} <= kinds(plain)
+    bare, _ = networks.dcgan(size=16, width=4, norm=False)
+    assert nn.BatchNorm2d not in kinds(bare)
+    assert all(layer.bias is not None for layer in bare.modules() if isinstance(layer, nn.ConvTranspose2d))
+    generator, discriminator = networks.dcgan(size=16, width=4, activation="tanh")
+    assert nn.ReLU not in kinds(generator) and nn.LeakyReLU not in kinds(discriminator)
+    assert nn.Tanh in kinds(discriminator)
+    generator, discriminator = networks.dcgan(size=16, width=4, norm=False, activation="none")
+    z = torch.randn(2, 64, device=DEVICE)
+    images = (
+        discriminator(generator[:-1](z)),
+        discriminator(generator[:-1](3 * z)),
+        discriminator(generator[:-1](0 * z)),
+    )
+    # without any activation both networks are affine: so is all of it up to the tanh
+    torch.testing.assert_close(images[1] - images[2], 3 * (images[0] - images[2]), rtol=1e-3, atol=1e-5)
+
+
+# ---- Weights
+
+
+def test_init_std_is_the_spread_of_every_weight_and_clears_the_biases():
+    for network in networks.dcgan(size=28, width=32, init_std=0.02):
+        for layer in network.modules():
+            if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+                spread = layer.weight.std().item()
+                assert spread == pytest.approx(0.02, rel=0.3 if layer.weight.numel() < 1000 else 0.05)
+                assert layer.bias is None or not layer.bias.any()
+
+
+def test_without_init_std_activations_keep_their_size():
+    assert all(layer.weight.std() > 0.02 for layer in networks.dcgan()[1] if isinstance(layer, nn.Conv2d))
+
+
+@every_pair
+def test_drawing_again_gives_other_weights_and_the_same_seed_the_same(make, settings):
+    for network in make(**settings):
+        before = weights(network)
+        torch.manual_seed(3)
+        network.draw()
+        first = weights(network)
+        assert not same(before, first)
+        torch.manual_seed(3)
+        network.draw()
+        assert same(first, weights(network))
+
+
+def test_drawing_again_clears_what_batch_norm_has_seen():
+    generator, _ = networks.dcgan(size=16, width=4)
+    fresh = {name: value.clone() for name, value in generator.named_buffers()}
+    generator(torch.randn(9, 64, device=DEVICE))
+    assert any(not torch.equal(value, fresh[name]) for name, value in generator.named_buffers())
+    generator.draw()
+    assert all(torch.equal(value, fresh[name]) for name, value in generator.named_buffers())
+
+
+@every_pair
+def test_networks_are_fresh_until_something_changes_their_weights(make, settings):
+    def optimise(network):
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        for weight in network.parameters():
+            weight.grad = torch.ones_like(weight)
+        optimizer.step()
+
+    def first(network):
+        return next(layer for layer in network.modules() if isinstance(layer, (nn.Linear, nn.Conv2d)))
+
+    changes = {
+        "optimiser": optimise,
+        "load_state_dict": lambda network: network.load_state_dict(make(**settings)[index].state_dict()),
+        "init": lambda network: nn.init.normal_(first(network).weight, std=0.02),
+        "init of .data": lambda network: nn.init.normal_(first(network).weight.data, std=0.02),
+        "other tensor": lambda network: setattr(first(network), "bias", nn.Parameter(first(network).bias + 1)),
+        "bias alone": lambda network: first(network).bias.data.zero_() if first(network).bias is not None else 0,
+    }
+    for index in (0, 1):
+        for name, change in changes.items():
+            network = make(**settings)[index]
+            assert network.fresh
+            network.to(DEVICE), network.train(), network.eval(), network.requires_grad_(False)
+            assert network.fresh, "nothing has changed the weights"
+            if name in ("other tensor", "bias alone") and first(network).bias is None:
+                continue
+            network.requires_grad_(True)
+            change(network)
+            assert not network.fresh, name
+
+
+def test_looking_at_a_slice_of_the_layers_leaves_the_weights_alone():
+    for network in networks.dcgan(size=16, width=4):
+        before = weights(network)
+        assert [type(layer) for layer in network[:2]] == [type(layer) for layer in list(network)[:2]]
+        assert same(before, weights(network)) and network.fresh
+
+
+def test_a_copy_of_fresh_networks_is_fresh():
+    pair = networks.mlp(width=4)
+    assert all(network.fresh for network in copy.deepcopy(pair))
+
+
+def test_a_game_keeps_weights_that_were_initialised_by_hand():
+    generator, discriminator = networks.dcgan(size=16, width=4)
+    for layer in generator.modules():  # as many a script writes it
+        if isinstance(layer, nn.ConvTranspose2d):
+            layer.weight.data.normal_(0.0, 0.02)
+    before = weights(generator)
+    GAN(generator, discriminator, seed=1)
+    assert same(before, weights(generator))
+
+
+# ---- Recipes
+
+
+@every_pair
+def test_a_recipe_rebuilds_the_pair(make, settings):
+    pair = make(**settings)
+    rebuilt = networks.rebuild(pair[0].recipe)
+    for network, again in zip(pair, rebuilt, strict=True):
+        assert str(network) == str(again)
+        again.load_state_dict(network.state_dict())
+        assert network.recipe == again.recipe and network.latent == again.latent
+    z = torch.randn(3, pair[0].latent, device=DEVICE)
+    torch.testing.assert_close(pair[0](z), rebuilt[0](z))
+
+
+def test_a_recipe_holds_every_setting_the_defaults_too():
+    name, settings = networks.dcgan(32, 3)[1].recipe
+    assert name == "dcgan"
+    assert settings == {
+        "size": 32, "channels": 3, "latent": 64, "width": 32, "norm": True, "activation": "relu", "init_std": None
+    }  # fmt: skip
+
+
+# ---- Sizes that can't be
+
+
+@pytest.mark.parametrize("size", [1, 4, 7, 8, 9, 18, 27, 30, 36, 100])
+def test_a_size_that_cannot_be_halved_to_a_small_map_is_refused(size):
+    with pytest.raises(ValueError, match=rf"size={size}: dcgan draws 4 to 8 pixels doubled once or more"):
+        networks.dcgan(size=size)
+
+
+@pytest.mark.parametrize("name", ["size", "channels", "latent", "width"])
+@pytest.mark.parametrize("value", [0, -3, 2.0, "8", None])
+def test_dcgan_refuses_sizes_below_one_and_fractions(name, value):
+    with pytest.raises(ValueError, match=rf"{name}={value!r}: it must be a whole number, 1 or more"):
+        networks.dcgan(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "settings", [{"latent": 0}, {"width": 0}, {"depth": 0}, {"shape": (0,)}, {"shape": (1, 28, 2.5)}]
+)
+def test_mlp_refuses_sizes_below_one_and_fractions(settings):
+    with pytest.raises(ValueError, match="it must be a whole number, 1 or more"):
+        networks.mlp(**settings)
+
+
+def test_an_unknown_activation_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match="activation='gelu': there are 'relu', 'tanh' and 'none'"):
+        networks.dcgan(activation="gelu")
+
+
+def test_the_smallest_width_there_is_works():
+    generator, discriminator = networks.dcgan(size=16, width=1, latent=1)
+    assert discriminator(generator(torch.zeros(2, 1, device=DEVICE))).shape == (2,)
