@@ -10,11 +10,13 @@ from torch import Tensor
 class Loss(NamedTuple):
     """What each player minimises: `d(real_logits, fake_logits)` and `g(real_logits, fake_logits)`, (N,) each, to (N,).
 
-    Logits are what the discriminator says before any sigmoid: above 0 for real.
+    Logits are what the discriminator says before any sigmoid: above 0 for real. paired: whether `g` looks at the real
+    logits; a game saves the work of computing them where it does not, and `g` gets None in their place.
     """
 
     d: Callable[[Tensor, Tensor], Tensor]
-    g: Callable[[Tensor, Tensor], Tensor]
+    g: Callable[[Tensor | None, Tensor], Tensor]
+    paired: bool = True
 
 
 def _d_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
@@ -38,12 +40,12 @@ def _g_relativistic(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(real - fake)
 
 
-minimax = Loss(d=_d_cross_entropy, g=_g_minimax)
+minimax = Loss(d=_d_cross_entropy, g=_g_minimax, paired=False)
 """The game as first stated: D maximises log D(x) + log(1 - D(G(z))), G minimises log(1 - D(G(z))).
 
 Goodfellow et al. 2014, eq. 1 (arXiv:1406.2661). Chapters 1 and 2."""
 
-nonsaturating = Loss(d=_d_cross_entropy, g=_g_nonsaturating)
+nonsaturating = Loss(d=_d_cross_entropy, g=_g_nonsaturating, paired=False)
 """The same discriminator; G maximises log D(G(z)), whose gradient does not vanish while D wins.
 
 Goodfellow et al. 2014, section 3 (arXiv:1406.2661). Chapter 2."""

@@ -183,11 +183,13 @@ class GAN:
         real = self._fitting(real)
         _set_rate(self._g_optimizer, self.lr, self._share())
         with self._own_randomness(), self._discriminator_fixed():
-            with torch.no_grad(), autocast():
-                real_logits = self.discriminator(real)
+            real_logits = None
+            if self.loss.paired:
+                with torch.no_grad(), autocast():
+                    real_logits = self.discriminator(real).float()
             with autocast():
                 fake_logits = self.discriminator(self.generator(self._z(len(real))))
-            loss = self._mean(self.loss.g(real_logits.float(), fake_logits.float()), real, "loss.g")
+            loss = self._mean(self.loss.g(real_logits, fake_logits.float()), real, "loss.g")
             self._notice(loss, "generator", real)
             self._g_optimizer.zero_grad()
             loss.backward()

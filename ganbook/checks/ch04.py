@@ -77,8 +77,8 @@ def transposed(answer):
 
 @exercise("4.3")
 def weight_scale(answer):
-    """The standard deviation of the weights that keeps the mean square of ReLU(normalised) inputs."""
-    value = float(answer)
+    """`answer()`: the standard deviation of the weights that keeps the mean square of the inputs."""
+    value = float(answer())
     near = lambda wrong: abs(value - wrong) < 0.02 * wrong  # noqa: E731
     require(value > 0, f"a standard deviation is positive; got {value:.4g}")
     require(not near(1 / 256), "this is the variance of a weight: its standard deviation is the root")
