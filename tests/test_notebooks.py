@@ -1,0 +1,167 @@
+"""What every committed notebook promises: built from its source, run, free of answers, noise and machine paths."""
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(ROOT.glob("sources/[0-9][0-9]_*.md"))
+CHAPTERS = sorted(ROOT.glob("chapters/[0-9][0-9]_*.ipynb"))
+SOLUTIONS = sorted(ROOT.glob("solutions/[0-9][0-9]_*.ipynb"))
+EXERCISE = re.compile(r"^(#+) Exercise (\d+\.\d+)\b")
+CALL = re.compile(r"\bchecks\.(ch\d\d)\.(\w+)\(")
+BLOCK = re.compile(r"^ *### BEGIN SOLUTION *\n(.*?)\n *### END SOLUTION *$", re.MULTILINE | re.DOTALL)
+ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
+MACHINE = re.compile(r"(?<![\w./~-])(/(tmp|root|home|work|Users|opt|var|mnt|private)/|[A-Z]:\\)")
+
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+each_solution = pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+each_notebook = pytest.mark.parametrize(
+    "path", CHAPTERS + SOLUTIONS, ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+
+
+def cells(path):
+    return nbformat.read(path, 4).cells
+
+
+def code(path):
+    return [cell for cell in cells(path) if cell.cell_type == "code"]
+
+
+def exercises(path):
+    """{number: its cells}: from a heading `Exercise N.K` to the next heading that is not deeper."""
+    found, number, depth = {}, None, 0
+    for cell in cells(path):
+        heading = re.match("(#+) ", cell.source) if cell.cell_type == "markdown" else None
+        if heading and len(heading[1]) <= depth:
+            number, depth = None, 0
+        started = EXERCISE.match(cell.source) if heading else None
+        if started:
+            number, depth = started[2], len(started[1])
+            assert number not in found, f"Exercise {number} is there twice"
+        if number:
+            found.setdefault(number, []).append(cell)
+    return found
+
+
+def printed(cell_list):
+    outputs = (output for cell in cell_list if cell.cell_type == "code" for output in cell.outputs)
+    return "".join(output.text for output in outputs if output.output_type == "stream")
+
+
+def test_notebooks_are_what_their_sources_make():
+    run = subprocess.run([sys.executable, ROOT / "sources" / "build.py", "--check"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@each_notebook
+def test_every_cell_has_run_in_order(path):
+    assert [cell.execution_count for cell in code(path)] == list(range(1, len(code(path)) + 1))
+
+
+@each_notebook
+def test_outputs_are_stills_without_errors_or_noise(path):
+    for output in (output for cell in code(path) for output in cell.outputs):
+        assert output.output_type != "error", output.get("evalue")
+        assert output.get("name") != "stderr", output.text
+        formats = set(output.get("data", {}))
+        assert "application/vnd.jupyter.widget-view+json" not in formats, "a stored widget shows an error"
+        text = output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
+        assert not ADDRESS.search(text), f"an address, other in every run: {text}"
+        assert "\r" not in text and "it/s" not in text, f"a progress bar: {text}"
+
+
+@each_notebook
+def test_checked_cells_print_and_do_nothing_else(path):
+    """nbval passes a checked cell in silence if it has no count or no stored output."""
+    for cell in code(path):
+        if "NBVAL_CHECK_OUTPUT" in cell.source:
+            assert cell.source.startswith("# NBVAL_CHECK_OUTPUT\n"), cell.source
+            assert cell.execution_count and cell.outputs, cell.source
+            for output in cell.outputs:
+                formats = set(output.get("data", {}))
+                assert output.get("name") == "stdout" or formats == {"text/plain"}, f"{cell.source}\n{formats}"
+
+
+@each_notebook
+def test_code_cells_are_short(path):
+    for cell in code(path):
+        limit = 25 if "### BEGIN SOLUTION" in cell.source or "solution" in cell.metadata.get("tags", []) else 15
+        assert len(cell.source.splitlines()) <= limit, f"over {limit} lines:\n{cell.source}"
+
+
+@each_notebook
+def test_nothing_names_the_machine_it_was_built_on(path):
+    for cell in cells(path):
+        text = cell.source + json.dumps([_without_pictures(output) for output in cell.get("outputs", [])])
+        assert not MACHINE.search(text), MACHINE.search(text)[0]
+
+
+def _without_pictures(output):
+    return {k: v for k, v in output.get("data", output).items() if not k.startswith("image/")}
+
+
+@each_notebook
+def test_links_and_pictures_are_there(path):
+    for cell in cells(path):
+        if cell.cell_type == "markdown":
+            for link in re.findall(r"\]\(([^)\s]+)\)|\bsrc=\"([^\"]+)\"", re.sub(r"`[^`]*`", "", cell.source)):
+                target = "".join(link).partition("#")[0]
+                if target and not re.match(r"https?:|attachment:|mailto:", target):
+                    assert (path.parent / target).exists(), f"{target} is not there"
+
+
+@each_notebook
+def test_size(path):
+    assert path.stat().st_size <= 1_500_000
+
+
+@each_chapter
+def test_a_chapter_holds_no_answer(path):
+    source = (ROOT / "sources" / f"{path.stem}.md").read_text(encoding="utf-8")
+    assert not [cell for cell in cells(path) if "solution" in cell.metadata.get("tags", [])]
+    assert "SOLUTION" not in "".join(cell.source for cell in cells(path))
+    shown = "\n".join(cell.source for section in exercises(path).values() for cell in section)
+    answers = [answer for answer in BLOCK.findall(source) if answer.strip()]
+    assert len(answers) == source.count("### BEGIN SOLUTION")
+    assert not [answer for answer in answers if answer.strip() in shown]
+    solutions = ROOT / "solutions" / path.name
+    for cell in cells(solutions) if solutions.exists() else []:
+        if "solution" in cell.metadata.get("tags", []):
+            assert cell.source not in shown
+
+
+@each_chapter
+def test_a_chapter_leaves_its_exercises_open(path):
+    for number, section in exercises(path).items():
+        assert f"○ Exercise {number} is open" in printed(section), f"Exercise {number}"
+        assert "✔ Exercise" not in printed(section), f"Exercise {number} is solved in the chapter"
+        assert "..." in "".join(cell.source for cell in section if cell.cell_type == "code")
+
+
+@each_chapter
+def test_exercises_are_in_both_notebooks(path):
+    solutions = ROOT / "solutions" / path.name
+    assert list(exercises(path)) == (list(exercises(solutions)) if solutions.exists() else [])
+    assert [f"{int(path.name[:2])}.{k}" for k in range(1, len(exercises(path)) + 1)] == list(exercises(path))
+
+
+@each_solution
+def test_solutions_solve_every_exercise_by_its_own_check(path):
+    room = f"ch{path.name[:2]}"
+    module, called = importlib.import_module(f"ganbook.checks.{room}"), set()
+    for number, section in exercises(path).items():
+        calls = CALL.findall("\n".join(cell.source for cell in section if cell.cell_type == "code"))
+        assert calls, f"Exercise {number} calls no check of checks.{room}"
+        assert [(where, getattr(module, name).exercise) for where, name in calls] == [(room, number)] * len(calls)
+        assert printed(section).count(f"✔ Exercise {number} solved.") == len(calls), f"Exercise {number}"
+        assert "is open" not in printed(section), f"Exercise {number}"
+        called |= {name for _, name in calls}
+    assert called == {name for name, value in vars(module).items() if hasattr(value, "exercise")}, "checks without use"
