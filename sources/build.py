@@ -220,6 +220,10 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, name: str) -> None:
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         lines = re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip().splitlines()  # without the colours of a terminal
         raise BuildError("\n    ".join([f"{name}: cell {running['cell_index'] + 1} failed:", *lines[-20:]])) from error
+    except AssertionError as error:
+        if client.km is None:  # Ctrl-C: nbclient ended the kernel, and trips over its absence
+            raise KeyboardInterrupt from error
+        raise
     notebook.metadata = nbformat.from_dict(metadata)  # without the kernel's version and the widgets' state
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -313,6 +317,9 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     except (BuildError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped. The notebook that was running is as it was before.", file=sys.stderr)
+        return 130
     return 0
 
 

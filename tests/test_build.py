@@ -2,8 +2,12 @@
 
 import importlib.util
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -452,6 +456,22 @@ def test_a_notebook_has_a_time_limit(course, capsys, monkeypatch):
 
 def test_a_dead_kernel_is_an_error(course, capsys):
     fails(course("01_x", cells(code("import os; os._exit(1)"))), capsys, "cell 2 failed", "Kernel died")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to another process")
+def test_ctrl_c_is_one_line_and_leaves_the_notebook_alone(course):
+    root = course("01_x", cells(code("open('running', 'w').close(); import time; time.sleep(60)")))
+    (root / "chapters").mkdir()
+    (root / "chapters" / "01_x.ipynb").write_text("before")
+    shutil.copy(build.__file__, root / "sources")
+    run = subprocess.Popen([sys.executable, root / "sources" / "build.py"], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (root / "chapters" / "running").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    run.send_signal(signal.SIGINT)
+    said = run.communicate(timeout=60)[1]
+    assert run.returncode == 130 and "Traceback" not in said and "Stopped." in said
+    assert (root / "chapters" / "01_x.ipynb").read_text() == "before"
 
 
 def test_a_heavy_notebook_is_an_error(course, capsys, monkeypatch):
