@@ -58,10 +58,12 @@ def _pair(make):
     def made(*args, **kwargs):
         settings = signature.bind(*args, **kwargs)
         settings.apply_defaults()
-        networks = make(**settings.arguments)
+        # A checkpoint, which is read without executing anything, can't hold numpy's numbers.
+        arguments = {n: value.item() if hasattr(value, "item") else value for n, value in settings.arguments.items()}
+        networks = make(**arguments)
         for network in networks:
-            network.recipe = (make.__name__, dict(settings.arguments))
-            network.latent = settings.arguments["latent"]
+            network.recipe = (make.__name__, arguments)
+            network.latent = arguments["latent"]
             network.to(DEVICE, memory_format=torch.channels_last).draw()
         return networks
 

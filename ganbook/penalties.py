@@ -1,5 +1,6 @@
 """What holds the discriminator back: penalties on its gradient, per sample."""
 
+import numbers
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -34,14 +35,20 @@ class Penalty(NamedTuple):
         """The penalty (N,) at `step`, counted from 0, after `share` (0 to 1) of all steps.
 
         A term applied at every k-th step counts k times there, so that its mean over the steps stays the same
-        (lazy regularisation: Karras et al. 2020, appendix B, arXiv:1912.04958).
+        (lazy regularisation: Karras et al. 2020, appendix B, arXiv:1912.04958). Raises ValueError for a term that does
+        not give one value a sample.
         """
-        parts = [
-            term.measure(critic, real, fake, real_logits, fake_logits) * (value_at(term.weight, share) * term.every)
-            for term in self.terms
-            if step % term.every == 0
-        ]
-        return sum(parts, torch.zeros(len(real), device=real.device))
+        total = torch.zeros(len(real), device=real.device)
+        for term in self.terms:
+            if step % term.every == 0:
+                measured = term.measure(critic, real, fake, real_logits, fake_logits)
+                if measured.shape != total.shape:
+                    raise ValueError(
+                        f"the penalty must give one value a sample, shape {tuple(total.shape)};"
+                        f" it gave {tuple(measured.shape)}. Leave the mean to the game"
+                    )
+                total = total + measured * (value_at(term.weight, share) * term.every)
+        return total
 
 
 def squared_gradient_norm(logits: Tensor, inputs: Tensor) -> Tensor:
@@ -50,7 +57,8 @@ def squared_gradient_norm(logits: Tensor, inputs: Tensor) -> Tensor:
     It can be differentiated again. A logit must depend on its own input alone: batch norm mixes the samples.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
-    return gradient.float().flatten(1).square().sum(1)
+    single_or_better = torch.promote_types(gradient.dtype, torch.float32)
+    return gradient.to(single_or_better).flatten(1).square().sum(1)
 
 
 def _r1(critic, real, fake, real_logits, fake_logits):
@@ -63,9 +71,9 @@ def _r2(critic, real, fake, real_logits, fake_logits):
 
 def _penalty(measure, weight, every) -> Penalty:
     check_number("a penalty's weight", weight)
-    if not (isinstance(every, int) and every >= 1):
+    if not (isinstance(every, numbers.Integral) and every >= 1):
         raise ValueError(f"every={every!r}: a penalty is applied at every step (1) or less often (2, 3, ...)")
-    return Penalty((Term(measure, weight, every),))
+    return Penalty((Term(measure, weight, int(every)),))
 
 
 def r1(weight=1.0, every: int = 1) -> Penalty:

@@ -1,6 +1,7 @@
 """Numbers that change as a game goes on: given where a number would be given, a learning rate or a penalty's weight."""
 
 import math
+import numbers
 from typing import NamedTuple
 
 
@@ -19,13 +20,13 @@ class falling(NamedTuple):
 
 
 def value_at(number, share: float) -> float:
-    """The value of a number, or of a function of the share of steps done, at `share`."""
-    return number(share) if callable(number) else number
+    """The value of a number, or of a function of the share of steps done, at `share`, as a float of Python's."""
+    return float(number(share) if callable(number) else number)
 
 
 def check_number(name: str, number) -> None:
     """Raise ValueError unless `number` is a finite number >= 0 or a function of the share of steps done."""
     for share in (0.0, 1.0):
-        value = value_at(number, share)
-        if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
+        value = number(share) if callable(number) else number
+        if not (isinstance(value, numbers.Real) and math.isfinite(value) and value >= 0):
             raise ValueError(f"{name} must be a finite number, 0 or more; got {value!r}")

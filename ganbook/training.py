@@ -4,6 +4,9 @@ import contextlib
 import copy
 import io
 import math
+import numbers
+import operator
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -74,29 +77,32 @@ class GAN:
     ):
         check_number("lr", lr)
         check_number("d_lr", lr if d_lr is None else d_lr)
-        _check_count("d_steps", d_steps)
+        if not isinstance(loss, Loss):
+            raise TypeError(f"loss={loss!r}: give losses.nonsaturating, say, or losses.Loss(d=..., g=...) of your own")
+        if not (penalty is None or callable(penalty)):
+            raise TypeError(f"penalty={penalty!r}: give penalties.r1(1.0), say, a function of your own, or None")
         if not 0 <= average < 1:
             raise ValueError(f"average={average}: the share that stays must be at least 0 and below 1")
         self.generator = generator.to(DEVICE, memory_format=torch.channels_last)
         self.discriminator = discriminator.to(DEVICE, memory_format=torch.channels_last)
-        self.loss, self.lr, self.d_lr, self.betas = loss, lr, d_lr, tuple(betas)
+        self.loss, self.lr, self.d_lr, self.betas = loss, lr, d_lr, tuple(map(float, betas))
         if penalty is not None and not isinstance(penalty, Penalty):
             penalty = Penalty((Term(penalty),))
         self.penalty = penalty
-        self.d_steps, self.average, self.seed = d_steps, average, seed
-        self.latent = latent or getattr(generator, "latent", None)
-        if self.latent is None:
+        self.d_steps, self.average, self.seed = _count("d_steps", d_steps), float(average), operator.index(seed)
+        latent = getattr(generator, "latent", None) if latent is None else latent
+        if latent is None:
             raise ValueError("the generator has no attribute `latent`: give the size of z, GAN(..., latent=64)")
+        self.latent = _count("latent", latent)
 
-        self._random_state = torch.Generator(DEVICE).manual_seed(seed).get_state()
-        self._sampling = torch.Generator(DEVICE).manual_seed(seed)
+        self._random_state = torch.Generator(DEVICE).manual_seed(self.seed).get_state()
+        self._sampling = torch.Generator(DEVICE).manual_seed(self.seed)
         with self._own_randomness():
             for network in (generator, discriminator):
                 if isinstance(network, networks.Network) and network.fresh:
                     network.draw()
         self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False) if average else self.generator
         self._pairs = _floating_pairs(self.averaged, self.generator) if average else ([], [])
-        self._d_weights = [weight for weight in self.discriminator.parameters() if weight.requires_grad]
         self._g_optimizer = self._adam(self.generator, lr)
         self._d_optimizer = self._adam(self.discriminator, lr if d_lr is None else d_lr)
         self._batch_norm = any(
@@ -122,22 +128,25 @@ class GAN:
         Raises ValueError for steps already done or a batch that doesn't fit, FloatingPointError naming the step and the
         player where a loss stops being finite. An interrupt arrives between two steps: the game stays whole.
         """
-        _check_count("steps", steps)
-        if not hasattr(batches, "__getitem__"):
+        steps = _count("steps", steps)
+        first = batches[self._d_turns] if hasattr(batches, "__getitem__") else None
+        if not hasattr(first, "x"):
             raise TypeError(
-                "batches must be indexed by the turn, batches[k]; data.Images(images).batches(64) makes such"
+                "batches must be indexed by the turn, batches[k].x; data.Images(images).batches(64) makes such"
             )
         if steps <= self.steps_done:
             raise ValueError(
                 f"this game has done {self.steps_done} steps already; `steps` counts them all, so ask for more"
                 f" (steps={2 * self.steps_done}) or start a new GAN"
             )
-        self._check_values(batches[self._d_turns].x)
+        self._check_values(first.x)
         self._steps_planned = steps
         return self._train(batches, steps, progress)
 
     def _train(self, batches, steps, progress):
-        with tqdm(total=steps, initial=self.steps_done, disable=None if progress else True, unit="step") as bar:
+        # None hides the bar where nobody looks. As an argument it would overrule tqdm's own switch.
+        hidden = None if progress and not os.environ.get("TQDM_DISABLE") else True
+        with tqdm(total=steps, initial=self.steps_done, disable=hidden, unit="step") as bar:
             while self.steps_done < steps:
                 with _whole_step():
                     for _ in range(self.d_steps):
@@ -169,7 +178,7 @@ class GAN:
                 terms = self.penalty(
                     self.discriminator, real, fake, real_logits, fake_logits, step=self._d_turns, share=share
                 )
-                penalty = self._mean(terms, real, "the penalty")
+                penalty = terms.mean()
                 self._notice(penalty, "discriminator's penalty", real)
                 objective = loss + penalty
             self._d_optimizer.zero_grad()
@@ -207,7 +216,7 @@ class GAN:
 
         The same seed gives the same latents at any time of the training; None draws new ones. Training is not touched.
         """
-        _check_count("n", n)
+        n = _count("n", n)
         random = self._sampling if seed is None else torch.Generator(DEVICE).manual_seed(seed)
         return self.decode(torch.randn(n, self.latent, device=DEVICE, generator=random), batch)
 
@@ -232,9 +241,10 @@ class GAN:
         The file appears whole or not at all. Raises OSError, the old file untouched, where it can't be written.
         """
         self._read_losses()
+        recipes = [getattr(network, "recipe", None) for network in (self.generator, self.discriminator)]
         content = {
             "format": FORMAT,
-            "players": getattr(self.generator, "recipe", None),
+            "players": recipes[0] if recipes[0] == recipes[1] else None,
             "settings": {
                 "loss": _name_of(self.loss, losses),
                 "penalty": _describe_penalty(self.penalty),
@@ -261,6 +271,7 @@ class GAN:
     def load(cls, path, generator=None, discriminator=None, **own) -> "GAN":
         """The game saved at `path`. On the same machine it goes on bit for bit as if it had never stopped.
 
+        On another kind of device it goes on too, but with other random numbers: each kind has a generator of its own.
         What the package made, networks, losses, penalties, schedules, comes back by itself; your own networks and your
         own functions are given again: `GAN.load(path, generator, discriminator, loss=my_loss)`. Raises ValueError for a
         file that is no checkpoint, is cut off, or belongs to other networks. Nothing in the file is executed.
@@ -279,7 +290,7 @@ class GAN:
             raise ValueError("give both networks, or none to have them rebuilt as they were saved")
         if generator is None:
             if content["players"] is None:
-                raise ValueError(f"{path} holds networks of your own: GAN.load(path, generator, discriminator)")
+                raise ValueError(f"{path} holds networks put together by you: GAN.load(path, generator, discriminator)")
             generator, discriminator = networks.rebuild(content["players"])
         settings = {**_restored(content["settings"]), **own}
         for name, value in settings.items():
@@ -310,11 +321,16 @@ class GAN:
     def _set_state(self, state: dict) -> None:
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
-        self.averaged.load_state_dict(state["averaged"])
+        if self.average:
+            self.averaged.load_state_dict(state["averaged"])
         self._g_optimizer.load_state_dict(state["g_optimizer"])
         self._d_optimizer.load_state_dict(state["d_optimizer"])
-        self._random_state = state["random"].cpu()
-        self._sampling.set_state(state["sampling"].cpu())
+        for optimizer in (self._g_optimizer, self._d_optimizer):
+            for group in optimizer.param_groups:
+                group["betas"] = self.betas
+        if state["random"].shape == self._random_state.shape:  # else it was played on another kind of device
+            self._random_state = state["random"].cpu()
+            self._sampling.set_state(state["sampling"].cpu())
         self.steps_done, self._d_turns = state["steps_done"], state["d_turns"]
         self._steps_planned = state["steps_planned"]
 
@@ -349,12 +365,13 @@ class GAN:
     @contextlib.contextmanager
     def _discriminator_fixed(self):
         """Within, the discriminator's weights get no gradients: the generator's turn needs none of them."""
-        for weight in self._d_weights:
+        weights = [weight for weight in self.discriminator.parameters() if weight.requires_grad]
+        for weight in weights:
             weight.requires_grad_(False)
         try:
             yield
         finally:
-            for weight in self._d_weights:
+            for weight in weights:
                 weight.requires_grad_(True)
 
     # What can be wrong
@@ -364,7 +381,10 @@ class GAN:
         with self._own_randomness(), autocast():
             state = self._random_state
             self.generator.eval(), self.discriminator.eval()
-            fake = self.generator(torch.zeros(2, self.latent, device=DEVICE))
+            try:
+                fake = self.generator(torch.zeros(2, self.latent, device=DEVICE))
+            except Exception as error:
+                raise ValueError(f"the generator can't take z of shape (N, latent={self.latent}): {error}") from error
             try:
                 logits = self.discriminator(fake)
             except Exception as error:
@@ -398,7 +418,7 @@ class GAN:
             raise ValueError(f"the data must be floating-point numbers; it is {real.dtype}")
         if not torch.isfinite(real).all():
             raise ValueError("the data holds NaN or infinity")
-        if real.ndim == 4 and real.abs().max() > 1:
+        if real.ndim == 4 and real.abs().max() > 1.0001:  # as data.Images has it
             raise ValueError(
                 f"images must lie in [-1, 1], as the generator's do; these reach {real.abs().max().item():.3g}"
             )
@@ -433,15 +453,15 @@ def _diverged(step, player, value) -> str:
     return f"step {step}: the {player} has the loss {value}. Try a lower learning rate or a penalty"
 
 
-def _check_count(name: str, value) -> None:
-    if not isinstance(value, int) or value < 1:
+def _count(name: str, value) -> int:
+    if not isinstance(value, numbers.Integral) or value < 1:
         raise ValueError(f"{name}={value!r}: it must be a whole number, 1 or more")
+    return int(value)
 
 
 def _set_rate(optimizer, lr, share: float) -> None:
-    if callable(lr):
-        for group in optimizer.param_groups:
-            group["lr"] = value_at(lr, share)
+    for group in optimizer.param_groups:
+        group["lr"] = value_at(lr, share)
 
 
 def _floating_pairs(average: nn.Module, live: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
@@ -491,8 +511,10 @@ def _name_of(value, module) -> str:
 
 def _describe_number(number):
     if isinstance(number, falling):
-        return {"falling": list(number)}
-    return _OWN + getattr(number, "__name__", "?") if callable(number) else number
+        return {"falling": [float(end) for end in number]}
+    if callable(number):
+        return _OWN + getattr(number, "__name__", "?")
+    return None if number is None else float(number)
 
 
 def _describe_penalty(penalty):

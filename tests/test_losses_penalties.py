@@ -1,0 +1,273 @@
+"""ganbook.losses, ganbook.penalties and ganbook.schedules, held against closed forms and torch's own functions."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ganbook import losses, penalties
+from ganbook.device import DEVICE
+from ganbook.losses import minimax, nonsaturating, relativistic
+from ganbook.penalties import squared_gradient_norm
+from ganbook.schedules import check_number, falling, value_at
+
+LOSSES = {"minimax": minimax, "nonsaturating": nonsaturating, "relativistic": relativistic}
+every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+
+
+@pytest.fixture
+def logits():
+    """Logits (50,) on real and on fake, in double precision, that require gradients."""
+    draw = torch.Generator().manual_seed(0)
+    return [(4 * torch.randn(50, generator=draw, dtype=torch.float64)).requires_grad_() for _ in range(2)]
+
+
+def gradients(values, inputs):
+    """The gradient of every entry of `values` by its own entry of `inputs`; 0 where it does not depend on it."""
+    (gradient,) = torch.autograd.grad(values.sum(), inputs, allow_unused=True, retain_graph=True)
+    return torch.zeros_like(inputs) if gradient is None else gradient
+
+
+# ---- Losses
+
+
+@pytest.mark.parametrize("loss", [minimax, nonsaturating], ids=["minimax", "nonsaturating"])
+def test_the_discriminators_loss_is_the_cross_entropy_of_a_classifier(logits, loss):
+    real, fake = logits
+    cross_entropy = F.binary_cross_entropy_with_logits
+    expected = cross_entropy(real, torch.ones_like(real), reduction="none")
+    expected = expected + cross_entropy(fake, torch.zeros_like(fake), reduction="none")
+    torch.testing.assert_close(loss.d(real, fake), expected)
+
+
+def test_the_generators_losses_are_what_the_paper_writes(logits):
+    real, fake = logits
+    probability = torch.sigmoid(fake)
+    torch.testing.assert_close(minimax.g(real, fake), torch.log(1 - probability))
+    torch.testing.assert_close(nonsaturating.g(real, fake), -torch.log(probability))
+
+
+def test_the_minimax_generator_minimises_what_the_discriminator_maximises(logits):
+    real, fake = logits
+    of_generator, of_discriminator = gradients(minimax.g(real, fake), fake), gradients(minimax.d(real, fake), fake)
+    torch.testing.assert_close(of_generator, -of_discriminator)
+
+
+def test_the_minimax_gradient_saturates_where_the_discriminator_wins_and_the_other_does_not():
+    fake = torch.tensor([-20.0, 0.0, 20.0], dtype=torch.float64, requires_grad=True)  # D sure of fake, unsure, fooled
+    sigmoid = torch.sigmoid(fake).detach()
+    torch.testing.assert_close(gradients(minimax.g(fake, fake), fake), -sigmoid)
+    torch.testing.assert_close(gradients(nonsaturating.g(fake, fake), fake), sigmoid - 1)
+    assert gradients(minimax.g(fake, fake), fake)[0].abs() < 1e-8
+    assert gradients(nonsaturating.g(fake, fake), fake)[0] < -0.99
+
+
+def test_the_relativistic_loss_sees_differences_alone_and_turns_round_with_the_players(logits):
+    real, fake = logits
+    torch.testing.assert_close(relativistic.d(real, fake), -torch.log(torch.sigmoid(real - fake)))
+    torch.testing.assert_close(relativistic.g(real, fake), relativistic.d(fake, real))
+    torch.testing.assert_close(relativistic.d(real + 7, fake + 7), relativistic.d(real, fake))
+    values = relativistic.d(real, fake)
+    torch.testing.assert_close(gradients(values, real), -gradients(values, fake))
+
+
+def test_at_the_equilibrium_the_values_are_the_textbooks():
+    zero = torch.zeros(3)
+    for loss, d, g in (
+        (minimax, 2 * math.log(2), -math.log(2)),
+        (nonsaturating, 2 * math.log(2), math.log(2)),
+        (relativistic, math.log(2), math.log(2)),
+    ):
+        torch.testing.assert_close(loss.d(zero, zero), torch.full((3,), d))
+        torch.testing.assert_close(loss.g(zero, zero), torch.full((3,), g))
+
+
+@every_loss
+def test_logits_of_ten_thousand_stay_finite_and_exact(loss):
+    big = torch.tensor([-1e4, 1e4, -1e4, 1e4])
+    real, fake = big.clone().requires_grad_(), big.flip(0).requires_grad_()
+    for values in (loss.d(real, fake), loss.g(real, fake)):
+        assert torch.isfinite(values).all()
+        for inputs in (real, fake):
+            assert torch.isfinite(gradients(values, inputs)).all()
+    assert loss.d(real, fake)[1] == 0  # right of both, and so sure that nothing is left to learn
+    assert loss.d(real, fake)[0] == 2e4
+
+
+@every_loss
+def test_a_loss_gives_one_value_a_sample(loss):
+    assert loss.d(torch.zeros(7), torch.zeros(7)).shape == loss.g(torch.zeros(7), torch.zeros(7)).shape == (7,)
+
+
+def test_losses_are_the_functions_that_a_reader_can_look_at():
+    import inspect
+
+    assert "softplus" in inspect.getsource(losses.nonsaturating.g)
+
+
+# ---- Penalties
+
+
+def batches(shape, seed=0):
+    """Two batches (6, *shape) on the device that require gradients, as a game gives them."""
+    draw = torch.Generator().manual_seed(seed)
+    return [torch.randn(6, *shape, generator=draw).to(DEVICE).requires_grad_() for _ in range(2)]
+
+
+def linear(weights):
+    return lambda x: x.flatten(1) @ weights.flatten()
+
+
+def quadratic(x):
+    return x.flatten(1).square().sum(1) / 2
+
+
+def value(penalty, critic, real, fake, **when):
+    return penalty(critic, real, fake, critic(real), critic(fake), **when)
+
+
+points_and_images = pytest.mark.parametrize("shape", [(2,), (3, 5, 4)], ids=["points", "images"])
+
+
+@points_and_images
+@pytest.mark.parametrize("make", [penalties.r1, penalties.r2])
+def test_a_linear_critic_pays_half_the_weight_times_its_squared_slope(make, shape):
+    weights = torch.linspace(-1, 2, math.prod(shape), device=DEVICE)
+    expected = 3.0 / 2 * weights.square().sum()
+    torch.testing.assert_close(value(make(3.0), linear(weights), *batches(shape)), expected.expand(6))
+
+
+@points_and_images
+def test_a_quadratic_critic_pays_where_it_is_steep_r1_at_real_and_r2_at_fake(shape):
+    real, fake = batches(shape)
+    for make, where in ((penalties.r1, real), (penalties.r2, fake)):
+        expected = 0.8 / 2 * where.detach().flatten(1).square().sum(1)
+        torch.testing.assert_close(value(make(0.8), quadratic, real, fake).detach(), expected)
+
+
+def test_each_sample_pays_for_itself_alone():
+    real, fake = batches((1, 4, 4))
+    before = value(penalties.r1(), quadratic, real, fake).detach()
+    with torch.no_grad():
+        real[0] *= 3
+    after = value(penalties.r1(), quadratic, real, fake).detach()
+    torch.testing.assert_close(after[1:], before[1:])
+    torch.testing.assert_close(after[0], 9 * before[0])
+
+
+def test_a_penalty_applied_at_every_kth_step_counts_k_times_there():
+    real, fake = batches((2,))
+    always, seldom = penalties.r1(0.5), penalties.r1(0.5, every=4)
+    assert [seldom.due(step) for step in range(9)] == [True, False, False, False] * 2 + [True]
+    once = value(always, quadratic, real, fake).detach()
+    torch.testing.assert_close(value(seldom, quadratic, real, fake, step=4).detach(), 4 * once)
+    over_steps = [value(seldom, quadratic, real, fake, step=step).detach() for step in range(8)]
+    torch.testing.assert_close(sum(over_steps) / 8, once)
+    assert over_steps[3].tolist() == [0.0] * 6
+
+
+def test_a_weight_may_fall_as_the_game_goes_on():
+    real, fake = batches((2,))
+    falls = penalties.r1(falling(4.0, 0.0), every=2)
+    once = value(penalties.r1(1.0), quadratic, real, fake).detach()
+    for share, weight in ((0.0, 4.0), (0.5, 2.0), (1.0, 0.0)):
+        torch.testing.assert_close(value(falls, quadratic, real, fake, share=share).detach(), 2 * weight * once)
+
+
+def test_total_adds_each_term_at_its_own_steps():
+    real, fake = batches((2,))
+    r1, r2 = penalties.r1(1.0, every=2), penalties.r2(0.25, every=3)
+    both = penalties.total(r1, r2)
+    assert [both.due(step) for step in range(6)] == [True, False, True, True, True, False]
+    for step in range(6):
+        alone = [value(p, quadratic, real, fake, step=step).detach() for p in (r1, r2)]
+        torch.testing.assert_close(value(both, quadratic, real, fake, step=step).detach(), sum(alone))
+    assert not penalties.total().due(0)
+
+
+def test_a_flat_critic_pays_nothing_and_gives_no_nan():
+    weights = torch.zeros(2, device=DEVICE, requires_grad=True)
+    paid = value(penalties.r1(), linear(weights), *batches((2,)))
+    paid.mean().backward()
+    assert paid.tolist() == [0.0] * 6
+    assert weights.grad.tolist() == [0.0, 0.0]
+
+
+def test_the_penalty_teaches_the_critic_what_finite_differences_say():
+    torch.manual_seed(0)
+    critic = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 1), nn.Flatten(0)).double()
+    real = torch.randn(6, 2, dtype=torch.float64).requires_grad_()
+    fake = torch.randn(6, 2, dtype=torch.float64).requires_grad_()
+    penalty = penalties.total(penalties.r1(0.7), penalties.r2(0.4))
+
+    def mean():
+        return value(penalty, critic, real, fake).mean()
+
+    mean().backward()
+    weight, step = critic[0].weight, 1e-6
+    numeric = torch.zeros_like(weight)
+    for index in np.ndindex(*weight.shape):
+        sides = []
+        for shift in (step, -step):
+            with torch.no_grad():
+                weight[index] += shift
+            sides.append(mean().item())
+            with torch.no_grad():
+                weight[index] -= shift
+        numeric[index] = (sides[0] - sides[1]) / (2 * step)
+    assert weight.grad.abs().min() > 1e-4
+    torch.testing.assert_close(weight.grad, numeric, rtol=1e-6, atol=1e-8)
+
+
+def test_the_squared_norm_is_computed_in_single_precision():
+    x = torch.full((2, 300), 300.0, dtype=torch.float16, requires_grad=True)  # 300 * 300^2 is no float16
+    norm = squared_gradient_norm(x.square().sum(1, dtype=torch.float32) / 2, x)
+    torch.testing.assert_close(norm, torch.full((2,), 300.0 * 300**2))
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf"), "1", None, lambda share: -share])
+def test_a_weight_out_of_range_is_refused(weight):
+    with pytest.raises(ValueError, match="a penalty's weight must be a finite number, 0 or more"):
+        penalties.r1(weight)
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, "2"])
+def test_a_penalty_at_no_steps_is_refused(every):
+    with pytest.raises(ValueError, match=r"every=.*every step \(1\) or less often"):
+        penalties.r2(1.0, every=every)
+
+
+# ---- Schedules
+
+
+def test_a_falling_number_goes_from_start_to_end_along_half_a_cosine():
+    number = falling(3.0, 0.5)
+    assert number(0.0) == pytest.approx(3.0, rel=1e-15)
+    assert number(1.0) == 0.5
+    assert number(0.5) == pytest.approx(1.75)
+    assert number(1 / 3) == pytest.approx(0.5 + 2.5 * 0.75)  # cos(60 degrees) is a half
+    assert number(2.0) == 0.5  # a game may be played on after its plan
+
+
+def test_a_falling_number_never_rises():
+    values = [falling(2e-3, 1e-4)(share / 100) for share in range(101)]
+    assert all(later < earlier for earlier, later in pairwise(values))
+    rising = [falling(0.0, 1.0)(share / 100) for share in range(101)]
+    assert all(later > earlier for earlier, later in pairwise(rising))
+
+
+def test_a_value_is_a_number_or_a_functions():
+    assert value_at(0.3, 0.9) == 0.3
+    assert value_at(lambda share: 2 * share, 0.4) == 0.8
+
+
+def test_numbers_are_looked_at_at_both_ends():
+    for number in (0, 1, 2.5, falling(1.0, 0.0), lambda share: share):
+        check_number("it", number)
+    for number in (falling(1.0, -1.0), falling(float("nan"), 1.0), lambda share: -share, "1", None, [1.0]):
+        with pytest.raises(ValueError, match="it must be a finite number, 0 or more"):
+            check_number("it", number)
