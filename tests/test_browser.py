@@ -163,7 +163,7 @@ def test_a_chapter_opens(opened, path):
     written = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"]
     with opened(path) as notebook:
         shown = notebook.page.locator(".jp-MarkdownOutput")
-        sync_api.expect(shown).to_have_count(len(written))
+        sync_api.expect(shown).to_have_count(len(written), timeout=60_000)
         if "$" in "".join(cell.source for cell in written):
             notebook.page.locator("mjx-container").first.wait_for()
             notebook.page.wait_for_timeout(2_000)  # for the last of them
