@@ -1,0 +1,55 @@
+# Each target first makes .venv, or mends it: environment.py does, in no time where nothing has changed.
+# `PYTHON=/path/to/python3.12 make lab` chooses the Python that .venv is made with.
+
+ifeq ($(OS),Windows_NT)
+$(error On Windows, use the commands in README.md: they need no make)
+endif
+
+SHELL := /bin/sh
+PYTHONS := $(or $(PYTHON),python3 python python3.14 python3.13 python3.12 python3.11)
+RUN := .venv/bin/python -m
+
+define set_up
+@for python in $(PYTHONS); do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && exec "$$python" environment.py $(1); \
+	version=$$("$$python" --version 2>&1) && found="$${found:+$$found, }$$python ($$version)"; \
+done; \
+echo "ganbook: the course needs Python 3.11 or newer, and found $${found:-none called $(PYTHONS)};" \
+	"install one, or name it: PYTHON=/path/to/python3.12 make $(1)" >&2; exit 1
+endef
+
+help:
+	@echo "make lab         install the course and open it in JupyterLab"
+	@echo "make test        install and run everything: lint, tests, every notebook"
+	@echo "make notebooks   build chapters/ and solutions/ from sources/"
+	@echo "make lint        ruff alone"
+
+lab:
+	$(call set_up,lab)
+	@flags=; \
+	[ "$$(id -u)" != 0 ] || flags='--allow-root --no-browser'; \
+	[ "$$(uname)" != Linux ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY$$BROWSER" ] || flags="$$flags --no-browser"; \
+	export JUPYTERLAB_WORKSPACES_DIR="$$PWD/.venv/share/jupyter/lab/workspaces"; \
+	exec $(RUN) jupyterlab $$flags --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$$PWD" \
+		--LabApp.default_url=/lab/tree/chapters/00_start_here.ipynb
+
+# One part's failure hides no other part.
+test:
+	$(call set_up,test)
+	@failed=; \
+	$(RUN) ruff check . && $(RUN) ruff format --check . || failed="$$failed lint"; \
+	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile tests || failed="$$failed tests"; \
+	TQDM_DISABLE=1 $(RUN) pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 chapters solutions \
+		|| failed="$$failed notebooks"; \
+	[ -z "$$failed" ] || { echo "make test: failed in$$failed" >&2; exit 1; }
+
+notebooks:
+	$(call set_up,test)
+	@.venv/bin/python sources/build.py
+
+lint:
+	$(call set_up,test)
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+
+.PHONY: help lab test notebooks lint
