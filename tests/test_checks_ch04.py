@@ -148,3 +148,11 @@ def test_sampling_in_training_mode_is_caught_where_nothing_is_tracked():
 
     with pytest.raises(Mistake, match="what else is in the batch"):
         ch04.sample(answer)
+
+
+def test_an_open_exercise_gets_no_points_from_nbgrader(monkeypatch, capsys):
+    ch04.walk(...)
+    assert capsys.readouterr().out.startswith("○ Exercise 4.6 is open")
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    with pytest.raises(Mistake, match="4.6 is open"):
+        ch04.walk(...)
