@@ -1,4 +1,4 @@
-"""What chapter 4 promises beyond its own cells: other data in one line, the explorer, one recipe for chapter and table."""
+"""What chapter 4 promises beyond its own cells: other data in one line, the explorer, one recipe for all."""
 
 import base64
 import sys
