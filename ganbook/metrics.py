@@ -24,21 +24,22 @@ class Coverage(NamedTuple):
     reverse_kl: float
 
 
-def coverage(points: torch.Tensor, centers: torch.Tensor, std: float) -> Coverage:
-    """Count the modes that `points` (N, D) cover among `centers` (K, D) of standard deviation `std`.
+def coverage(points: torch.Tensor, centers: torch.Tensor, std) -> Coverage:
+    """Count the modes that `points` (N, D) cover among `centers` (K, D) of standard deviation `std` (one, or K).
 
     A point is of high quality within 3 std of its nearest center; a mode counts with one such point. Reverse KL is
     KL(share of points nearest to each mode || uniform). Raises ValueError where the shapes don't fit.
     Lin et al. 2018, section 4.1 (PacGAN, arXiv:1712.04086). Chapter 3.
     """
-    if points.ndim != 2 or centers.ndim != 2 or points.shape[1] != centers.shape[1] or len(points) == 0:
+    if points.ndim != 2 or centers.ndim != 2 or points.shape[1] != centers.shape[1] or not len(points) * len(centers):
         raise ValueError(
             f"points (N, D) and centers (K, D) must agree in D; got {tuple(points.shape)} and {tuple(centers.shape)}"
         )
     if not torch.isfinite(points).all():
         raise ValueError("points hold NaN or infinity: the generator that drew them has diverged")
-    distance, nearest = torch.cdist(points.double(), centers.double()).min(dim=1)
-    good = distance <= 3 * std
+    # On the CPU, because Apple's GPUs have no float64.
+    distance, nearest = torch.cdist(points.detach().cpu().double(), centers.cpu().double()).min(dim=1)
+    good = distance <= 3 * torch.as_tensor(std).cpu().double().expand(len(centers))[nearest]
     share = torch.bincount(nearest, minlength=len(centers)) / len(points)
     reverse_kl = torch.special.xlogy(share, share * len(centers)).sum()
     return Coverage(int(nearest[good].unique().numel()), good.double().mean().item(), reverse_kl.item())
@@ -53,7 +54,8 @@ def fid(a, b) -> float:
     """
     moments = []
     for features in (a, b):
-        x = np.asarray(features.detach().cpu() if isinstance(features, torch.Tensor) else features, dtype=np.float64)
+        x = features.detach().cpu().double() if isinstance(features, torch.Tensor) else features
+        x = np.asarray(x, dtype=np.float64)
         if x.ndim != 2 or len(x) < 2:
             raise ValueError(f"fid needs feature matrices (N, F) of at least two samples; got the shape {x.shape}")
         if not np.isfinite(x).all():
@@ -96,17 +98,16 @@ def digit_classifier() -> DigitClassifier:
     everybody's features are alike; `.accuracy` is its share of right answers on the 1,000 held-out digits.
     """
     path = data.cache_folder() / f"digit_classifier-v{_VERSION}.pt"
-    classifier = DigitClassifier()
+    with torch.random.fork_rng(devices=[]):  # the reader's random numbers go on as if nothing had been measured
+        classifier = DigitClassifier()
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         classifier.load_state_dict(stored["weights"])
         classifier.accuracy = stored["accuracy"]
     except Exception:  # absent or damaged: either way it is trained again
         _train(classifier)
-        with (
-            contextlib.suppress(OSError),
-            data.atomic(path) as temporary,
-        ):  # unwritten, it only costs the training again
+        # Unwritten, it only costs the training again. torch.save makes a RuntimeError of a full disk.
+        with contextlib.suppress(OSError, RuntimeError), data.atomic(path) as temporary:
             torch.save({"weights": classifier.state_dict(), "accuracy": classifier.accuracy}, temporary)
     return classifier.to(DEVICE).eval().requires_grad_(False)
 
