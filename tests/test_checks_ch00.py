@@ -1,0 +1,58 @@
+"""Check of chapter 0: right answers pass, and each wrong answer is named for what it is."""
+
+import numpy as np
+import pytest
+import torch
+
+from ganbook.checks import Mistake, ch00
+
+RIGHT = [
+    lambda pixels: pixels / 127.5 - 1,
+    lambda pixels: (pixels - 127.5) / 127.5,
+    lambda pixels: 2 * (pixels / 255) - 1,
+    lambda pixels: pixels.float() * 2 / 255 - 1,
+    lambda pixels: (pixels / 255 - 0.5) / 0.5,
+    lambda pixels: pixels.double().sub_(127.5).div_(127.5),
+]
+
+WRONG = [
+    (lambda pixels: pixels, "as they came"),
+    (lambda pixels: pixels / 255, "0 to 1"),
+    (lambda pixels: pixels / 255 - 1, "-1 to 0"),
+    (lambda pixels: pixels / 255 - 0.5, "half as wide"),
+    (lambda pixels: 1 - pixels / 127.5, "negative"),
+    (lambda pixels: (pixels.float() - 128) / 128, "0.992"),
+    (lambda pixels: pixels / 128 - 1, "0.992"),
+    (lambda pixels: pixels - 127.5, "what is missing is the width"),
+    (lambda pixels: pixels / 127.5, "0 to 2"),
+    (lambda pixels: (pixels.float() - pixels.float().mean()) / pixels.float().std(), "mean and deviation"),
+    (lambda pixels: (pixels / 255 - 0.1307) / 0.3081, "2.82"),
+    (lambda pixels: pixels // 127.5 - 1, "grey"),
+    (lambda pixels: torch.round(pixels / 127.5 - 1), "grey"),
+    (lambda pixels: pixels / 100 - 1, "255 became 1.55"),
+    (lambda pixels: 2 * pixels / 255 - 1, "a byte ends at 255"),
+    (lambda pixels: (2 * pixels - 255) / 255, "a byte ends at 255"),
+    (lambda pixels: (pixels / 127.5 - 1).mean(), "shape"),
+    (lambda pixels: np.asarray(pixels) / 127.5 - 1, "a tensor should come back"),
+    (lambda pixels: pixels / width, "NameError"),  # noqa: F821
+]
+
+
+@pytest.mark.parametrize("answer", RIGHT)
+def test_right_answers_pass_for_every_draw(answer, capsys):
+    for _ in range(10):
+        ch00.scale_pixels(answer)
+    assert capsys.readouterr().out.count("solved") == 10
+
+
+@pytest.mark.parametrize(("answer", "message"), WRONG)
+def test_wrong_answers_are_named(answer, message):
+    for _ in range(10):
+        with pytest.raises(Mistake, match=f"Exercise 0.1: (?i:.*{message})"):
+            ch00.scale_pixels(answer)
+
+
+def test_an_open_stub_is_open_and_not_wrong(capsys):
+    ch00.scale_pixels(lambda pixels: ...)
+    ch00.scale_pixels(...)
+    assert capsys.readouterr().out.count("is open") == 2
