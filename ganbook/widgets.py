@@ -25,7 +25,8 @@ class MovingPicture(ipywidgets.VBox):
 
     def __init__(self, draw, **controls):
         self.draw, self.controls = draw, controls
-        self.image = ipywidgets.Image(value=self._picture(), format="png")
+        own_size = ipywidgets.Layout(align_self="flex-start", max_width="100%")  # not stretched, so not blurred
+        self.image = ipywidgets.Image(value=self._picture(), format="png", layout=own_size)
         rows = ipywidgets.Box(list(controls.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
         super().__init__([rows, self.image])
         for control in controls.values():
@@ -47,7 +48,7 @@ def slider(text: str, value: float, low: float, high: float, step: float = 0.1) 
     """A slider named `text` that reports while it moves; arrow keys move it by `step`."""
     return ipywidgets.FloatSlider(
         value, min=low, max=high, step=step, description=text, readout_format=".1f",
-        style={"description_width": "6em"}, layout=ipywidgets.Layout(width="21em"),
+        style={"description_width": "6em"}, layout=ipywidgets.Layout(width="26em"),
     )  # fmt: skip
 
 
@@ -62,9 +63,7 @@ def density_explorer() -> MovingPicture:
         p_width=slider("width of p", 1.0, 0.5, 2.5),
         q_mean=slider("mean of q", 1.5, -4.0, 4.0),
         q_width=slider("width of q", 0.6, 0.5, 2.5),
-        shape=ipywidgets.ToggleButtons(
-            options=["Gaussians", "boxes"], description="shape", style={"description_width": "6em"}
-        ),
+        shape=ipywidgets.ToggleButtons(options=["Gaussians", "boxes"]),
     )
 
 
