@@ -40,7 +40,8 @@ def exercise(number: str):
             try:
                 if answer is None or answer is ...:
                     raise _Open
-                check(_guarded(answer) if callable(answer) else answer)
+                with torch.random.fork_rng(devices=[]):  # an exercise solved or not, the chapter draws the same numbers
+                    check(_guarded(answer) if callable(answer) else answer)
             except _Open:
                 is_open = f"Exercise {number} is open: replace the dots (and return a value), then run this cell again."
                 if os.environ.get("NBGRADER_EXECUTION"):  # where points are given, an open exercise gets none
