@@ -93,7 +93,8 @@ def test_show_images_draws_the_tiles_in_true_greys():
     ax = show_images(numbered(4), columns=2, title="four")
     (drawn,) = ax.images
     assert np.array_equal(drawn.get_array(), tile(numbered(4), columns=2))
-    assert drawn.get_clim() == (0, 255)
+    (mid_grey,) = show_images(numbered(1) + 0.5).images
+    assert drawn.get_clim() == mid_grey.get_clim() == (0, 255)
     assert ax.get_title(loc="left") == "four" and not ax.axison
     _, given = plt.subplots()
     assert show_images(numbered(1), ax=given) is given

@@ -826,12 +826,17 @@ def interrupting(function, at):
     return call
 
 
-main_thread = pytest.mark.skipif(
-    threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread alone"
-)
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C raises KeyboardInterrupt, also where pytest itself was started to ignore it, in the background say."""
+    if threading.current_thread() is not threading.main_thread():
+        pytest.skip("signals reach the main thread alone")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
-@main_thread
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("where", ["loss.d", "loss.g", "penalty", "generator", "batches"])
 def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(where, moons, monkeypatch):
     settings = {"d_steps": 2, "penalty": penalties.r1(0.5), "seed": 3}
@@ -860,7 +865,7 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(where, moons, monkeypa
     assert_same_weights(straight, gan)
 
 
-@main_thread
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_between_two_steps(moons):
     straight, gan = points_game(), points_game()
     play(straight, moons, 4)
@@ -872,7 +877,7 @@ def test_ctrl_c_between_two_steps(moons):
     assert_same_weights(straight, gan)
 
 
-@main_thread
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_at_any_line_of_the_loop(moons):
     straight = points_game(penalty=penalties.r1(every=2))
     play(straight, moons, 3)
@@ -907,6 +912,16 @@ def test_ctrl_c_at_any_line_of_the_loop(moons):
         if gan.steps_done < 3:
             play(gan, moons, 3)
         assert_same_weights(straight, gan)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_that_is_ignored_stays_ignored(moons):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gan = points_game()
+    gan.loss = Loss(interrupting(gan.loss.d, at=2), gan.loss.g)
+    play(gan, moons, 3)
+    assert gan.steps_done == 3
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
 def test_a_game_in_a_thread_is_the_same_game(moons):
