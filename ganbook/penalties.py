@@ -91,5 +91,5 @@ def r2(weight=1.0, every: int = 1) -> Penalty:
 
 
 def total(*penalties: Penalty) -> Penalty:
-    """The sum of several penalties, each with its own weight and `every`: `total(r1(1.0), r2(1.0))`."""
-    return Penalty(tuple(term for penalty in penalties for term in penalty.terms))
+    """The sum of several penalties, each with its own weight and `every`: `total(r1(1.0), r2(1.0), my_function)`."""
+    return Penalty(tuple(t for p in penalties for t in (p.terms if isinstance(p, Penalty) else (Term(p),))))

@@ -103,6 +103,7 @@ class GAN:
                     network.draw()
         self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False) if average else self.generator
         self._pairs = _floating_pairs(self.averaged, self.generator) if average else ([], [])
+        self._d_weights = list(self.discriminator.parameters())
         self._g_optimizer = self._adam(self.generator, lr)
         self._d_optimizer = self._adam(self.discriminator, lr if d_lr is None else d_lr)
         self._batch_norm = any(
@@ -245,6 +246,7 @@ class GAN:
         content = {
             "format": FORMAT,
             "players": recipes[0] if recipes[0] == recipes[1] else None,
+            "layers": self._layers(),
             "settings": {
                 "loss": _name_of(self.loss, losses),
                 "penalty": _describe_penalty(self.penalty),
@@ -302,7 +304,12 @@ class GAN:
         except (RuntimeError, ValueError, KeyError) as error:
             reason = str(error).strip().split("\n")
             raise ValueError(f"{path} belongs to other networks: {' '.join(reason[:2]).strip()}") from error
+        if content["layers"] != gan._layers():
+            raise ValueError(f"{path} belongs to other networks: the weights fit these, but other layers lie between")
         return gan
+
+    def _layers(self) -> list[str]:
+        return [str(self.generator), str(self.discriminator)]
 
     def _state(self) -> dict:
         return {
@@ -365,7 +372,7 @@ class GAN:
     @contextlib.contextmanager
     def _discriminator_fixed(self):
         """Within, the discriminator's weights get no gradients: the generator's turn needs none of them."""
-        weights = [weight for weight in self.discriminator.parameters() if weight.requires_grad]
+        weights = [weight for weight in self._d_weights if weight.requires_grad]
         for weight in weights:
             weight.requires_grad_(False)
         try:

@@ -189,6 +189,16 @@ def test_total_adds_each_term_at_its_own_steps():
     assert not penalties.total().due(0)
 
 
+def test_total_takes_a_function_of_ones_own_like_a_game_does():
+    real, fake = batches((2,))
+    both = penalties.total(penalties.r1(0.5, every=2), lambda critic, real, fake, on_real, on_fake: on_real.square())
+    own = quadratic(real).square()
+    torch.testing.assert_close(value(both, quadratic, real, fake, step=1), own)
+    torch.testing.assert_close(
+        value(both, quadratic, real, fake, step=2), own + value(penalties.r1(1.0), quadratic, real, fake)
+    )
+
+
 def test_a_flat_critic_pays_nothing_and_gives_no_nan():
     weights = torch.zeros(2, device=DEVICE, requires_grad=True)
     paid = value(penalties.r1(), linear(weights), *batches((2,)))

@@ -787,6 +787,15 @@ def test_a_checkpoint_for_other_networks(tmp_path):
         GAN.load(tmp_path / "game.pt", networks.mlp()[0])
 
 
+def test_a_checkpoint_for_networks_that_differ_in_layers_without_weights(tmp_path):
+    generator, discriminator = networks.mlp(latent=4, width=8, depth=1)
+    generator[1] = nn.Tanh()  # the recipe says leaky ReLU
+    GAN(generator, discriminator).save(tmp_path / "game.pt")
+    with pytest.raises(ValueError, match="belongs to other networks: the weights fit these, but other layers lie"):
+        GAN.load(tmp_path / "game.pt")
+    GAN.load(tmp_path / "game.pt", generator, discriminator)
+
+
 class Malicious:
     def __init__(self, path):
         self.path = path
