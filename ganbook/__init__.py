@@ -4,9 +4,10 @@ import os
 import sys
 
 if "torch" not in sys.modules:
-    # Two threads that wait for each other by spinning come to a stand-still as soon as anything else, a browser say,
-    # wants one of two cores. OpenMP reads this once, when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # A thread that waits for another spins, for it is soon done. Where a third program wants one of two cores, the other
+    # may not be running at all, and spinning for long slows training tenfold; this is long enough for an idle machine.
+    # OpenMP reads it once, when torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 from ganbook.claims import claim
 from ganbook.training import GAN
