@@ -1,0 +1,271 @@
+"""Against the DCGAN scripts that people copy: same data, same seconds, and what each of three changes brings.
+
+    python benchmarks/baseline.py
+
+The ladder, each rung changed in one thing from the one before:
+  copied     float32, a DataLoader whose transforms work on one image at a time, batch 64, Adam 2e-4, cross-entropy,
+             an upsampling generator at 32x32
+  engine     the same networks and recipe, with the data on the device once and our game's loop
+  networks   networks.dcgan at 28x28, with the same recipe
+  course     the course's recipe too: penalty, learning rate, betas, batch of 32, averaged weights
+
+Writes baseline.csv after every run, and goes on where it stopped. Protocol: README.md in this folder.
+"""
+
+import argparse
+import functools
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from common import FOLDER, Stopwatch, read_table, real_features, table_to_go_on_with, write_table
+from dcgan import BATCH as COURSE_BATCH
+from dcgan import course_game
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from ganbook import GAN, data, metrics, networks
+from ganbook.device import DEVICE
+from ganbook.losses import nonsaturating
+
+ORDER = ["copied", "engine", "networks", "course"]
+BATCH = 64  # of the copies and of what keeps their recipe
+NO_END = 10**9
+
+
+# ---- The script that people copy
+
+
+class Digits(Dataset):
+    """28x28 bytes; each image is resized to 32x32, scaled and normalised when it is asked for, as torchvision does."""
+
+    def __init__(self):
+        self.pixels = ((data.digits().images.cpu() + 1) * 127.5).round().to(torch.uint8)[:, 0]
+
+    def __len__(self):
+        return len(self.pixels)
+
+    def __getitem__(self, index):
+        image = Image.fromarray(self.pixels[index].numpy())
+        image = image.resize((32, 32), Image.BILINEAR)
+        tensor = torch.from_numpy(np.array(image)).view(32, 32, 1).permute(2, 0, 1).contiguous()
+        tensor = tensor.to(torch.float32).div(255)
+        mean, std = torch.tensor([0.5]).view(-1, 1, 1), torch.tensor([0.5]).view(-1, 1, 1)
+        return tensor.clone().sub_(mean).div_(std)
+
+
+def copied_networks(latent: int = 100):
+    def grown(inputs, outputs):
+        # The 0.8 is meant for a momentum, and is eps: the copies have it so.
+        return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs, 0.8), nn.LeakyReLU(0.2, inplace=True)]
+
+    def shrunk(inputs, outputs, norm=True):
+        layers = [nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(0.2, inplace=True), nn.Dropout2d(0.25)]
+        return layers + ([nn.BatchNorm2d(outputs, 0.8)] if norm else [])
+
+    generator = nn.Sequential(
+        nn.Linear(latent, 128 * 8 * 8),
+        nn.Unflatten(1, (128, 8, 8)),
+        nn.BatchNorm2d(128),
+        nn.Upsample(scale_factor=2),
+        *grown(128, 128),
+        nn.Upsample(scale_factor=2),
+        *grown(128, 64),
+        nn.Conv2d(64, 1, 3, padding=1),
+        nn.Tanh(),
+    )
+    discriminator = nn.Sequential(
+        *shrunk(1, 16, norm=False),
+        *shrunk(16, 32),
+        *shrunk(32, 64),
+        *shrunk(64, 128),
+        nn.Flatten(),
+        nn.Linear(128 * 2 * 2, 1),
+        nn.Sigmoid(),
+    )
+    for layer in [*generator, *discriminator]:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 1.0, 0.02)
+            nn.init.zeros_(layer.bias)
+    return generator.to(DEVICE), discriminator.to(DEVICE)
+
+
+def copied_adam(network):
+    return torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
+
+
+def copied_step(generator, discriminator, g_optimizer, d_optimizer, real, latent: int = 100):
+    """One step of both players on `real` (N, 1, 32, 32), the generator first: their losses as numbers."""
+    loss = nn.BCELoss()
+    real = real.to(DEVICE)
+    ones, zeros = torch.ones(len(real), 1, device=DEVICE), torch.zeros(len(real), 1, device=DEVICE)
+
+    g_optimizer.zero_grad()
+    z = torch.from_numpy(np.random.normal(0, 1, (len(real), latent))).float().to(DEVICE)  # noqa: NPY002, as copied
+    fake = generator(z)
+    g_loss = loss(discriminator(fake), ones)
+    g_loss.backward()
+    g_optimizer.step()
+
+    d_optimizer.zero_grad()
+    d_loss = (loss(discriminator(real), ones) + loss(discriminator(fake.detach()), zeros)) / 2
+    d_loss.backward()
+    d_optimizer.step()
+    return d_loss.item(), g_loss.item()
+
+
+# ---- The rungs. Each trains for `seconds` and returns the generator, the size of z, and the images it has seen.
+
+
+def copied(seed: int, seconds: float):
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002, as copied
+    generator, discriminator = copied_networks()
+    g_optimizer, d_optimizer = copied_adam(generator), copied_adam(discriminator)
+    loader = DataLoader(Digits(), batch_size=BATCH, shuffle=True)
+    seen, watch = 0, Stopwatch()
+    watch.start()
+    while True:
+        for real in loader:
+            copied_step(generator, discriminator, g_optimizer, d_optimizer, real)
+            seen += len(real)
+            if watch.seconds() >= seconds:
+                watch.stop()
+                return generator, 100, seen / watch.seconds()
+
+
+def play(gan: GAN, training, batch: int, seconds: float):
+    watch = Stopwatch()
+    # The game does not know how many steps the seconds hold: what falls follows the clock in place of the steps.
+    gan._share = lambda: min(1.0, watch.seconds() / seconds)
+    watch.start()
+    for _ in training:
+        if watch.seconds() >= seconds:
+            break
+    watch.stop()
+    return gan.averaged, gan.latent, gan.steps_done * batch / watch.seconds()
+
+
+def with_copied_recipe(generator, discriminator, images: data.Images, seed: int, seconds: float):
+    recipe = {"loss": nonsaturating, "penalty": None, "lr": 2e-4, "betas": (0.5, 0.999), "average": 0}
+    gan = GAN(generator, discriminator, **recipe, latent=getattr(generator, "latent", 100), seed=seed)
+    return play(gan, gan.train(images.batches(BATCH, seed), NO_END), BATCH, seconds)
+
+
+def engine(seed: int, seconds: float):
+    torch.manual_seed(seed)
+    generator, discriminator = copied_networks()
+    discriminator = nn.Sequential(*discriminator[:-1], nn.Flatten(0))  # logits: the sigmoid is in the loss
+    images = data.Images(torch.stack(list(Digits())))
+    return with_copied_recipe(generator, discriminator, images, seed, seconds)
+
+
+def our_networks(seed: int, seconds: float):
+    return with_copied_recipe(*networks.dcgan(), data.digits(), seed, seconds)
+
+
+def course(seed: int, seconds: float):
+    return play(*course_game(seed, NO_END), COURSE_BATCH, seconds)
+
+
+RUN = {"copied": copied, "course": course, "engine": engine, "networks": our_networks}
+
+
+# ---- Measuring
+
+
+def features(images: torch.Tensor) -> torch.Tensor:
+    """Digit features (N, 64) of images (N, 1, 32, 32), resized to 28x28, or of (N, 1, 28, 28), taken as they are."""
+    return metrics.digit_features(F.interpolate(images, (28, 28), mode="bilinear", antialias=True, align_corners=False))
+
+
+@functools.cache
+def resized_features() -> torch.Tensor:
+    return features(torch.stack(list(Digits())))
+
+
+@torch.no_grad()
+def distances(generator: nn.Module, latent: int, seed: int) -> dict:
+    """The distance of 5,000 samples to the digits, and to the digits that went the samples' way to 32x32 and back.
+
+    Of the samples drawn in evaluation mode and in training mode, where the copies draw theirs, the better ones count.
+    """
+    z = torch.randn(5000, latent, generator=torch.Generator().manual_seed(seed)).to(DEVICE)
+    found = []
+    for training in (False, True):  # in this order: training mode changes the running statistics
+        generator.train(training)
+        images = torch.cat([generator(part).float() for part in z.split(BATCH)])
+        same_way = real_features() if images.shape[2] == 28 else resized_features()
+        drawn = features(images)
+        found.append((metrics.fid(drawn, real_features()), metrics.fid(drawn, same_way)))
+    fid, fid_same_way = (round(min(values), 2) for values in zip(*found, strict=True))
+    return {"fid": fid, "fid_same_way": fid_same_way}
+
+
+def measure(rung: str, seed: int, seconds: float) -> dict:
+    generator, latent, speed = RUN[rung](seed, seconds)
+    found = distances(generator, latent, seed)
+    return {"rung": rung, "seed": seed, "seconds": seconds, "images_per_s": round(speed), **found}
+
+
+def resize_alone(seconds: float) -> dict:
+    """What the way to 32x32 and back costs where nothing is generated: the real digits, sent there and back."""
+    fid = round(metrics.fid(resized_features(), real_features()), 2)
+    row = {"rung": "real resized", "seed": "", "seconds": seconds, "images_per_s": ""}
+    return {**row, "fid": fid, "fid_same_way": 0.0}
+
+
+def compare(rows: list[dict]) -> dict[str, dict[str, list[float]]]:
+    """For each rung, seed by seed: images/s, and the lower of the two distances, which is the kinder to the copies."""
+    found = {}
+    for row in sorted((row for row in rows if row["seed"] != ""), key=lambda row: int(row["seed"])):
+        rung = found.setdefault(row["rung"], {"speed": [], "fid": []})
+        rung["speed"].append(float(row["images_per_s"]))
+        rung["fid"].append(min(float(row["fid"]), float(row["fid_same_way"])))
+    return found
+
+
+def report(rows: list[dict]) -> None:
+    def spread(values):
+        return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+
+    def ratios(before, after):
+        faster, better = np.divide(after["speed"], before["speed"]), np.divide(before["fid"], after["fid"])
+        return f"{spread(faster)} times the images/s, FID divided by {spread(better)}"
+
+    found = compare(rows)
+    print("median (lowest to highest) over the seeds; ratios are taken seed by seed")
+    for rung, against in zip(ORDER, [None, *ORDER], strict=False):
+        print(f"{rung}: {spread(found[rung]['speed'])} images/s, FID {spread(found[rung]['fid'])}")
+        if against:
+            print(f"    against {against}: {ratios(found[against], found[rung])}")
+    print(f"course against copied: {ratios(found['copied'], found['course'])}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seconds", type=float, default=60.0, help="seconds of training of each run")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0: so many pairs")
+    parser.add_argument("--again", action="store_true", help="measure everything anew")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
+    options = parser.parse_args()
+    path = options.out / "baseline.csv"
+    rows = [] if options.again else table_to_go_on_with(path, seconds=options.seconds)
+    done = {(row["rung"], row["seed"]) for row in rows}
+    if ("real resized", "") not in done:
+        rows.append(resize_alone(options.seconds))
+    for seed in range(options.seeds):
+        for rung in ["copied", "course", "engine", "networks"]:  # the pair that is compared runs one after the other
+            if (rung, str(seed)) not in done:
+                rows.append(measure(rung, seed, options.seconds))
+                print(rows[-1])
+                write_table(path, rows)
+    report(read_table(path))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""What the engine itself costs: `gan.train`, its bar on, against the same step written inline in plain torch.
+
+    python benchmarks/engine.py
+
+Short blocks of the two alternate, and which goes first alternates too; each pair of neighbours gives a ratio. The
+inline step against itself says how fine this can tell. Writes engine.csv. Protocol: README.md in this folder.
+"""
+
+import argparse
+import contextlib
+import copy
+import io
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import FOLDER, read_table, wait, write_table
+from dcgan import BATCH, course_game
+
+from ganbook import GAN, data, losses, networks
+from ganbook.device import DEVICE, autocast
+from ganbook.schedules import value_at
+from ganbook.training import _set_random_state
+
+STEPS = 10**6  # planned, so that what falls has hardly begun to: each block does the same work
+BLOCK = {"digits": 20, "ring": 100}
+
+
+def digits_game():
+    gan, training = course_game(0, STEPS)
+    return gan, training, data.digits().batches(BATCH, 0)
+
+
+def ring_game():
+    gan, batches = GAN(*networks.mlp(), loss=losses.nonsaturating, seed=0), data.ring().batches(256)
+    return gan, gan.train(batches, STEPS), batches
+
+
+GAMES = {"digits": digits_game, "ring": ring_game}
+
+
+def inline(gan: GAN, batches, steps: int):
+    """The game of `gan`, which must not have begun, as one writes it by hand. Yields the averaged generator."""
+    generator, discriminator, averaged = (copy.deepcopy(n) for n in (gan.generator, gan.discriminator, gan.averaged))
+    fused = {"betas": gan.betas, "fused": DEVICE.type in ("cpu", "cuda")}
+    g_optimizer = torch.optim.Adam(generator.parameters(), value_at(gan.lr, 0.0), **fused)
+    d_optimizer = torch.optim.Adam(discriminator.parameters(), value_at(gan.lr, 0.0), **fused)
+    live = [value for value in generator.state_dict().values() if value.is_floating_point()]
+    average = [value for value in averaged.state_dict().values() if value.is_floating_point()]
+    d_weights = list(discriminator.parameters())
+    r1 = gan.penalty.terms[0] if gan.penalty else None
+    _set_random_state(gan._random_state)
+
+    for k in range(steps):
+        for group in d_optimizer.param_groups + g_optimizer.param_groups:
+            group["lr"] = value_at(gan.lr, k / steps)
+
+        real = batches[k].x
+        with torch.no_grad(), autocast():
+            fake = generator(torch.randn(len(real), gan.latent, device=DEVICE)).float()
+        due = r1 is not None and k % r1.every == 0
+        if due:
+            real.requires_grad_()
+        with autocast():
+            real_logits, fake_logits = discriminator(real).float(), discriminator(fake).float()
+        d_loss = gan.loss.d(real_logits, fake_logits).mean()
+        if due:
+            (gradient,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
+            squares = gradient.float().flatten(1).square().sum(1) / 2
+            d_loss = d_loss + (squares * (value_at(r1.weight, k / steps) * r1.every)).mean()
+        d_optimizer.zero_grad()
+        d_loss.backward()
+        d_optimizer.step()
+
+        for weight in d_weights:
+            weight.requires_grad_(False)
+        with autocast():
+            fake_logits = discriminator(generator(torch.randn(len(real), gan.latent, device=DEVICE)))
+        g_loss = gan.loss.g(None, fake_logits.float()).mean()
+        g_optimizer.zero_grad()
+        g_loss.backward()
+        g_optimizer.step()
+        for weight in d_weights:
+            weight.requires_grad_(True)
+
+        torch._foreach_lerp_(average, live, 1 - min(gan.average, (1 + k) / (10 + k)))
+        yield averaged
+
+
+def block(training, steps: int) -> tuple[float, float]:
+    """Seconds of the clock and of the processor that `steps` steps take."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(steps):
+        next(training)
+    wait()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def paired(a, b, steps: int, seconds: float):
+    """Blocks of two games in turn, a b, b a, a b, ...: for both the seconds (pairs, 2) of clock and processor."""
+    block(a, 8), block(b, 8)
+    rows, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(rows) < 6:
+        first, second = (a, b) if len(rows) % 2 == 0 else (b, a)
+        times = block(first, steps), block(second, steps)
+        rows.append(times if len(rows) % 2 == 0 else times[::-1])
+    return np.array(rows).swapaxes(0, 1)
+
+
+def median(values) -> tuple[float, float, float]:
+    """The median and its 95 % interval, by order statistics: no assumption on how the values are distributed."""
+    values = np.sort(values)
+    reach = 0.98 * math.sqrt(len(values))
+    low, high = math.floor(len(values) / 2 - reach), math.ceil(len(values) / 2 + reach)
+    return float(np.median(values)), values[max(low, 0)], values[min(high, len(values) - 1)]
+
+
+class Screen(io.StringIO):
+    """Somewhere for the bar to be drawn: without a terminal there would be none, and it would cost nothing."""
+
+    def isatty(self):
+        return True
+
+
+def measure(name: str, seconds: float) -> list[dict]:
+    rows = []
+    for what in ("gan.train", "inline again"):
+        gan, training, batches = GAMES[name]()
+        if what == "inline again":
+            training = inline(gan, batches, STEPS)
+        # Its batches are its own, so that neither warms up the other's block of shuffled rows.
+        other = inline(*GAMES[name]()[::2], STEPS)
+        with contextlib.redirect_stderr(Screen()):
+            times, inline_times = paired(training, other, BLOCK[name], seconds / 2)
+        row = {"game": name, "what": what, "pairs": len(times), "steps_per_block": BLOCK[name]}
+        for kind, seen, by_hand in zip(("wall", "cpu"), times.T, inline_times.T, strict=True):
+            row[f"inline_{kind}_us"] = round(np.median(by_hand) / BLOCK[name] * 1e6)
+            middle, low, high = median(seen / by_hand)
+            row |= {f"{kind}_ratio": round(middle, 4), f"{kind}_low": round(low, 4), f"{kind}_high": round(high, 4)}
+        rows.append(row)
+    return rows
+
+
+def report(rows: list[dict]) -> None:
+    for row in rows:
+        print("{game:7s} {what:13s} {pairs:>4} pairs".format(**row), end="")
+        for kind in ("wall", "cpu"):
+            print(
+                f"   {kind}: inline {row[f'inline_{kind}_us']} us a step,"
+                f" ratio {row[f'{kind}_ratio']} ({row[f'{kind}_low']} to {row[f'{kind}_high']})",
+                end="",
+            )
+        print()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seconds", type=float, default=120.0, help="seconds for each of the two games")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
+    options = parser.parse_args()
+    rows = [row for name in GAMES for row in measure(name, options.seconds)]
+    write_table(options.out / "engine.csv", rows)
+    report(read_table(options.out / "engine.csv"))
+
+
+if __name__ == "__main__":
+    main()
