@@ -499,6 +499,14 @@ def own_networks():
     return generator, discriminator
 
 
+def test_turns_by_hand_go_on_with_the_plan_of_the_saved_game(moons, tmp_path):
+    gan = points_game(lr=falling(1e-2, 0.0))
+    play_up_to(gan, moons, 8, 4).save(tmp_path / "game.pt")
+    loaded = GAN.load(tmp_path / "game.pt")
+    loaded.d_step(moons[4].x), loaded.g_step(moons[4].x)
+    assert rates(loaded) == pytest.approx([5e-3, 5e-3])
+
+
 def test_networks_of_ones_own_with_dropout_go_on_bit_for_bit(moons, tmp_path):
     torch.manual_seed(0)
     ours = own_networks()
