@@ -1,0 +1,194 @@
+"""The tables of benchmarks/: they are whole, they hold what the README and the chapters read, and the scripts run."""
+
+import csv
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganbook import data, networks
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+COLUMNS = {
+    "dcgan": "what seed step seconds images_per_s fid machine",
+    "baseline": "rung seed seconds images_per_s fid fid_same_way machine",
+    "engine": "game what pairs steps_per_block inline_wall_us wall_ratio wall_low wall_high"
+    " inline_cpu_us cpu_ratio cpu_low cpu_high machine",
+    "dcgan_ablation": "variant seed steps seconds fid machine",
+}
+SEEDS = {"0", "1", "2"}
+
+
+@functools.cache
+def script(name):
+    sys.path.insert(0, str(FOLDER))
+    try:
+        return __import__(name)
+    finally:
+        sys.path.remove(str(FOLDER))
+
+
+def rows(name, **which):
+    path = FOLDER / f"{name}.csv"
+    assert path.exists(), f"no table yet: python benchmarks/{name}.py"
+    with path.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if all(row[key] == value for key, value in which.items())]
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_table_is_whole(name):
+    table = rows(name)
+    assert table and all(list(row) == COLUMNS[name].split() for row in table)
+    assert len({row["machine"] for row in table}) == 1
+    for row in table:
+        for column, value in row.items():
+            if column in ("seconds", "images_per_s", "fid") and value:
+                assert float(value) > 0, row
+
+
+def test_dcgan_reaches_a_twentieth_of_the_gaussian_within_a_minute():
+    table = rows("dcgan", what="dcgan")
+    assert {row["seed"] for row in table} == SEEDS
+    last = [row for row in table if row["step"] == max((row["step"] for row in table), key=int)]
+    assert len(last) == 3
+    gaussian = min(float(row["fid"]) for row in rows("dcgan", what="pixel gaussian"))
+    assert max(float(row["seconds"]) for row in last) <= 60
+    assert max(float(row["fid"]) for row in last) <= 0.05 * gaussian
+    assert max(float(row["fid"]) for row in rows("dcgan", what="real halves")) < 0.01 * gaussian
+
+
+def test_the_course_is_8_times_as_fast_as_what_people_copy_and_10_times_as_good():
+    found = script("baseline").compare(rows("baseline"))
+    assert set(found) == {"copied", "engine", "networks", "course"}
+    assert all(len(rung["fid"]) == 3 for rung in found.values())
+    assert min(np.divide(found["course"]["speed"], found["copied"]["speed"])) >= 8
+    assert min(np.divide(found["copied"]["fid"], found["course"]["fid"])) >= 10
+
+
+def test_the_engine_costs_at_most_5_percent():
+    assert {row["game"] for row in rows("engine")} == set(script("engine").GAMES)
+    for row in rows("engine"):
+        ratio = float(row["wall_ratio"])
+        assert float(row["wall_low"]) <= ratio <= float(row["wall_high"])
+        # The inline step against itself says whether the protocol can tell at all.
+        assert ratio <= 1.05 if row["what"] == "gan.train" else abs(ratio - 1) < 0.02, row
+
+
+def test_the_ablation_has_every_variant_over_the_same_seeds_and_steps():
+    table = rows("dcgan_ablation")
+    found = [(row["variant"], row["seed"]) for row in table]
+    assert found == [(variant, seed) for variant in script("dcgan_ablation").VARIANTS for seed in sorted(SEEDS)]
+    assert {row["steps"] for row in table} == {str(script("dcgan_ablation").STEPS)}
+
+
+def test_the_picture_is_small_enough_for_the_readme():
+    assert (FOLDER / "digits.png").stat().st_size < 200_000
+    with Image.open(FOLDER / "digits.png") as picture:
+        assert picture.size == (3 * (12 * 29 - 1), 3 * (6 * 29 - 1))
+
+
+# ---- The scripts
+
+
+@pytest.mark.parametrize("name", ["digits", "ring"])
+def test_the_inline_step_of_the_engine_benchmark_makes_the_same_weights(name):
+    engine = script("engine")
+    _, training, batches = engine.GAMES[name]()
+    untouched = engine.GAMES[name]()[0]
+    by_hand = engine.inline(untouched, batches, engine.STEPS)
+    before = [weight.clone() for weight in untouched.averaged.parameters()]
+    for _ in range(6):  # the penalty is due at the first and at the fifth
+        next(training)
+        averaged = next(by_hand)
+    gan = training.gi_frame.f_locals["self"]
+    pairs = list(zip(gan.averaged.state_dict().values(), averaged.state_dict().values(), strict=True))
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not any(torch.equal(a, b) for a, b in zip(before, averaged.parameters(), strict=True))
+
+
+def test_the_median_and_its_interval():
+    median = script("engine").median
+    assert median([1.0, 2.0, 300.0]) == (2.0, 1.0, 300.0)
+    values = np.random.default_rng(0).normal(1.0, 0.1, (300, 101))
+    held = [low <= 1.0 <= high for _, low, high in map(median, values)]
+    assert 0.91 < np.mean(held) < 0.99
+
+
+def test_the_copied_transforms_resize_and_scale_each_image():
+    digits = script("baseline").Digits()
+    image = digits[7]
+    assert len(digits) == 5000 and image.shape == (1, 32, 32) and image.dtype == torch.float32
+    real = data.digits().images[7:8].cpu()
+    resized = torch.nn.functional.interpolate(real, (32, 32), mode="bilinear", align_corners=False)[0]
+    assert (image - resized).abs().max() < 2 / 127.5  # PIL rounds to bytes, twice
+
+
+def test_the_copied_step_trains_each_player_against_the_other():
+    baseline = script("baseline")
+    torch.manual_seed(0)
+    players = generator, discriminator = baseline.copied_networks()
+    optimizers = [baseline.copied_adam(network) for network in players]
+    digits = baseline.Digits()
+    real = torch.stack([digits[i] for i in range(8)])
+
+    def losses(learner, other, which):  # quicker than the copies learn, and the other player stands still
+        optimizers[learner].param_groups[0]["lr"], optimizers[other].param_groups[0]["lr"] = 2e-3, 0.0
+        before = [[weight.clone() for weight in network.parameters()] for network in players]
+        found = []
+        for _ in range(15):
+            np.random.seed(0)  # noqa: NPY002, the copied step draws from it: each step has the same latents
+            found.append(baseline.copied_step(*players, *optimizers, real)[which])
+        same = [
+            [torch.equal(a, b) for a, b in zip(weights, network.parameters(), strict=True)]
+            for weights, network in zip(before, players, strict=True)
+        ]
+        assert not any(same[learner]) and all(same[other])
+        return found
+
+    d_losses = losses(learner=1, other=0, which=0)
+    assert d_losses[0] == pytest.approx(np.log(2), abs=0.02)
+    assert d_losses[-1] < d_losses[0] - 0.05
+    discriminator.eval()  # its dropout would hide what the generator learns in so few steps
+    g_losses = losses(learner=0, other=1, which=1)
+    assert g_losses[-1] < g_losses[0] - 0.05
+    assert generator(torch.randn(2, 100)).shape == (2, 1, 32, 32)
+
+
+def test_references_of_the_distance():
+    halves, gaussian = script("dcgan").references(seed=0)
+    assert halves["fid"] < 2 and 200 < gaussian["fid"] < 320
+    assert abs(script("dcgan").references(seed=1)[1]["fid"] - gaussian["fid"]) < 10
+
+
+def test_the_ablation_switches_what_it_names():
+    variants = script("dcgan_ablation").VARIANTS
+    course = str(networks.dcgan())
+    assert str(networks.dcgan(**variants["as in the course"])) == course
+    for name, settings in variants.items():
+        if "init_std" in settings:
+            generator, _ = networks.dcgan(**settings)
+            assert generator[0].weight.std().item() == pytest.approx(float(name.split()[-1]), rel=0.05)
+    assert "BatchNorm" in course and "BatchNorm" not in str(networks.dcgan(**variants["no batch norm"]))
+    with pytest.raises(ValueError, match="no variant 'batch norm'"):
+        script("dcgan_ablation").run("batch norm", 0, 1)
+
+
+def test_a_table_that_stopped_half_way_is_gone_on_with(tmp_path):
+    def run(*arguments):
+        command = [sys.executable, str(FOLDER / "dcgan_ablation.py"), "--out", str(tmp_path), *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    first = run("--only", "no activation", "--seed", "1", "--steps", "2")
+    assert first.returncode == 0, first.stderr
+    table = (tmp_path / "dcgan_ablation.csv").read_text()
+    assert table.splitlines()[0].split(",") == COLUMNS["dcgan_ablation"].split()
+    again = run("--only", "no activation", "--seed", "1", "--steps", "2")
+    assert again.stdout == first.stdout and (tmp_path / "dcgan_ablation.csv").read_text() == table
+    other = run("--only", "no activation", "--steps", "3")
+    assert other.returncode == 1 and "was measured with steps '2'" in other.stderr
+    assert (tmp_path / "dcgan_ablation.csv").read_text() == table
