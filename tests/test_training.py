@@ -368,6 +368,14 @@ def test_learning_rates_fall_with_the_share_of_steps_done(moons):
         assert rates(gan) == pytest.approx([g_rate((step.index - 1) / 8), d_rate((step.index - 1) / 8)])
 
 
+def test_a_penaltys_weight_falls_with_the_share_of_steps_done(moons):
+    shares = []
+    gan = points_game(penalty=penalties.r1(lambda share: shares.append(share) or 1.0, every=2), d_steps=2)
+    shares.clear()  # a weight is tried at both ends when it is given
+    play(gan, moons, 4)
+    assert shares == [0.0, 0.25, 0.5, 0.75]
+
+
 def test_one_rate_serves_both_players_unless_the_discriminator_has_its_own(moons):
     assert rates(points_game(lr=0.01)) == [0.01, 0.01]
     assert rates(points_game(lr=0.01, d_lr=0.02)) == [0.01, 0.02]
