@@ -17,8 +17,6 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 COLUMNS = {
     "dcgan": "what seed step seconds images_per_s fid machine",
     "baseline": "rung seed seconds images_per_s fid fid_same_way machine",
-    "engine": "game what pairs steps_per_block inline_wall_us wall_ratio wall_low wall_high"
-    " inline_cpu_us cpu_ratio cpu_low cpu_high machine",
     "dcgan_ablation": "variant seed steps seconds fid machine",
 }
 SEEDS = {"0", "1", "2"}
