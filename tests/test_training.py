@@ -1216,6 +1216,13 @@ def test_turns_by_hand_refuse_what_does_not_fit_too():
     points_game().d_step(torch.zeros(1, 2))  # without batch norm, one is enough
 
 
+def test_a_turn_leaves_the_batch_as_it_was(moons):
+    gan, real = points_game(penalty=penalties.r1()), moons[0].x
+    kept = real.clone()
+    gan.d_step(real), gan.g_step(real)
+    assert torch.equal(real, kept) and not real.requires_grad and real.grad is None
+
+
 # ---- The bar
 
 
