@@ -248,7 +248,7 @@ def report(rows: list[dict]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seconds", type=float, default=60.0, help="seconds of training of each run")
+    parser.add_argument("--seconds", type=float, default=40.0, help="seconds of training of each run")
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0: so many pairs")
     parser.add_argument("--again", action="store_true", help="measure everything anew")
     parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")

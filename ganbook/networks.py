@@ -78,6 +78,8 @@ def mlp(shape: tuple[int, ...] = (2,), latent: int = 16, width: int = 128, depth
     Discriminator: samples to logits (N,). Each has `depth` hidden layers of `width` units with leaky ReLU. Raises
     ValueError for sizes below 1. Goodfellow et al. 2014 (arXiv:1406.2661). Chapters 2 and 4.
     """
+    if not isinstance(shape, (tuple, list)) or len(shape) not in (1, 3):
+        raise ValueError(f"shape={shape!r}: points are (D,), images are (C, H, W)")
     _check_sizes(latent=latent, width=width, depth=depth, **{f"shape[{i}]": size for i, size in enumerate(shape)})
     count = math.prod(shape)
 

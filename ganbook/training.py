@@ -79,6 +79,8 @@ class GAN:
         check_number("d_lr", lr if d_lr is None else d_lr)
         if not isinstance(loss, Loss):
             raise TypeError(f"loss={loss!r}: give losses.nonsaturating, say, or losses.Loss(d=..., g=...) of your own")
+        if penalty in (penalties.r1, penalties.r2):
+            raise TypeError(f"penalty=penalties.{penalty.__name__}: call it with its weight, as in r1(10.0)")
         if not (penalty is None or callable(penalty)):
             raise TypeError(f"penalty={penalty!r}: give penalties.r1(1.0), say, a function of your own, or None")
         if not 0 <= average < 1:

@@ -231,3 +231,9 @@ def test_an_unknown_activation_is_refused_with_those_there_are():
 def test_the_smallest_width_there_is_works():
     generator, discriminator = networks.dcgan(size=16, width=1, latent=1)
     assert discriminator(generator(torch.zeros(2, 1, device=DEVICE))).shape == (2,)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), 28, ()])
+def test_mlp_says_which_shapes_there_are(shape):
+    with pytest.raises(ValueError, match="points are"):
+        networks.mlp(shape=shape)

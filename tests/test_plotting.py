@@ -189,3 +189,16 @@ def test_a_view_says_what_it_can_not_show(screen):
         View().show(torch.zeros(3, 2, 4, 4))
     assert screen == []
     assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    ("images", "columns", "message"),
+    [
+        (torch.zeros(0, 1, 4, 4), 3, "one image and one column"),
+        (torch.zeros(2, 1, 4, 4), 0, "one image and one column"),
+        (torch.full((2, 1, 4, 4), 255, dtype=torch.uint8), 2, "reach 255"),
+    ],
+)
+def test_what_makes_no_grid_is_refused(images, columns, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.tile(images, columns)

@@ -1289,3 +1289,8 @@ def test_in_bfloat16_losses_penalties_and_samples_are_single_precision(pictures,
     play(full, pictures, 3)
     for name, value in weights(full).items():
         torch.testing.assert_close(after[name], value, rtol=0.3, atol=0.02)
+
+
+def test_a_penalty_that_was_not_called_is_named():
+    with pytest.raises(TypeError, match="call it with its weight"):
+        GAN(*networks.mlp(), penalty=penalties.r1)
