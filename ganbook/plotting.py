@@ -51,7 +51,7 @@ def tile(images, columns: int = 10) -> np.ndarray:
     if not len(pixels) or columns < 1:
         raise ValueError(f"a grid needs one image and one column at least; got {len(pixels)} and {columns}")
     if pixels.max() > 100:  # a little over 1 is cut off, as a picture of noise may want it
-        raise ValueError(f"these reach {pixels.max():.3g}: images lie in [-1, 1], data.Images(images).images scales bytes")
+        raise ValueError(f"images lie in [-1, 1]; these reach {pixels.max():.3g}: data.Images scales bytes")
     pixels = np.clip((pixels.transpose(0, 2, 3, 1) + 1) * 127.5, 0, 255).round().astype(np.uint8)
     count, height, width, channels = pixels.shape
     columns = min(columns, count)
