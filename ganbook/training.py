@@ -1,6 +1,5 @@
 """The game: two players, their optimisers, one step of each, the loop, checkpoints."""
 
-import contextlib
 import copy
 import io
 import math
@@ -9,6 +8,7 @@ import operator
 import os
 import signal
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from ganbook.penalties import Penalty, Term
 from ganbook.schedules import check_number, falling, value_at
 
 FORMAT = "ganbook game 1"
+_ON_CPU = DEVICE.type == "cpu"
 
 
 class Step(NamedTuple):
@@ -85,8 +86,7 @@ class GAN:
             raise TypeError(f"penalty={penalty!r}: give penalties.r1(1.0), say, a function of your own, or None")
         if not 0 <= average < 1:
             raise ValueError(f"average={average}: the share that stays must be at least 0 and below 1")
-        self.generator = generator.to(DEVICE, memory_format=torch.channels_last)
-        self.discriminator = discriminator.to(DEVICE, memory_format=torch.channels_last)
+        self.generator, self.discriminator = _placed(generator), _placed(discriminator)
         self.loss, self.lr, self.d_lr, self.betas = loss, lr, d_lr, tuple(map(float, betas))
         if penalty is not None and not isinstance(penalty, Penalty):
             penalty = Penalty((Term(penalty),))
@@ -99,15 +99,15 @@ class GAN:
 
         self._random_state = torch.Generator(DEVICE).manual_seed(self.seed).get_state()
         self._sampling = torch.Generator(DEVICE).manual_seed(self.seed)
-        with self._own_randomness():
+        with _OwnRandomness(self):
             for network in (generator, discriminator):
                 if isinstance(network, networks.Network) and network.fresh:
                     network.draw()
         self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False) if average else self.generator
         self._pairs = _floating_pairs(self.averaged, self.generator) if average else ([], [])
-        self._d_weights = list(self.discriminator.parameters())
         self._g_optimizer = self._adam(self.generator, lr)
         self._d_optimizer = self._adam(self.discriminator, lr if d_lr is None else d_lr)
+        self._d_weights = list(self.discriminator.parameters())
         self._batch_norm = any(
             isinstance(layer, nn.modules.batchnorm._BatchNorm)
             for network in (generator, discriminator)
@@ -151,11 +151,11 @@ class GAN:
         hidden = None if progress and not os.environ.get("TQDM_DISABLE") else True
         with tqdm(total=steps, initial=self.steps_done, disable=hidden, unit="step") as bar:
             while self.steps_done < steps:
-                with _whole_step():
+                with _WholeStep(), _OwnRandomness(self), torch.enable_grad():
                     for _ in range(self.d_steps):
-                        real = batches[self._d_turns].x
-                        d_loss, real_logits, fake_logits = self.d_step(real)
-                    g_loss = self.g_step(real)
+                        real = self._fitting(batches[self._d_turns].x)
+                        d_loss, real_logits, fake_logits = self._d_turn(real)
+                    g_loss = self._g_turn(real)
                 bar.update()
                 yield Step(self.steps_done, d_loss, g_loss, real_logits, fake_logits)
         self._read_losses()
@@ -163,49 +163,63 @@ class GAN:
     def d_step(self, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One turn of the discriminator on `real` (N, ...): its mean loss, and its logits (N,) on real and on fake."""
         real = self._fitting(real)
-        share = self._share()
-        _set_rate(self._d_optimizer, self.lr if self.d_lr is None else self.d_lr, share)
-        due = self.penalty is not None and self.penalty.due(self._d_turns)
-        with self._own_randomness():
-            with torch.no_grad(), autocast():
-                fake = self.generator(self._z(len(real))).float()
-            if due:
-                real, fake = real.detach().requires_grad_(), fake.requires_grad_()
-            with autocast():
-                real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
-            real_logits, fake_logits = real_logits.float(), fake_logits.float()
-            loss = self._mean(self.loss.d(real_logits, fake_logits), real, "loss.d")
-            self._notice(loss, "discriminator", real)
-            objective = loss
-            if due:
-                terms = self.penalty(
-                    self.discriminator, real, fake, real_logits, fake_logits, step=self._d_turns, share=share
-                )
-                penalty = terms.mean()
-                self._notice(penalty, "discriminator's penalty", real)
-                objective = loss + penalty
-            self._d_optimizer.zero_grad()
-            objective.backward()
-            self._d_optimizer.step()
-        self._d_turns += 1
-        return loss.detach(), real_logits.detach(), fake_logits.detach()
+        with _OwnRandomness(self), torch.enable_grad():
+            return self._d_turn(real)
 
     def g_step(self, real: Tensor) -> Tensor:
         """One turn of the generator against `real` (N, ...), then of its average: its mean loss. This ends a step."""
         real = self._fitting(real)
+        with _OwnRandomness(self), torch.enable_grad():
+            return self._g_turn(real)
+
+    def _d_turn(self, real):
+        share = self._share()
+        _set_rate(self._d_optimizer, self.lr if self.d_lr is None else self.d_lr, share)
+        due = self.penalty is not None and self.penalty.due(self._d_turns)
+        with torch.no_grad(), autocast():
+            fake = self.generator(self._z(real.shape[0])).float()
+        if due:
+            real, fake = real.detach().requires_grad_(), fake.requires_grad_()
+        with autocast():
+            real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+        real_logits, fake_logits = real_logits.float(), fake_logits.float()
+        loss = self._mean(self.loss.d(real_logits, fake_logits), real, "loss.d")
+        self._notice(loss, "discriminator", real)
+        objective = loss
+        if due:
+            terms = self.penalty(
+                self.discriminator, real, fake, real_logits, fake_logits, step=self._d_turns, share=share
+            )
+            penalty = terms.mean()
+            self._notice(penalty, "discriminator's penalty", real)
+            objective = loss + penalty
+        self._d_optimizer.zero_grad()
+        objective.backward()
+        self._d_optimizer.step()
+        self._d_turns += 1
+        return loss.detach(), real_logits.detach(), fake_logits.detach()
+
+    def _g_turn(self, real):
         _set_rate(self._g_optimizer, self.lr, self._share())
-        with self._own_randomness(), self._discriminator_fixed():
+        # Meanwhile the discriminator's weights get no gradients: the generator's turn needs none of them.
+        fixed = [weight for weight in self._d_weights if weight.requires_grad]
+        for weight in fixed:
+            weight.requires_grad_(False)
+        try:
             real_logits = None
             if self.loss.paired:
                 with torch.no_grad(), autocast():
                     real_logits = self.discriminator(real).float()
             with autocast():
-                fake_logits = self.discriminator(self.generator(self._z(len(real))))
+                fake_logits = self.discriminator(self.generator(self._z(real.shape[0])))
             loss = self._mean(self.loss.g(real_logits, fake_logits.float()), real, "loss.g")
             self._notice(loss, "generator", real)
             self._g_optimizer.zero_grad()
             loss.backward()
             self._g_optimizer.step()
+        finally:
+            for weight in fixed:
+                weight.requires_grad_(True)
         if self.average:
             # Early on the average is short, so that it forgets the first, random weights.
             stays = min(self.average, (1 + self.steps_done) / (10 + self.steps_done))
@@ -284,10 +298,13 @@ class GAN:
         if not path.is_file():
             raise FileNotFoundError(f"there is no checkpoint at {path}")
         try:
+            with zipfile.ZipFile(path) as archive:  # torch reads a damaged one without a word
+                if archive.testzip() is not None:
+                    raise zipfile.BadZipFile
             content = torch.load(path, map_location=DEVICE, weights_only=True)
             known = content["format"] == FORMAT
         except Exception as error:
-            raise ValueError(f"{path} is not a checkpoint of a game, or it is cut off") from error
+            raise ValueError(f"{path} is not a checkpoint of a game, or it is cut off or damaged") from error
         if not known:
             raise ValueError(f"{path} is of the format {content['format']!r}; this version reads {FORMAT!r}")
         if (generator is None) != (discriminator is None):
@@ -360,34 +377,11 @@ class GAN:
     def _share(self) -> float:
         return self.steps_done / self._steps_planned if self._steps_planned else 0.0
 
-    @contextlib.contextmanager
-    def _own_randomness(self):
-        """Within, torch's global random generator is the game's: latents, dropout, a reader's loss draw from it."""
-        outside = _get_random_state()
-        _set_random_state(self._random_state)
-        try:
-            yield
-        finally:
-            self._random_state = _get_random_state()
-            _set_random_state(outside)
-
-    @contextlib.contextmanager
-    def _discriminator_fixed(self):
-        """Within, the discriminator's weights get no gradients: the generator's turn needs none of them."""
-        weights = [weight for weight in self._d_weights if weight.requires_grad]
-        for weight in weights:
-            weight.requires_grad_(False)
-        try:
-            yield
-        finally:
-            for weight in weights:
-                weight.requires_grad_(True)
-
     # What can be wrong
 
     @torch.no_grad()
     def _check_players(self) -> tuple[int, ...]:
-        with self._own_randomness(), autocast():
+        with _OwnRandomness(self), autocast():
             state = self._random_state
             self.generator.eval(), self.discriminator.eval()
             try:
@@ -410,21 +404,21 @@ class GAN:
         return tuple(fake.shape[1:])
 
     def _fitting(self, real: Tensor) -> Tensor:
-        if tuple(real.shape[1:]) != self.shape:
+        if real.shape[1:] != self.shape:
             raise ValueError(
                 f"the generator draws samples of shape {self.shape}; the batch holds {tuple(real.shape[1:])}"
             )
-        if len(real) == 1 and self._batch_norm:
+        if not real.is_floating_point():
+            raise ValueError(f"the data must be floating-point numbers; it is {real.dtype}")
+        if self._batch_norm and real.shape[0] == 1:
             raise ValueError("batch norm needs at least two samples to take statistics of; the batch has one")
         for network in (self.generator, self.discriminator):
             if not network.training:
                 network.train()
-        return real.to(DEVICE)
+        return real.to(DEVICE, torch.float32)
 
     def _check_values(self, real: Tensor) -> None:
         real = self._fitting(real)
-        if not real.is_floating_point():
-            raise ValueError(f"the data must be floating-point numbers; it is {real.dtype}")
         if not torch.isfinite(real).all():
             raise ValueError("the data holds NaN or infinity")
         if real.ndim == 4 and real.abs().max() > 1.0001:  # as data.Images has it
@@ -433,7 +427,7 @@ class GAN:
             )
 
     def _mean(self, values: Tensor, real: Tensor, name: str) -> Tensor:
-        if values.shape != (len(real),):
+        if values.shape != real.shape[:1]:
             raise ValueError(
                 f"{name} must give one value a sample, shape ({len(real)},); it gave {tuple(values.shape)}."
                 " Leave the mean to the game"
@@ -442,7 +436,7 @@ class GAN:
 
     def _notice(self, loss: Tensor, player: str, real: Tensor) -> None:
         """Stop at a loss that is not finite: at once on the CPU; every 64 losses on a GPU, where a look is a wait."""
-        if DEVICE.type == "cpu":
+        if _ON_CPU:
             if not math.isfinite(loss.item()):
                 cause = "" if torch.isfinite(real).all() else ": the batch of data holds NaN or infinity"
                 raise FloatingPointError(_diverged(self.steps_done + 1, player, loss.item()) + cause)
@@ -468,40 +462,65 @@ def _count(name: str, value) -> int:
     return int(value)
 
 
+def _placed(network: nn.Module) -> nn.Module:
+    """`network` on the device, its weights of 2-D convolutions in the layout that these are fast in."""
+    flat = all(weight.ndim != 5 for weight in network.parameters())  # the layout knows no 3-D convolutions
+    return network.to(DEVICE, memory_format=torch.channels_last if flat else torch.preserve_format)
+
+
 def _set_rate(optimizer, lr, share: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = value_at(lr, share)
 
 
 def _floating_pairs(average: nn.Module, live: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """The weights and running statistics of two copies of one network, in the same order."""
+    """The weights and running statistics of two copies of one network, in the same order, shared ones once."""
     return tuple(
-        [value for value in network.state_dict().values() if value.is_floating_point()] for network in (average, live)
+        [value.detach() for value in (*network.parameters(), *network.buffers()) if value.is_floating_point()]
+        for network in (average, live)
     )
 
 
-@contextlib.contextmanager
-def _whole_step():
+class _WholeStep:
     """Hold an interrupt (Ctrl-C, the notebook's stop button) back until the step is whole."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    caught = []
-    previous = signal.signal(signal.SIGINT, lambda *signal_and_frame: caught.append(signal_and_frame))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if caught and callable(previous):
-        previous(*caught[0])
+
+    def __enter__(self):
+        self.caught, self.previous = [], None
+        if threading.get_ident() == threading.main_thread().ident:
+            self.previous = signal.signal(signal.SIGINT, self._catch)
+
+    def _catch(self, *signal_and_frame):
+        self.caught.append(signal_and_frame)
+
+    def __exit__(self, error, *_):
+        if self.previous is None:
+            return
+        signal.signal(signal.SIGINT, self.previous)
+        if error is None and self.caught and callable(self.previous):
+            self.previous(*self.caught[0])
 
 
-def _get_random_state() -> Tensor:
-    return torch.get_rng_state() if DEVICE.type == "cpu" else getattr(torch, DEVICE.type).get_rng_state()
+class _OwnRandomness:
+    """Within, torch's global random generator is the game's: latents, dropout, a reader's loss draw from it."""
+
+    def __init__(self, gan):
+        self.gan = gan
+
+    def __enter__(self):
+        self.outside = _get_random_state()
+        _set_random_state(self.gan._random_state)
+
+    def __exit__(self, *_):
+        self.gan._random_state = _get_random_state()
+        _set_random_state(self.outside)
 
 
-def _set_random_state(state: Tensor) -> None:
-    torch.set_rng_state(state) if DEVICE.type == "cpu" else getattr(torch, DEVICE.type).set_rng_state(state)
+if _ON_CPU:
+    _get_random_state, _set_random_state = torch.default_generator.get_state, torch.default_generator.set_state
+else:
+    _get_random_state, _set_random_state = (
+        getattr(getattr(torch, DEVICE.type), name) for name in ("get_rng_state", "set_rng_state")
+    )
 
 
 class _Own(str):
