@@ -194,7 +194,8 @@ class GAN:
             self._notice(penalty, "discriminator's penalty", real)
             objective = loss + penalty
         self._d_optimizer.zero_grad()
-        objective.backward()
+        # A penalty made the samples want gradients too. Nobody reads those: they need not be computed.
+        objective.backward(inputs=[weight for weight in self._d_weights if weight.requires_grad] if due else None)
         self._d_optimizer.step()
         self._d_turns += 1
         return loss.detach(), real_logits.detach(), fake_logits.detach()

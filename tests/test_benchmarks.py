@@ -17,6 +17,8 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 COLUMNS = {
     "dcgan": "what seed step seconds images_per_s fid machine",
     "baseline": "rung seed seconds images_per_s fid fid_same_way machine",
+    "engine": "game what pairs steps_per_block inline_wall_us wall_ratio wall_low wall_high"
+    " inline_cpu_us cpu_ratio cpu_low cpu_high machine",
     "dcgan_ablation": "variant seed steps seconds fid machine",
 }
 SEEDS = {"0", "1", "2"}
@@ -66,6 +68,15 @@ def test_the_course_is_8_times_as_fast_as_what_people_copy_and_10_times_as_good(
     assert all(len(rung["fid"]) == 3 for rung in found.values())
     assert min(np.divide(found["course"]["speed"], found["copied"]["speed"])) >= 8
     assert min(np.divide(found["copied"]["fid"], found["course"]["fid"])) >= 10
+
+
+def test_the_engine_costs_at_most_5_percent():
+    assert {row["game"] for row in rows("engine")} == set(script("engine").GAMES)
+    for row in rows("engine"):
+        ratio = float(row["wall_ratio"])
+        assert float(row["wall_low"]) <= ratio <= float(row["wall_high"])
+        # The inline step against itself says whether the protocol can tell at all.
+        assert ratio <= 1.05 if row["what"] == "gan.train" else abs(ratio - 1) < 0.02, row
 
 
 def test_the_ablation_has_every_variant_over_the_same_seeds_and_steps():
