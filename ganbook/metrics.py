@@ -157,4 +157,6 @@ def digit_logits(images: torch.Tensor, batch: int = 500) -> torch.Tensor:
 def _run(network, images, batch):
     if images.ndim != 4 or images.shape[1:] != (1, 28, 28):
         raise ValueError(f"the digit classifier takes images (N, 1, 28, 28); got {tuple(images.shape)}")
+    if images.numel() and images.max() > 100:  # a little over 1 is let pass, as a Gaussian of pixels goes there
+        raise ValueError(f"images lie in [-1, 1]; these reach {images.max():.3g}: data.Images scales bytes")
     return torch.cat([network(chunk.to(DEVICE).float()).cpu() for chunk in images.split(batch)])

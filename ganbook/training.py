@@ -243,6 +243,8 @@ class GAN:
         """The averaged generator's samples (N, ...) for latents `z` (N, latent), in evaluation mode, as float32."""
         if z.ndim != 2 or z.shape[1] != self.latent:
             raise ValueError(f"z must have the shape (N, {self.latent}); got {tuple(z.shape)}")
+        copies = getattr(self.averaged, "copies", 1)
+        batch = max(1, batch // copies) * copies  # a part begins with the first copy, as the whole does
         training = self.averaged.training
         self.averaged.eval()
         try:
@@ -382,11 +384,13 @@ class GAN:
 
     @torch.no_grad()
     def _check_players(self) -> tuple[int, ...]:
+        # Two rows, or two for each of the copies that play side by side.
+        count = 2 * math.lcm(*(getattr(network, "copies", 1) for network in (self.generator, self.discriminator)))
         with _OwnRandomness(self), autocast():
             state = self._random_state
             self.generator.eval(), self.discriminator.eval()
             try:
-                fake = self.generator(torch.zeros(2, self.latent, device=DEVICE))
+                fake = self.generator(torch.zeros(count, self.latent, device=DEVICE))
             except Exception as error:
                 raise ValueError(f"the generator can't take z of shape (N, latent={self.latent}): {error}") from error
             try:
@@ -397,9 +401,9 @@ class GAN:
                 ) from error
             self.generator.train(), self.discriminator.train()
         self._random_state = state
-        if logits.shape != (2,):
+        if logits.shape != (count,):
             raise ValueError(
-                f"the discriminator must give one logit a sample, (N,); for N=2 it gave {tuple(logits.shape)}."
+                f"the discriminator must give one logit a sample, (N,); for N={count} it gave {tuple(logits.shape)}."
                 " End it with nn.Flatten(0)"
             )
         return tuple(fake.shape[1:])

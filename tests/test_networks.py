@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from ganbook import GAN, networks
+from ganbook import GAN, data, losses, networks, penalties
 from ganbook.device import DEVICE
 
 MAKERS = {
     "points": (networks.mlp, {"width": 8, "depth": 2}),
+    "points-copies": (networks.mlp, {"width": 8, "depth": 2, "fourier": 1.0, "copies": 3}),
     "mlp-images": (networks.mlp, {"shape": (3, 6, 5), "width": 8, "depth": 1}),
     "dcgan": (networks.dcgan, {"size": 16, "width": 4, "latent": 8}),
 }
@@ -131,7 +132,7 @@ def test_networks_are_fresh_until_something_changes_their_weights(make, settings
         optimizer.step()
 
     def first(network):
-        return next(layer for layer in network.modules() if isinstance(layer, (nn.Linear, nn.Conv2d)))
+        return next(layer for layer in network.modules() if isinstance(layer, (nn.Linear, nn.Conv2d, networks.Linears)))
 
     changes = {
         "optimiser": optimise,
@@ -237,3 +238,79 @@ def test_the_smallest_width_there_is_works():
 def test_mlp_says_which_shapes_there_are(shape):
     with pytest.raises(ValueError, match="points are"):
         networks.mlp(shape=shape)
+
+
+# ---- Copies side by side
+
+
+def one_copy(network, k):
+    """A network on its own that has the weights of copy k."""
+    layers = []
+    for layer in network:
+        if isinstance(layer, networks.Linears):
+            alone = nn.Linear(*layer.weight.shape[1:])
+            alone.load_state_dict({"weight": layer.weight[k].T, "bias": layer.bias[k, 0]})
+            layers.append(alone)
+        elif isinstance(layer, networks.FourierFeatures):
+            count, scale = layer.frequencies.shape[-1], layer.scale
+            alone = networks.FourierFeatures(layer.frequencies.shape[1], count, scale)
+            alone.frequencies.copy_(layer.frequencies[k])
+            layers.append(alone)
+        elif not isinstance(layer, (networks.Dealt, networks.Gathered)):
+            layers.append(layer)
+    return nn.Sequential(*layers)
+
+
+def test_copies_side_by_side_play_the_games_that_each_plays_alone():
+    ring, copies, size = data.ring(), 3, 8
+    z = torch.randn(40, size, copies, 16, device=DEVICE)
+    settings = {"penalty": penalties.r1(1.0), "loss": losses.relativistic, "average": 0.9, "lr": 3e-3}
+
+    def game(pair, z):
+        gan, draws = GAN(*pair, latent=16, **settings), iter(z)
+        gan._z = lambda n: next(draws).reshape(n, 16)
+        return gan
+
+    together = game(networks.mlp(width=8, depth=2, fourier=1.0, copies=copies), z)
+    alone = [game([one_copy(n, k) for n in (together.generator, together.discriminator)], z[:, :, k]) for k in range(3)]
+    for turn in range(20):
+        real = ring.sample(size * copies, seed=turn)
+        together.d_step(real), together.g_step(real)
+        for k, gan in enumerate(alone):
+            gan.d_step(real[k::copies]), gan.g_step(real[k::copies])
+    test = torch.randn(5 * copies, 16, device=DEVICE)
+    points = together.decode(test, batch=4)  # parts that are no multiple of the copies would mix them up
+    for k, gan in enumerate(alone):
+        assert torch.allclose(points[k::copies], gan.decode(test[k::copies]), atol=1e-4)
+    assert not torch.allclose(points[::copies], alone[1].decode(test[::copies]), atol=1e-2)
+
+
+def test_several_discriminators_for_each_generator_are_copies_too():
+    gan = GAN(networks.mlp(width=8, copies=2)[0], networks.mlp(width=8, copies=6)[1])
+    next(gan.train(data.ring().batches(12), 1, progress=False))
+    with pytest.raises(ValueError, match="multiple of 6; it has 8 rows"):
+        next(GAN(*networks.mlp(copies=6)).train(data.ring().batches(8), 1, progress=False))
+
+
+def test_each_copy_draws_weights_of_its_own_of_the_scale_of_a_dense_layer():
+    layer, alone = networks.Linears(4, 30, 50), nn.Linear(30, 50)
+    assert len({w.sum().item() for w in layer.weight}) == 4
+    assert layer.weight.std().item() == pytest.approx(alone.weight.std().item(), rel=0.1)
+    assert layer.bias.std().item() == pytest.approx(alone.bias.std().item(), rel=0.4)
+
+
+def test_fourier_features_are_waves_of_the_drawn_frequencies():
+    features = networks.FourierFeatures(2, 500, 3.0)
+    assert features.frequencies.std().item() == pytest.approx(3.0, rel=0.1)
+    x, step = torch.tensor([[0.3, -0.2]]), torch.tensor([[0.01, 0.0]])
+    value, after = features(x), features(x + step)
+    assert value.shape == (1, 1002) and torch.equal(value[:, :2], x)
+    sines, cosines = value[:, 2:502], value[:, 502:]
+    turned = 2 * torch.pi * 0.01 * features.frequencies[0]
+    assert torch.allclose(after[:, 2:502], sines * turned.cos() + cosines * turned.sin(), atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"copies": 0}, {"fourier": 0.0}, {"fourier": -1.0}, {"activation": "tanh"}])
+def test_mlp_says_what_is_wrong_with_its_settings(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
+        networks.mlp(**wrong)
