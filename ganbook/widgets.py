@@ -170,3 +170,106 @@ def latent_explorer(gan, count: int = 12, directions: int = 3) -> MovingPicture:
     sliders = {f"way_{k + 1}": slider(f"direction {k + 1}", 0.0, -6.0, 6.0, 0.5) for k in range(directions)}
     number = ipywidgets.IntSlider(0, min=0, max=99, description="draw", style={"description_width": "6em"})
     return MovingPicture(draw, length=slider("length of z", 1.0, 0.0, 2.0), sample=number, **sliders)
+
+
+def frame(picture) -> bytes:
+    """A picture as a PNG, a frame of a `film`. A matplotlib figure is drawn as it looks now, so record it at once.
+
+    picture: a matplotlib Figure, a PIL image, the bytes of a PNG, or an array or tensor of bytes (uint8), (H, W) or
+    (H, W, 3), as `plotting.tile` makes it. Raises TypeError for anything else, ValueError for other shapes.
+    """
+    if isinstance(picture, (bytes, bytearray, memoryview)):
+        if bytes(picture[:8]) != b"\x89PNG\r\n\x1a\n":
+            raise ValueError(f"these bytes are no PNG: they begin with {bytes(picture[:8])!r}")
+        return bytes(picture)
+    png = io.BytesIO()
+    if isinstance(picture, Figure):
+        picture.savefig(png, format="png")
+        return png.getvalue()
+    if isinstance(picture, (np.ndarray, torch.Tensor)):
+        pixels = picture.cpu().numpy() if isinstance(picture, torch.Tensor) else picture
+        if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
+            raise ValueError(
+                f"a frame is (H, W) or (H, W, 3) of uint8; got {tuple(pixels.shape)} of {pixels.dtype}."
+                " plotting.tile makes one of images (N, C, H, W)"
+            )
+        picture = PIL.Image.fromarray(pixels)
+    if not isinstance(picture, PIL.Image.Image):
+        raise TypeError(f"a frame is a Figure, a PIL image, PNG bytes or an array; got {type(picture).__name__}")
+    picture.save(png, format="png")
+    return png.getvalue()
+
+
+def film(frames, labels=None, interval: int = 150) -> "Film":
+    """A play button and a slider over what was recorded during a training.
+
+    frames: pictures in order, each as `frame` takes it. labels: a word for each, "step 100" say; their numbers if None.
+    interval: milliseconds from one frame to the next. By keyboard, Space plays and pauses where the button has the
+    focus, arrow keys move the slider. Where no kernel runs, a sheet of six frames stays.
+    Raises ValueError for no frames, labels of another number, or one figure given twice. Chapters 2 and 3.
+    """
+    frames = list(frames)
+    figures = [id(picture) for picture in frames if isinstance(picture, Figure)]
+    if len(set(figures)) < len(figures):
+        raise ValueError(
+            "one figure is there several times, and every time it looks as it does now:"
+            " record it as it changes, frames.append(widgets.frame(figure))"
+        )
+    labels = [str(k) for k in range(len(frames))] if labels is None else [str(label) for label in labels]
+    if not frames:
+        raise ValueError("a film needs a frame: there are none")
+    if len(labels) != len(frames):
+        raise ValueError(
+            f"a film needs a label for each frame; there are {len(frames)} frames and {len(labels)} labels"
+        )
+    if not interval > 0:
+        raise ValueError(f"interval={interval!r}: give the milliseconds from one frame to the next, above 0")
+    return Film([frame(picture) for picture in frames], labels, int(interval))
+
+
+class Film(ipywidgets.VBox):
+    """What `film` makes. The page is sent one frame at a time, when it is looked at."""
+
+    def __init__(self, frames: list[bytes], labels: list[str], interval: int):
+        self.frames, self.labels = frames, labels
+        self.play = ipywidgets.Play(max=len(frames) - 1, interval=interval, show_repeat=True)
+        self.slider = ipywidgets.SelectionSlider(
+            options=[(label, k) for k, label in enumerate(labels)],
+            description="frame", layout=ipywidgets.Layout(width="28em", max_width="100%"),
+        )  # fmt: skip
+        own_size = ipywidgets.Layout(align_self="flex-start", max_width="100%")
+        self.image = ipywidgets.Image(value=frames[0], format="png", layout=own_size)
+        rows = ipywidgets.Box([self.play, self.slider], layout=ipywidgets.Layout(flex_flow="row wrap"))
+        super().__init__([rows, self.image])
+        ipywidgets.jslink((self.play, "value"), (self.slider, "index"))  # in the page: it plays while a cell runs
+        self.slider.observe(self._turn, names="index")
+
+    def _turn(self, change) -> None:
+        self.image.value = self.frames[change["new"]]
+
+    def _repr_mimebundle_(self, **kwargs):
+        still = base64.b64encode(_contact_sheet(self.frames, self.labels)).decode("ascii")
+        return {**super()._repr_mimebundle_(**kwargs), "image/png": still}
+
+
+def _contact_sheet(frames: list[bytes], labels: list[str], most: int = 140_000) -> bytes:
+    """Six of the frames, evenly from the first to the last, with their labels: a PNG of at most `most` bytes."""
+    chosen = np.unique(np.linspace(0, len(frames) - 1, min(6, len(frames))).round().astype(int))
+    pictures = [PIL.Image.open(io.BytesIO(frames[k])).convert("RGB") for k in chosen]
+    columns = min(3, len(chosen))
+    rows = -(-len(chosen) // columns)
+    tall = max(picture.height / picture.width for picture in pictures)
+    for dpi in (100, 80, 64, 50, 40, 30, 20, 10):  # until it is small enough: of noise, PNG makes megabytes
+        figure = Figure(figsize=(2.5 * columns, (2.4 * tall + 0.3) * rows), dpi=dpi, layout="constrained")
+        for axes, picture, k in zip(figure.subplots(rows, columns, squeeze=False).flat, pictures, chosen, strict=False):
+            axes.imshow(picture, interpolation="antialiased")
+            axes.set_title(labels[k], fontsize=10)
+        for axes in figure.axes:
+            axes.axis("off")
+        canvas, png = FigureCanvasAgg(figure), io.BytesIO()
+        canvas.draw()
+        sheet = PIL.Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(256)
+        sheet.save(png, format="png", optimize=True)
+        if png.tell() <= most:
+            break
+    return png.getvalue()
