@@ -5,6 +5,8 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
+import scipy.optimize
+import scipy.spatial.distance
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -69,6 +71,23 @@ def fid(a, b) -> float:
     root_a = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
     overlap = np.sqrt(np.clip(np.linalg.eigvalsh(root_a @ cov_b @ root_a), 0, None)).sum()
     return max(0.0, float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * overlap))
+
+
+def earth_mover(a, b) -> float:
+    """Earth mover's distance W1 between two sets of equally many points (N, D) and (N, D), in units of x. Exact.
+
+    The mean Euclidean distance over the pairing of the two sets that makes it least. The time grows as N^3: 10 ms for
+    256 points, seconds for 2,000. Between two samples of one distribution it is above 0, the less the more points.
+    Raises ValueError for sets that are empty, unequal, or not finite. Villani 2009, Optimal Transport, chapter 6, with
+    the assignment by Crouse 2016 (scipy's `linear_sum_assignment`). Chapters 2 and 7.
+    """
+    a, b = (np.asarray(x.detach().cpu() if isinstance(x, torch.Tensor) else x, dtype=np.float64) for x in (a, b))
+    if a.ndim != 2 or a.shape != b.shape or not a.size:
+        raise ValueError(f"earth_mover needs two sets of equally many points, (N, D) each; got {a.shape} and {b.shape}")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("the points hold NaN or infinity: the generator that drew them has diverged")
+    cost = scipy.spatial.distance.cdist(a, b)
+    return float(cost[scipy.optimize.linear_sum_assignment(cost)].mean())
 
 
 class DigitClassifier(nn.Module):

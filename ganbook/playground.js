@@ -1,0 +1,545 @@
+// The page's side of ganbook.playground: draws the pictures that the kernel sends, and tells it what a hand does.
+
+const KEYS = { r: "play", d: "d_step", g: "g_step", 0: "reset" };
+const LAYERS = [
+  ["real", "real", '<circle cx="8" cy="8" r="3.5" fill="currentColor"/>', "real"],
+  ["fake", "generated", '<path d="M4 4l8 8M12 4l-8 8" stroke="currentColor" stroke-width="2"/>', "fake"],
+  ["surface", "D(x)", '<rect x="2" y="2" width="12" height="12" rx="2" fill="currentColor" opacity=".45"/>' +
+    '<path d="M2 11L14 5" stroke="currentColor" stroke-width="2" stroke-dasharray="2 2"/>', "critic"],
+  ["arrows", "pull on G", '<path d="M2 8h11M9 4l4 4-4 4" fill="none" stroke="currentColor" stroke-width="1.5"/>', ""],
+  ["lattice", "latent grid", '<path d="M1 5h14M1 11h14M5 1v14M11 1v14" stroke="currentColor"/>', ""],
+];
+const MENUS = [
+  ["data", "data", "What the generator is to imitate"],
+  ["loss", "loss", "What both players minimise"],
+  ["penalty", "penalty", "What holds the discriminator back"],
+  ["d_lr", "learning rate D", "Adam's, for the discriminator"],
+  ["lr", "learning rate G", "Adam's, for the generator"],
+  ["d_steps", "D steps per G step", "Turns of the discriminator for each of the generator"],
+  ["batch", "batch", "Points that each player sees in a turn"],
+];
+
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "html") node.innerHTML = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+// ---- Numbers and scales
+
+const commas = new Intl.NumberFormat("en").format;
+const short = (value) => (Math.abs(value) >= 1000 ? commas(value) : String(+value.toPrecision(3)));
+
+/** Round numbers from low to high, about `count` of them. */
+function ticks(low, high, count) {
+  const rough = (high - low) / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999);
+  const found = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step);
+  return found;
+}
+
+/** A canvas as large as its box in real pixels, cleared, with the units of the page; null while it has no size. */
+function paper(canvas) {
+  const { width, height } = canvas.getBoundingClientRect();
+  if (!width || !height) return null;
+  const ratio = window.devicePixelRatio || 1;
+  const [wide, high] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== wide || canvas.height !== high) Object.assign(canvas, { width: wide, height: high });
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return { context, width, height };
+}
+
+// ---- The plane
+
+function drawPlane(canvas, view, colors) {
+  const sheet = paper(canvas);
+  if (!sheet || !view.picture) return;
+  const { context, width, height } = sheet;
+  const [x, y, half] = view.picture.window;
+  const toX = (value) => ((value - x) / half + 1) * (width / 2);
+  const toY = (value) => (1 - (value - y) / half) * (height / 2);
+  const on = new Set(view.picture.settings.layers);
+  const { real, fake, surface, arrows, lattice } = view.layers;
+  context.lineCap = context.lineJoin = "round";
+  if (on.has("surface") && surface.length) {
+    drawSurface(context, surface, view.cells, width, height, colors);
+  }
+  if (on.has("lattice") && lattice.length) {
+    context.strokeStyle = colors.text;
+    context.globalAlpha = 0.4;
+    context.lineWidth = 0.8;
+    context.beginPath();
+    for (let a = 0; a < view.lines; a++) {
+      for (let b = 0; b < view.lines; b++) {
+        const [across, along] = [2 * (a * view.lines + b), 2 * (b * view.lines + a)];
+        context[b ? "lineTo" : "moveTo"](toX(lattice[across]), toY(lattice[across + 1]));
+        view.bent[b] = along;
+      }
+      view.bent.forEach((k, b) => context[b ? "lineTo" : "moveTo"](toX(lattice[k]), toY(lattice[k + 1])));
+    }
+    context.stroke();
+    context.globalAlpha = 1;
+  }
+  if (on.has("real")) {
+    context.fillStyle = colors.real;
+    context.globalAlpha = 0.75;
+    for (const points of [real, view.sketch]) {
+      context.beginPath();
+      for (let k = 0; k < points.length; k += 2) {
+        context.moveTo(toX(points[k]) + 2.4, toY(points[k + 1]));
+        context.arc(toX(points[k]), toY(points[k + 1]), 2.4, 0, 2 * Math.PI);
+      }
+      context.fill();
+    }
+  }
+  if (on.has("fake")) {
+    context.strokeStyle = colors.fake;
+    context.globalAlpha = 0.9;
+    context.lineWidth = 1.4;
+    context.beginPath();
+    for (let k = 0; k < fake.length; k += 2) {
+      const [left, top] = [toX(fake[k]), toY(fake[k + 1])];
+      context.moveTo(left - 2.6, top - 2.6);
+      context.lineTo(left + 2.6, top + 2.6);
+      context.moveTo(left + 2.6, top - 2.6);
+      context.lineTo(left - 2.6, top + 2.6);
+    }
+    context.stroke();
+  }
+  context.globalAlpha = 1;
+  if (on.has("arrows") && arrows.length) drawArrows(context, fake, arrows, toX, toY, width, colors);
+  if (view.cursor && document.activeElement === canvas) {
+    const [left, top] = [toX(view.cursor[0]), toY(view.cursor[1])];
+    context.strokeStyle = colors.text;
+    context.lineWidth = 1.5;
+    context.beginPath();
+    context.arc(left, top, 8, 0, 2 * Math.PI);
+    for (const [a, b] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      context.moveTo(left + 5 * a, top + 5 * b);
+      context.lineTo(left + 13 * a, top + 13 * b);
+    }
+    context.stroke();
+  }
+}
+
+/** D(x) as a shade, from nothing at 0 to full at 1, and dots along D(x) = 1/2. */
+function drawSurface(context, logits, cells, width, height, colors) {
+  const [r, g, b] = [1, 3, 5].map((k) => parseInt(colors.critic.slice(k, k + 2), 16));
+  const small = (drawSurface.canvas ||= document.createElement("canvas"));
+  small.width = small.height = cells;
+  const image = new ImageData(cells, cells);
+  for (let row = 0; row < cells; row++) {
+    for (let column = 0; column < cells; column++) {
+      const share = 1 / (1 + Math.exp(-logits[row * cells + column]));
+      image.data.set([r, g, b, 140 * share], 4 * ((cells - 1 - row) * cells + column));
+    }
+  }
+  small.getContext("2d").putImageData(image, 0, 0);
+  context.imageSmoothingEnabled = true;
+  context.imageSmoothingQuality = "high";
+  context.drawImage(small, 0, 0, width, height);
+  context.strokeStyle = colors.critic;
+  context.lineWidth = 2;
+  context.setLineDash([0.5, 5]);
+  context.beginPath();
+  // Marching squares: where two neighbouring cells disagree, the line passes between their middles.
+  const place = (row, column) => [((column + 0.5) / cells) * width, (1 - (row + 0.5) / cells) * height];
+  for (let row = 0; row + 1 < cells; row++) {
+    for (let column = 0; column + 1 < cells; column++) {
+      const corners = [[row, column], [row, column + 1], [row + 1, column + 1], [row + 1, column]];
+      const crossings = [];
+      for (let k = 0; k < 4; k++) {
+        const [from, to] = [corners[k], corners[(k + 1) % 4]];
+        const [here, there] = [logits[from[0] * cells + from[1]], logits[to[0] * cells + to[1]]];
+        if (here > 0 === there > 0) continue;
+        const share = here / (here - there);
+        const [a, b] = [place(...from), place(...to)];
+        crossings.push([a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])]);
+      }
+      for (let k = 0; k + 1 < crossings.length; k += 2) {
+        context.moveTo(...crossings[k]);
+        context.lineTo(...crossings[k + 1]);
+      }
+    }
+  }
+  context.stroke();
+  context.setLineDash([]);
+}
+
+/** Arrows at the first of the generated points; the longest tenth are cut to one length. */
+function drawArrows(context, tails, pulls, toX, toY, width, colors) {
+  const sizes = [];
+  for (let k = 0; k < pulls.length; k += 2) sizes.push(Math.hypot(pulls[k], pulls[k + 1]));
+  const longest = [...sizes].sort((a, b) => a - b)[Math.floor(0.9 * sizes.length)] || 1;
+  context.strokeStyle = colors.text;
+  context.lineWidth = 1.3;
+  context.beginPath();
+  sizes.forEach((size, k) => {
+    const length = (Math.min(size / longest, 1) * width) / 14;
+    if (!(length > 2)) return;
+    const [ux, uy] = [pulls[2 * k] / size, -pulls[2 * k + 1] / size];
+    const [fromX, fromY] = [toX(tails[2 * k]), toY(tails[2 * k + 1])];
+    const [endX, endY, head] = [fromX + length * ux, fromY + length * uy, Math.min(5, length / 2)];
+    context.moveTo(fromX, fromY);
+    context.lineTo(endX, endY);
+    context.moveTo(endX - head * (ux + 0.6 * uy), endY - head * (uy - 0.6 * ux));
+    context.lineTo(endX, endY);
+    context.lineTo(endX - head * (ux - 0.6 * uy), endY - head * (uy + 0.6 * ux));
+  });
+  context.stroke();
+}
+
+// ---- The curves
+
+function drawCurves(canvas, view, colors) {
+  const sheet = paper(canvas);
+  if (!sheet || !view.picture) return;
+  const { context, width, height } = sheet;
+  const { modes, floor, turns } = view.picture;
+  const { losses, measured } = view.layers;
+  const column = (rows, k) => Array.from({ length: rows.length / 3 }, (_, row) => rows[3 * row + k]);
+  const [steps, times] = [column(losses, 0), column(measured, 0)];
+  const panels = [
+    { title: "loss", lines: [
+      { name: "D", x: steps, y: column(losses, 1), color: colors.critic, dash: [2, 4], wide: 2.2 },
+      { name: "G", x: steps, y: column(losses, 2), color: colors.fake, dash: [7, 4], wide: 1.8 }] },
+    { title: "earth mover's distance to the data", zero: true, level: floor, lines: [
+      { x: times, y: column(measured, 2), color: colors.text, dash: [], wide: 1.6 }] },
+  ];
+  if (modes) {
+    panels.splice(1, 0, { title: `modes found, of ${modes}`, zero: true, top: modes, lines: [
+      { x: times, y: column(measured, 1), color: colors.text, dash: [], wide: 1.6 }] });
+  }
+  const each = height / panels.length;
+  context.font = `12px ${colors.font}`;
+  panels.forEach((panel, k) => {
+    const box = { left: 46, right: width - 22, top: each * k + 24, bottom: each * (k + 1) - 24 };
+    drawPanel(context, panel, box, Math.max(1, turns[0]), colors);
+  });
+}
+
+function drawPanel(context, { title, lines, zero, top, level }, box, steps, colors) {
+  const values = lines.flatMap((line) => line.y).filter(Number.isFinite).sort((a, b) => a - b);
+  let low = zero ? 0 : values[Math.floor(0.01 * values.length)] ?? 0; // a spike or two may leave the picture
+  let high = top ?? values[Math.ceil(0.99 * values.length) - 1] ?? 1;
+  if (!(high - low > 1e-9)) [low, high] = [zero ? 0 : low - 0.5, high + 0.5];
+  const margin = 0.08 * (high - low);
+  [low, high] = [zero ? 0 : low - margin, high + margin];
+  const toX = (step) => box.left + (step / steps) * (box.right - box.left);
+  const toY = (value) => box.bottom - ((value - low) / (high - low)) * (box.bottom - box.top);
+
+  context.fillStyle = colors.text;
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  context.fillText(title, box.left, box.top - 13);
+  context.fillStyle = colors.dim;
+  context.strokeStyle = colors.line;
+  context.lineWidth = 1;
+  context.textAlign = "right";
+  context.beginPath();
+  for (const tick of ticks(low, high, 2)) {
+    context.fillText(short(tick), box.left - 6, toY(tick));
+    context.moveTo(box.left, Math.round(toY(tick)) + 0.5);
+    context.lineTo(box.right, Math.round(toY(tick)) + 0.5);
+  }
+  context.stroke();
+  context.textBaseline = "top";
+  const marks = ticks(0, steps, 3);
+  marks.forEach((tick, k) => {
+    const last = k === marks.length - 1;
+    context.textAlign = k === 0 ? "left" : last ? "right" : "center";
+    const text = last ? `${short(tick)} steps` : short(tick);
+    const end = last ? Math.min(box.right + 16, toX(tick) + context.measureText(text).width / 2) : toX(tick);
+    context.fillText(text, end, box.bottom + 6);
+  });
+  context.save();
+  context.beginPath();
+  context.rect(box.left, box.top - 3, box.right - box.left + 3, box.bottom - box.top + 6);
+  context.clip();
+  if (level != null) {
+    context.strokeStyle = colors.real;
+    context.lineWidth = 1.4;
+    context.beginPath();
+    context.moveTo(box.left, toY(level));
+    context.lineTo(box.right, toY(level));
+    context.stroke();
+  }
+  for (const line of lines) {
+    context.strokeStyle = line.color;
+    context.lineWidth = line.wide;
+    context.setLineDash(line.dash);
+    context.beginPath();
+    line.x.forEach((step, k) => Number.isFinite(line.y[k]) && context.lineTo(toX(step), toY(line.y[k])));
+    context.stroke();
+  }
+  context.setLineDash([]);
+  context.restore();
+  context.textBaseline = "middle";
+  context.textAlign = "left";
+  const named = lines.filter((line) => line.name && line.y.length);
+  const inside = (place) => Math.min(box.bottom - 4, Math.max(box.top + 4, place));
+  const places = named.map((line) => inside(toY(line.y.at(-1))));
+  if (places.length === 2 && Math.abs(places[0] - places[1]) < 14) {
+    const [middle, order] = [(places[0] + places[1]) / 2, places[0] < places[1] ? 1 : -1];
+    [places[0], places[1]] = [middle - 7 * order, middle + 7 * order];
+  }
+  named.forEach((line, k) => {
+    context.fillStyle = line.color;
+    context.fillText(line.name, box.right + 7, places[k]);
+  });
+}
+
+// ---- The widget
+
+function render({ model, el }) {
+  const setup = model.get("setup");
+  const id = Math.random().toString(36).slice(2);
+  const view = {
+    picture: null, layers: {}, sketch: [], cursor: null, cells: setup.cells, lines: setup.lines,
+    bent: new Array(setup.lines),
+  };
+  const send = (kind, rest = {}, buffers = []) => model.send({ kind, ...rest }, undefined, buffers);
+  const set = (name, value) => send("set", { name, value });
+
+  const button = (kind, text, hint, extra = "") =>
+    make("button", { type: "button", class: `gp-button ${extra}`, title: hint, onclick: () => act(kind) }, text);
+  const play = button("play", "Run", "Run or pause (R)", "gp-primary");
+  const dStep = button("d_step", "D step", "One step of the discriminator (D)");
+  const gStep = button("g_step", "G step", "One step of the generator (G)");
+  const reset = button("reset", "Reset", "Begin again, with your functions as they are now (0)");
+  const wipe = button("wipe", "Clear drawing", "Remove all points that were drawn");
+  const count = make("span", { class: "gp-count" });
+  const speed = make("span", { class: "gp-speed" });
+  const alert = make("div", { class: "gp-alert", role: "alert", hidden: "" });
+  const hint = make("div", { class: "gp-hint", hidden: "" });
+  const plane = make("canvas", { class: "gp-plane", tabindex: "0", role: "img" });
+  const curves = make("canvas", { class: "gp-curves", role: "img" });
+
+  const menu = (name, text, title) => {
+    const select = make("select", { title, "aria-label": text, onchange: () => set(name, setup[name][select.selectedIndex][1]) });
+    select.append(...setup[name].map(([label]) => make("option", {}, label)));
+    select.name = name;
+    return select;
+  };
+  const menus = MENUS.map(([name, text, title]) => menu(name, text, title));
+  const speeds = menu("speed", "speed", "How many steps a second, at most");
+  const boxes = LAYERS.map(([name]) => make("input", { type: "checkbox", name, onchange: chooseLayers }));
+  const icon = (drawing, color) =>
+    make("span", { class: "gp-icon", "aria-hidden": "true", style: color ? `color: ${setup.colors[color]}` : "",
+      html: `<svg width="16" height="16" viewBox="0 0 16 16">${drawing}</svg>` });
+  const root = make("div", { class: "gp", role: "group", "aria-label": "GAN playground" },
+    make("div", { class: "gp-bar" }, play, dStep, gStep, reset,
+      make("label", { class: "gp-inline" }, "speed", speeds), make("span", { class: "gp-status" }, count, speed)),
+    make("div", { class: "gp-menus" },
+      ...MENUS.map(([, text], k) => make("label", {}, make("span", {}, text), menus[k]))),
+    alert,
+    make("div", { class: "gp-main" },
+      make("div", { class: "gp-left" }, make("div", { class: "gp-frame" }, plane, hint),
+        make("div", { class: "gp-layers" }, wipe,
+          ...LAYERS.map(([, text, drawing, color], k) => make("label", {}, boxes[k], icon(drawing, color), text)))),
+      curves));
+  el.append(root);
+
+  function act(kind) {
+    if (kind === "play") send(view.picture?.playing ? "pause" : "play");
+    else if (kind === "wipe") sketch([], true);
+    else send(kind);
+  }
+
+  function chooseLayers() {
+    set("layers", boxes.filter((box) => box.checked).map((box) => box.name));
+  }
+
+  // Pictures: what has come last is drawn when the page draws next, and only then is another one asked for.
+
+  let waiting = 0;
+  const drawnAt = [];
+  let colors = readColors();
+
+  function readColors() {
+    const style = getComputedStyle(root);
+    const variable = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
+    return {
+      ...setup.colors,
+      text: variable("--jp-ui-font-color1", "#222"),
+      dim: variable("--jp-ui-font-color2", "#666"),
+      line: variable("--jp-border-color2", "#ddd"),
+      font: variable("--jp-ui-font-family", "sans-serif"),
+    };
+  }
+
+  function receive(message, buffers) {
+    if (message.kind !== "picture") return;
+    const names = ["real", "fake", "surface", "arrows", "lattice", "losses", "measured"];
+    buffers.forEach((buffer, k) => {
+      const bytes = buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength);
+      view.layers[names[k]] = new Float32Array(bytes);
+    });
+    view.picture = message;
+    view.sketch = [];
+    if (document.hidden) send("seen", { number: message.number });
+    else schedule();
+  }
+
+  function schedule() {
+    waiting ||= requestAnimationFrame(draw);
+  }
+
+  function draw(now) {
+    waiting = 0;
+    drawPlane(plane, view, colors);
+    drawCurves(curves, view, colors);
+    if (!view.picture) return;
+    if (view.picture.number !== view.seen) {
+      view.seen = view.picture.number;
+      send("seen", { number: view.seen });
+      drawnAt.push(now);
+    }
+    while (drawnAt.length && drawnAt[0] < now - 1000) drawnAt.shift();
+    show(view.picture);
+  }
+
+  function show({ playing, error, turns, pace, settings, modes, waits, latent }) {
+    play.textContent = playing ? "Pause" : "Run";
+    root.classList.toggle("gp-playing", playing);
+    count.textContent = `${commas(turns[0])} steps of G, ${commas(turns[1])} of D`;
+    speed.textContent = playing && pace != null ? `${Math.round(pace)} steps/s, ${drawnAt.length} pictures/s` : "";
+    Object.assign(root.dataset, { steps: turns[0], turns: turns[1], pace: pace ?? "", pictures: drawnAt.length });
+    alert.hidden = !error;
+    if (alert.textContent !== error) alert.textContent = error;
+    const drawing = settings.data === setup.drawn;
+    wipe.hidden = !drawing;
+    hint.hidden = !(drawing && waits);
+    hint.textContent = "Draw here, with mouse, pen or finger. By keyboard: arrow keys move, Space drops points.";
+    plane.classList.toggle("gp-drawing", drawing);
+    plane.setAttribute("role", drawing ? "application" : "img");
+    for (const step of [play, dStep, gStep]) step.disabled = waits;
+    for (const select of [...menus, speeds]) {
+      const chosen = setup[select.name].findIndex(([, value]) => value === settings[select.name]);
+      if (document.activeElement !== select || !playing) select.selectedIndex = chosen;
+    }
+    boxes.forEach((box) => (box.checked = settings.layers.includes(box.name)));
+    boxes.at(-1).disabled = latent !== 2;
+    describe(turns[0], modes, drawing);
+  }
+
+  let described = -1e9;
+  function describe(step, modes, drawing) {
+    if (performance.now() - described < 1000) return;
+    described = performance.now();
+    const [found, distance] = view.layers.measured.slice(-2);
+    const counted = modes && found >= 0 ? `, ${found} of ${modes} modes` : "";
+    const moved = distance >= 0 ? `, earth mover's distance ${short(distance)}` : "";
+    const draws = drawing ? "Arrow keys move a cursor, Space drops points. " : "";
+    plane.setAttribute("aria-label", `${draws}Real and generated points after ${step} steps${counted}${moved}`);
+    curves.setAttribute("aria-label", `Curves over ${step} steps: losses${counted}${moved}`);
+  }
+
+  // Drawing, by pointer and by keyboard
+
+  function sketch(points, anew = false) {
+    view.sketch.push(...points);
+    send("draw", { anew }, [new Float32Array(points).buffer]);
+    schedule();
+  }
+
+  /** A few points around a place: [x, y, x, y, ...]. */
+  function drop([x, y], some) {
+    const spread = () => 0.04 * view.picture.window[2] * (Math.random() + Math.random() + Math.random() - 1.5);
+    return Array.from({ length: some }, () => [x + spread(), y + spread()]).flat();
+  }
+
+  function placeOf(event) {
+    const { left, top, width, height } = plane.getBoundingClientRect();
+    const [x, y, half] = view.picture.window;
+    return [x + half * ((2 * (event.clientX - left)) / width - 1), y + half * (1 - (2 * (event.clientY - top)) / height)];
+  }
+
+  const canDraw = () => view.picture?.settings.data === setup.drawn;
+  let stroke = null;
+  plane.addEventListener("pointerdown", (event) => {
+    if (!canDraw() || event.button) return;
+    plane.setPointerCapture(event.pointerId);
+    stroke = { last: placeOf(event), points: drop(placeOf(event), 6), sent: event.timeStamp };
+  });
+  plane.addEventListener("pointermove", (event) => {
+    if (!stroke) return;
+    const here = placeOf(event);
+    const [dx, dy] = [here[0] - stroke.last[0], here[1] - stroke.last[1]];
+    const stops = Math.floor(Math.hypot(dx, dy) / (0.02 * view.picture.window[2]));
+    for (let k = 1; k <= stops; k++) {
+      stroke.points.push(...drop([stroke.last[0] + (dx * k) / stops, stroke.last[1] + (dy * k) / stops], 2));
+    }
+    if (stops) stroke.last = here;
+    if (event.timeStamp - stroke.sent > 100) flush(event);
+  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    plane.addEventListener(end, (event) => {
+      if (stroke) flush(event);
+      stroke = null;
+    });
+  }
+
+  function flush(event) {
+    if (stroke.points.length) sketch(stroke.points);
+    Object.assign(stroke, { points: [], sent: event.timeStamp });
+  }
+
+  const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+  root.addEventListener("keydown", (event) => {
+    const { key, target } = event;
+    if (event.ctrlKey || event.metaKey || event.altKey || key === "Escape" || (event.shiftKey && key === "Enter")) return;
+    event.stopPropagation(); // to the notebook, D pressed twice would mean: delete the cell
+    if (target.tagName === "SELECT") return; // where letters choose
+    if (target === plane && canDraw() && (ARROWS[key] || key === " ")) {
+      event.preventDefault();
+      const [x, y, half] = view.picture.window;
+      view.cursor ||= [x, y];
+      if (key === " ") return sketch(drop(view.cursor, 12));
+      const move = (value, by, middle) => Math.min(middle + half, Math.max(middle - half, value + by * 0.06 * half));
+      view.cursor = [move(view.cursor[0], ARROWS[key][0], x), move(view.cursor[1], ARROWS[key][1], y)];
+      return schedule();
+    }
+    const kind = KEYS[key.toLowerCase()];
+    if (kind && !event.repeat) act(kind);
+  });
+  for (const change of ["focus", "blur"]) {
+    plane.addEventListener(change, () => {
+      if (canDraw()) view.cursor ||= view.picture.window.slice(0, 2);
+      schedule();
+    });
+  }
+
+  const themes = new MutationObserver(() => {
+    colors = readColors();
+    schedule();
+  });
+  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
+  const sizes = new ResizeObserver(schedule);
+  sizes.observe(root);
+  model.on("msg:custom", receive);
+  send("opened", { view: id });
+
+  return () => {
+    themes.disconnect();
+    sizes.disconnect();
+    cancelAnimationFrame(waiting);
+    model.off("msg:custom", receive);
+    try {
+      send("closed", { view: id });
+    } catch {
+      // the kernel, or its half of the widget, went first
+    }
+  };
+}
+
+export default { render };
