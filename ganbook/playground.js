@@ -145,7 +145,7 @@ function drawSurface(context, logits, cells, width, height, colors) {
   }
   small.getContext("2d").putImageData(image, 0, 0);
   context.imageSmoothingEnabled = true;
-  context.imageSmoothingQuality = "high";
+  context.imageSmoothingQuality = "low"; // bilinear: the better ones take many times as long
   context.drawImage(small, 0, 0, width, height);
   context.strokeStyle = colors.critic;
   context.lineWidth = 2;
@@ -304,7 +304,7 @@ function render({ model, el }) {
   const setup = model.get("setup");
   const id = Math.random().toString(36).slice(2);
   const view = {
-    picture: null, layers: {}, sketch: [], cursor: null, cells: setup.cells, lines: setup.lines,
+    picture: null, acknowledged: 0, layers: {}, sketch: [], cursor: null, cells: setup.cells, lines: setup.lines,
     bent: new Array(setup.lines),
   };
   const send = (kind, rest = {}, buffers = []) => model.send({ kind, ...rest }, undefined, buffers);
@@ -359,7 +359,7 @@ function render({ model, el }) {
     set("layers", boxes.filter((box) => box.checked).map((box) => box.name));
   }
 
-  // Pictures: what has come last is drawn when the page draws next, and only then is another one asked for.
+  // Pictures: what has come last is drawn when the page draws next; what came between is not drawn.
 
   let waiting = 0;
   const drawnAt = [];
@@ -386,8 +386,17 @@ function render({ model, el }) {
     });
     view.picture = message;
     view.sketch = [];
-    if (document.hidden) send("seen", { number: message.number });
+    if (document.hidden) acknowledge();
     else schedule();
+  }
+
+  // The kernel waits where it is too far ahead. Every message makes JupyterLab say "busy" and "idle", which costs it
+  // more than drawing does: so, not one for each picture.
+  function acknowledge() {
+    const { number, playing } = view.picture;
+    if (!playing || (number > view.acknowledged && number < view.acknowledged + setup.ahead / 2)) return;
+    view.acknowledged = number;
+    send("seen", { number });
   }
 
   function schedule() {
@@ -396,15 +405,20 @@ function render({ model, el }) {
 
   function draw(now) {
     waiting = 0;
-    drawPlane(plane, view, colors);
-    drawCurves(curves, view, colors);
     if (!view.picture) return;
+    drawPlane(plane, view, colors);
     if (view.picture.number !== view.seen) {
       view.seen = view.picture.number;
-      send("seen", { number: view.seen });
+      acknowledge();
       drawnAt.push(now);
     }
     while (drawnAt.length && drawnAt[0] < now - 1000) drawnAt.shift();
+    // Words and curves need not move as often as points.
+    const { playing, error, settings, waits } = view.picture;
+    const state = JSON.stringify([playing, error, settings, waits]);
+    if (playing && state === view.state && now - view.told < 120) return;
+    Object.assign(view, { state, told: now });
+    drawCurves(curves, view, colors);
     show(view.picture);
   }
 

@@ -30,8 +30,8 @@ from ganbook.training import GAN
 
 SAMPLES, ARROWS, CELLS, LINES = 256, 64, 48, 17  # points of a kind, arrows, cells along a side of D's surface, lattice
 MEASURED = 512  # samples that modes are counted among
-SLICE, PICTURE, MEASURE = 0.020, 0.033, 0.25  # seconds: of training at a time, between pictures, between measurements
-IN_FLIGHT = 2  # pictures sent but not yet drawn: where the page is slow, no queue of them piles up
+SLICE, PICTURE, MEASURE = 0.025, 0.025, 0.25  # seconds: of training at a time, between pictures, between measurements
+AHEAD = 8  # pictures sent but not yet drawn: where the page is slow, no queue of them piles up
 SILENCE = 10.0  # seconds without a sign of the page until the game pauses
 DRAWN = "drawn by you"
 
@@ -291,7 +291,7 @@ class Playground(anywidget.AnyWidget):
                 if now - measured > MEASURE:
                     measured = now
                     self._measure()
-                if now - shown > PICTURE and self._sent - self._seen < IN_FLIGHT:
+                if now - shown > PICTURE and self._sent - self._seen < AHEAD:
                     shown = now
                     self._show()
             # A cell that runs for long is no silence of the page, whose messages waited like this game.
@@ -376,6 +376,7 @@ class Playground(anywidget.AnyWidget):
             "colors": {"real": REAL, "fake": FAKE, "critic": CRITIC, "other": OTHER},
             "cells": CELLS,
             "lines": LINES,
+            "ahead": AHEAD,
         }
 
     # ---- Where no kernel runs
