@@ -45,6 +45,10 @@ function ticks(low, high, count) {
   return found;
 }
 
+const channels = (color) => [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
+/** The same hue on a dark page. */
+const lighter = (color) => `rgb(${channels(color).map((value) => Math.round(value + 0.4 * (255 - value)))})`;
+
 /** A canvas as large as its box in real pixels, cleared, with the units of the page; null while it has no size. */
 function paper(canvas) {
   const { width, height } = canvas.getBoundingClientRect();
@@ -71,7 +75,8 @@ function drawPlane(canvas, view, colors) {
   const { real, fake, surface, arrows, lattice } = view.layers;
   context.lineCap = context.lineJoin = "round";
   if (on.has("surface") && surface.length) {
-    drawSurface(context, surface, view.cells, width, height, colors);
+    view.range = shadeRange(surface, view.picture.playing && view.range);
+    drawSurface(context, surface, view.range, view.cells, width, height, colors);
   }
   if (on.has("lattice") && lattice.length) {
     context.strokeStyle = colors.text;
@@ -131,16 +136,32 @@ function drawPlane(canvas, view, colors) {
   }
 }
 
-/** D(x) as a shade, from nothing at 0 to full at 1, and dots along D(x) = 1/2. */
-function drawSurface(context, logits, cells, width, height, colors) {
-  const [r, g, b] = [1, 3, 5].map((k) => parseInt(colors.critic.slice(k, k + 2), 16));
+/**
+ * From which logit to which the shades go: nearly all that there are, but 8 at most, so that far corners, where D is
+ * sure, leave some for the middle. It follows slowly, so that nothing flickers.
+ */
+function shadeRange(logits, before) {
+  const sorted = Float32Array.from(logits).sort();
+  let [low, high] = [0.02, 0.98].map((share) => sorted[Math.floor(share * (sorted.length - 1))]);
+  if (high - low > 8) {
+    const middle = Math.min(high - 4, Math.max(low + 4, 0));
+    [low, high] = [middle - 4, middle + 4];
+  }
+  const widen = Math.max(0, 0.4 - (high - low)) / 2;
+  const now = [low - widen, high + widen];
+  return before && now.every(Number.isFinite) ? now.map((value, k) => before[k] + 0.15 * (value - before[k])) : now;
+}
+
+/** D's logit as a shade, the higher the stronger, and dots where it is 0: D(x) = 1/2. */
+function drawSurface(context, logits, [low, high], cells, width, height, colors) {
+  const [r, g, b] = channels(colors.shade);
   const small = (drawSurface.canvas ||= document.createElement("canvas"));
   small.width = small.height = cells;
   const image = new ImageData(cells, cells);
   for (let row = 0; row < cells; row++) {
     for (let column = 0; column < cells; column++) {
-      const share = 1 / (1 + Math.exp(-logits[row * cells + column]));
-      image.data.set([r, g, b, 140 * share], 4 * ((cells - 1 - row) * cells + column));
+      const share = Math.min(1, Math.max(0, (logits[row * cells + column] - low) / (high - low)));
+      image.data.set([r, g, b, 10 + 130 * share], 4 * ((cells - 1 - row) * cells + column));
     }
   }
   small.getContext("2d").putImageData(image, 0, 0);
@@ -216,7 +237,7 @@ function drawCurves(canvas, view, colors) {
       { x: times, y: column(measured, 2), color: colors.text, dash: [], wide: 1.6 }] },
   ];
   if (modes) {
-    panels.splice(1, 0, { title: `modes found, of ${modes}`, zero: true, top: modes, lines: [
+    panels.splice(1, 0, { title: `modes found, of ${modes}`, zero: true, top: modes, marks: [0, modes / 2, modes].filter(Number.isInteger), lines: [
       { x: times, y: column(measured, 1), color: colors.text, dash: [], wide: 1.6 }] });
   }
   const each = height / panels.length;
@@ -227,7 +248,7 @@ function drawCurves(canvas, view, colors) {
   });
 }
 
-function drawPanel(context, { title, lines, zero, top, level }, box, steps, colors) {
+function drawPanel(context, { title, lines, zero, top, marks, level }, box, steps, colors) {
   const values = lines.flatMap((line) => line.y).filter(Number.isFinite).sort((a, b) => a - b);
   let low = zero ? 0 : values[Math.floor(0.01 * values.length)] ?? 0; // a spike or two may leave the picture
   let high = top ?? values[Math.ceil(0.99 * values.length) - 1] ?? 1;
@@ -246,16 +267,16 @@ function drawPanel(context, { title, lines, zero, top, level }, box, steps, colo
   context.lineWidth = 1;
   context.textAlign = "right";
   context.beginPath();
-  for (const tick of ticks(low, high, 2)) {
+  for (const tick of marks ?? ticks(low, high, 2)) {
     context.fillText(short(tick), box.left - 6, toY(tick));
     context.moveTo(box.left, Math.round(toY(tick)) + 0.5);
     context.lineTo(box.right, Math.round(toY(tick)) + 0.5);
   }
   context.stroke();
   context.textBaseline = "top";
-  const marks = ticks(0, steps, 3);
-  marks.forEach((tick, k) => {
-    const last = k === marks.length - 1;
+  const stops = ticks(0, steps, 3);
+  stops.forEach((tick, k) => {
+    const last = k === stops.length - 1;
     context.textAlign = k === 0 ? "left" : last ? "right" : "center";
     const text = last ? `${short(tick)} steps` : short(tick);
     const end = last ? Math.min(box.right + 16, toX(tick) + context.measureText(text).width / 2) : toX(tick);
@@ -272,6 +293,10 @@ function drawPanel(context, { title, lines, zero, top, level }, box, steps, colo
     context.moveTo(box.left, toY(level));
     context.lineTo(box.right, toY(level));
     context.stroke();
+    context.fillStyle = colors.real;
+    context.textAlign = "right";
+    context.textBaseline = "top";
+    if (box.bottom - toY(level) > 15) context.fillText("two samples of the data", box.right, toY(level) + 3);
   }
   for (const line of lines) {
     context.strokeStyle = line.color;
@@ -320,6 +345,7 @@ function render({ model, el }) {
   const count = make("span", { class: "gp-count" });
   const speed = make("span", { class: "gp-speed" });
   const alert = make("div", { class: "gp-alert", role: "alert", hidden: "" });
+  const shades = make("span", { class: "gp-shades", title: "Light is the lower, dark the higher; the dots are D(x) = 0.5" });
   const hint = make("div", { class: "gp-hint", hidden: "" });
   const plane = make("canvas", { class: "gp-plane", tabindex: "0", role: "img" });
   const curves = make("canvas", { class: "gp-curves", role: "img" });
@@ -334,7 +360,7 @@ function render({ model, el }) {
   const speeds = menu("speed", "speed", "How many steps a second, at most");
   const boxes = LAYERS.map(([name]) => make("input", { type: "checkbox", name, onchange: chooseLayers }));
   const icon = (drawing, color) =>
-    make("span", { class: "gp-icon", "aria-hidden": "true", style: color ? `color: ${setup.colors[color]}` : "",
+    make("span", { class: "gp-icon", "aria-hidden": "true", style: color ? `color: var(--gp-${color})` : "",
       html: `<svg width="16" height="16" viewBox="0 0 16 16">${drawing}</svg>` });
   const root = make("div", { class: "gp", role: "group", "aria-label": "GAN playground" },
     make("div", { class: "gp-bar" }, play, dStep, gStep, reset,
@@ -342,11 +368,11 @@ function render({ model, el }) {
     make("div", { class: "gp-menus" },
       ...MENUS.map(([, text], k) => make("label", {}, make("span", {}, text), menus[k]))),
     alert,
-    make("div", { class: "gp-main" },
-      make("div", { class: "gp-left" }, make("div", { class: "gp-frame" }, plane, hint),
-        make("div", { class: "gp-layers" }, wipe,
-          ...LAYERS.map(([, text, drawing, color], k) => make("label", {}, boxes[k], icon(drawing, color), text)))),
-      curves));
+    make("div", { class: "gp-main" }, make("div", { class: "gp-frame" }, plane, hint), curves),
+    make("div", { class: "gp-layers" },
+      ...LAYERS.map(([name, text, drawing, color], k) =>
+        make("label", {}, boxes[k], icon(drawing, color), text, name === "surface" ? shades : "")),
+      wipe));
   el.append(root);
 
   function act(kind) {
@@ -363,13 +389,17 @@ function render({ model, el }) {
 
   let waiting = 0;
   const drawnAt = [];
-  let colors = readColors();
+  let colors;
 
   function readColors() {
     const style = getComputedStyle(root);
     const variable = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
+    const dark = document.body.dataset.jpThemeLight === "false";
+    const players = Object.entries(setup.colors).map(([name, color]) => [name, dark ? lighter(color) : color]);
+    for (const [name, color] of players) root.style.setProperty(`--gp-${name}`, color);
     return {
-      ...setup.colors,
+      ...Object.fromEntries(players),
+      shade: setup.colors.critic,
       text: variable("--jp-ui-font-color1", "#222"),
       dim: variable("--jp-ui-font-color2", "#666"),
       line: variable("--jp-border-color2", "#ddd"),
@@ -405,7 +435,8 @@ function render({ model, el }) {
 
   function draw(now) {
     waiting = 0;
-    if (!view.picture) return;
+    if (!view.picture || !root.isConnected) return;
+    colors ??= readColors();
     drawPlane(plane, view, colors);
     if (view.picture.number !== view.seen) {
       view.seen = view.picture.number;
@@ -418,6 +449,7 @@ function render({ model, el }) {
     const state = JSON.stringify([playing, error, settings, waits]);
     if (playing && state === view.state && now - view.told < 120) return;
     Object.assign(view, { state, told: now });
+    colors = readColors();
     drawCurves(curves, view, colors);
     show(view.picture);
   }
@@ -441,6 +473,8 @@ function render({ model, el }) {
       const chosen = setup[select.name].findIndex(([, value]) => value === settings[select.name]);
       if (document.activeElement !== select || !playing) select.selectedIndex = chosen;
     }
+    const sure = (view.range ?? []).map((logit) => (1 / (1 + Math.exp(-logit))).toFixed(2));
+    shades.textContent = settings.layers.includes("surface") ? sure.join(" to ") : "";
     boxes.forEach((box) => (box.checked = settings.layers.includes(box.name)));
     boxes.at(-1).disabled = latent !== 2;
     describe(turns[0], modes, drawing);
@@ -534,8 +568,8 @@ function render({ model, el }) {
   }
 
   const themes = new MutationObserver(() => {
-    colors = readColors();
     schedule();
+    setTimeout(schedule, 500); // when the theme's style sheet has come
   });
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
   const sizes = new ResizeObserver(schedule);

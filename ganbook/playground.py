@@ -21,6 +21,7 @@ import torch
 import traitlets
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ganbook import data as datasets
 from ganbook import losses, metrics, networks, penalties
@@ -393,17 +394,19 @@ class Playground(anywidget.AnyWidget):
         layers = self._layers()
         (x, y, half), styles = self._window, {"color": "#888888", "linewidth": 0.6}
         figure = Figure(figsize=(9, 4.8), dpi=100)
-        plane = figure.add_axes((0.01, 0.02, 0.5, 0.9))
+        plane = figure.add_axes((0.01, 0.07, 0.5, 0.86))
         plane.set(xlim=(x - half, x + half), ylim=(y - half, y + half), xticks=[], yticks=[], aspect="equal")
         if layers["surface"].size:
-            share = 1 / (1 + np.exp(-np.clip(layers["surface"].reshape(CELLS, CELLS), -30, 30)))
+            logits = layers["surface"].reshape(CELLS, CELLS)
+            low, high = _shade_range(logits)
+            share = np.clip((logits - low) / (high - low), 0, 1)
             plane.imshow(
-                np.dstack([np.full((*share.shape, 3), _rgb(CRITIC)), 0.5 * share]),
+                np.dstack([np.full((*share.shape, 3), _rgb(CRITIC)), 0.04 + 0.5 * share]),
                 extent=(x - half, x + half, y - half, y + half), origin="lower", interpolation="bilinear",
             )  # fmt: skip
-            if share.min() < 0.5 < share.max():
+            if logits.min() < 0 < logits.max():
                 line = (np.arange(CELLS) + 0.5) * (2 * half / CELLS) - half
-                plane.contour(x + line, y + line, share, [0.5], colors=CRITIC, linestyles=":", linewidths=2)
+                plane.contour(x + line, y + line, logits, [0], colors=CRITIC, linestyles=":", linewidths=2)
         if layers["lattice"].size:
             lattice = layers["lattice"].reshape(LINES, LINES, 2)
             for lines in (lattice, lattice.transpose(1, 0, 2)):
@@ -416,7 +419,9 @@ class Playground(anywidget.AnyWidget):
             longest = max(np.quantile(np.linalg.norm(pull, axis=1), 0.9), 1e-12)
             ends = tails + 0.15 * half * pull / np.maximum(np.linalg.norm(pull, axis=1, keepdims=True), longest)
             plane.quiver(*tails.T, *(ends - tails).T, angles="xy", scale_units="xy", scale=1, width=0.003, color="#333")
-        plane.set_title(f"{self.settings['data']}, {self.settings['loss']}, step {self.gan.steps_done}", loc="left")
+        plane.set_title(f"after {self.gan.steps_done:,} steps", loc="left", fontsize=11)
+        key = f"dots: real      crosses: generated{_shades(layers['surface'])}"
+        plane.text(x - half, y - 1.04 * half, key, va="top", fontsize=9, color=OTHER)
         self._draw_curves(figure)
         canvas, png = FigureCanvasAgg(figure), io.BytesIO()
         canvas.print_png(png)
@@ -424,25 +429,32 @@ class Playground(anywidget.AnyWidget):
 
     def _draw_curves(self, figure) -> None:
         losses_, measured = np.array(self._loss_rows).reshape(-1, 3), np.array(self._measured_rows).reshape(-1, 3)
-        names = ["loss", "modes", "earth mover's distance"] if self.modes else ["loss", "earth mover's distance"]
-        height = 0.84 / len(names)
+        names = ["loss", *(["modes"] if self.modes else []), "distance"]
+        height = 0.9 / len(names)
         for k, name in enumerate(names):
-            axes = figure.add_axes((0.6, 0.92 - (k + 1) * height, 0.37, height - 0.09))
+            axes = figure.add_axes((0.6, 0.955 - (k + 1) * height, 0.36, height - 0.13))
             axes.spines[["top", "right"]].set_visible(False)
-            axes.set_title(name, loc="left", fontsize=10)
+            axes.tick_params(labelsize=9)
             if name == "loss":
-                axes.plot(losses_[:, 0], losses_[:, 1], **CRITIC_LINE, label="D")
-                axes.plot(losses_[:, 0], losses_[:, 2], **FAKE_LINE, label="G")
-                axes.legend(frameon=False, loc="upper right", ncols=2, fontsize=9)
+                axes.set_title("loss", loc="left", fontsize=10)
+                for column, style in ((1, CRITIC_LINE), (2, FAKE_LINE)):
+                    axes.plot(losses_[:, 0], losses_[:, column], **style)
+                    if len(losses_):
+                        last = losses_[-1, [0, column]]
+                        axes.annotate("DG"[column - 1], last, (4, 0), textcoords="offset points", va="center",
+                                      color=style["color"], annotation_clip=False)  # fmt: skip
             elif name == "modes":
-                axes.plot(measured[:, 0], measured[:, 1], color=OTHER, drawstyle="steps-post")
-                axes.set_ylim(0, self.modes * 1.08)
+                axes.set_title(f"modes found, of {self.modes}", loc="left", fontsize=10)
+                axes.plot(measured[:, 0], measured[:, 1], color=OTHER)
+                axes.set(ylim=(0, self.modes * 1.08), yticks=[0, self.modes])
             else:
+                axes.set_title("earth mover's distance to the data", loc="left", fontsize=10)
                 axes.plot(measured[:, 0], measured[:, 2], color=OTHER)
                 axes.axhline(self._floor, color=REAL, linewidth=1)
                 axes.set_ylim(bottom=0)
             axes.set_xlim(0, max(1, self.gan.steps_done))
-            axes.set_xlabel("steps" if k == len(names) - 1 else "")
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        figure.text(0.96, 0.012, "steps", ha="right", fontsize=9)
 
 
 def playground(
@@ -485,7 +497,7 @@ class _Drawn(datasets.Points):
 
 
 def _loss_menu(given) -> tuple[dict, str]:
-    menu = {name: value for name, value in vars(losses).items() if isinstance(value, losses.Loss)}
+    menu = {_title(name): value for name, value in vars(losses).items() if isinstance(value, losses.Loss)}
     for name, value in menu.items():
         if given is value:
             return menu, name
@@ -495,12 +507,16 @@ def _loss_menu(given) -> tuple[dict, str]:
     raise TypeError(f"loss={given!r}: give losses.nonsaturating, say, or a pair of your functions, (d_loss, g_loss)")
 
 
+def _title(name: str) -> str:
+    return name.replace("_", " ").replace("nonsat", "non-sat")
+
+
 def _penalty_menu(given) -> tuple[dict, str]:
     menu = {
         "none": None,
-        "R1, weight 0.1": penalties.r1(0.1),
-        "R1, weight 1": penalties.r1(1.0),
-        "R1 and R2, weight 0.1": penalties.total(penalties.r1(0.1), penalties.r2(0.1)),
+        "R1 (0.1)": penalties.r1(0.1),
+        "R1 (1)": penalties.r1(1.0),
+        "R1 + R2 (0.1)": penalties.total(penalties.r1(0.1), penalties.r2(0.1)),
     }
     if given is None:
         return menu, "none"
@@ -603,6 +619,23 @@ def _replace_in_cell(playground: Playground) -> None:
         if before is not None:
             before.close()
         _in_cell[cell] = playground
+
+
+def _shade_range(logits) -> tuple[float, float]:
+    """From which logit to which D's surface is shaded: nearly all that there are, but 8 at most, around 0."""
+    low, high = np.quantile(logits, [0.02, 0.98])
+    if high - low > 8:
+        middle = min(high - 4, max(low + 4, 0))
+        return middle - 4, middle + 4
+    widen = max(0, 0.4 - (high - low)) / 2
+    return low - widen, high + widen
+
+
+def _shades(logits) -> str:
+    if not len(logits):
+        return ""
+    low, high = (1 / (1 + math.exp(-max(-30, min(30, logit)))) for logit in _shade_range(logits))
+    return f"      shaded: D(x) from {low:.2f} to {high:.2f}"
 
 
 def _rgb(color: str) -> tuple[float, ...]:
