@@ -1,0 +1,211 @@
+"""Which modes a generator covers, ten seeds each: what helps against collapse, and what each part of the recipe does.
+
+    python benchmarks/modes.py
+    python benchmarks/modes.py --only "recipe" --data ring
+
+Writes modes.csv after every run, and goes on where it stopped. Chapter 3 shows the table and reruns one row.
+Protocol: README.md in this folder.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from common import FOLDER, Stopwatch, table_to_go_on_with, write_table
+from torch import nn
+from torch.func import functional_call
+
+from ganbook import GAN, data, losses, metrics, networks, penalties
+from ganbook.device import DEVICE
+from ganbook.schedules import falling
+
+COPIES = 10  # seeds, side by side in one game
+BATCH, SAMPLES = 256, 2500  # of each
+DATA = {
+    "ring": data.ring,
+    "grid": data.grid,
+    "grid of 49": lambda: data.grid(7),
+    "grid of 100": lambda: data.grid(10),
+}
+
+
+class Packed(nn.Module):
+    """A discriminator that sees `size` samples of one generator at once; each of them gets the logit of its pack."""
+
+    def __init__(self, size: int, copies: int, width: int):
+        super().__init__()
+        self.size, self.games, self.copies = size, copies, size * copies
+        _, self.judge = networks.mlp((2 * size,), width=width, copies=copies)
+
+    def forward(self, x):
+        packs = x.view(-1, self.size, self.games, 2).transpose(1, 2).reshape(-1, 2 * self.size)
+        return self.judge(packs).view(-1, 1, self.games).expand(-1, self.size, -1).flatten()
+
+
+def both(weight, every: int = 1):
+    return penalties.total(penalties.r1(weight, every), penalties.r2(weight, every))
+
+
+def plain(copies, seed, discriminator=None, **settings) -> GAN:
+    """Goodfellow's game without any help. Every other game of the table differs from it in what its row names."""
+    generator, own = networks.mlp(latent=2, width=64, copies=copies)
+    return GAN(generator, discriminator or own, seed=seed, **settings)
+
+
+def wider(copies, seed):
+    return plain(copies, seed, networks.mlp(width=256, copies=copies)[1])
+
+
+def packed_by(size):
+    return lambda copies, seed: plain(copies, seed, Packed(size, copies, width=64))
+
+
+def four_judges(copies, seed):
+    return plain(copies, seed, networks.mlp(width=64, copies=4 * copies)[1])
+
+
+def relativistic(copies, seed):
+    return plain(copies, seed, loss=losses.relativistic, penalty=both(0.1))
+
+
+def recipe(copies, seed, *, network=None, **settings):
+    """What chapter 3 ends with. `network` and `settings` switch one part of it."""
+    sizes = {"latent": 2, "width": 64, "activation": "relu", "fourier": 0.5, **(network or {})}
+    parts = {
+        "loss": losses.relativistic,
+        "penalty": both(falling(1.0, 0.0005), every=3),
+        "lr": falling(3e-3, 1e-5),
+        **settings,
+    }
+    return GAN(*networks.mlp(**sizes, copies=copies), **parts, seed=seed)
+
+
+def switched(**changes):
+    return lambda copies, seed: recipe(copies, seed, **changes)
+
+
+HELP = {  # what is said to help: 2,500 steps each
+    "plain": plain,
+    "four times as wide": wider,
+    "packs of 2": packed_by(2),
+    "packs of 4": packed_by(4),
+    "unrolled": plain,
+    "four discriminators": four_judges,
+    "relativistic, R1 and R2": relativistic,
+}
+PARTS = {  # the recipe, and the recipe with one part switched: 8,000 steps each
+    "recipe": recipe,
+    "weight stays 0.1": switched(penalty=both(0.1, every=3)),
+    "no Fourier features": switched(network={"fourier": None}),
+    "leaky ReLU": switched(network={"activation": "leaky_relu"}),
+    "non-saturating loss": switched(loss=losses.nonsaturating),
+    "16 latents": switched(network={"latent": 16}),
+}
+STEPS = {**dict.fromkeys(HELP, 2500), **dict.fromkeys(PARTS, 8000)}
+ROWS = (  # data, variant, games side by side
+    [("ring", name, COPIES) for name in HELP]
+    + [("grid", name, COPIES) for name in (*HELP, *PARTS)]
+    + [(name, "recipe", COPIES) for name in DATA if name != "grid"]
+    + [(name, "recipe", 1) for name in ("grid", "ring")]  # alone, by the clock
+)
+
+
+def unrolled(gan: GAN, batches, steps: int, ahead: int = 5):
+    """The generator learns against the discriminator that would be there `ahead` turns later, if it stood still.
+
+    Those turns are Adam's, with the gradient flowing through them. Metz et al. 2017, eq. 7 to 9 (arXiv:1611.02163).
+    """
+    optimizer = torch.optim.Adam(gan.generator.parameters(), gan.lr, betas=gan.betas)
+    names, weights = zip(*gan.discriminator.named_parameters(), strict=True)
+    for k in range(steps):
+        real = batches[k].x
+        gan.d_step(real)
+        fake = gan.generator(torch.randn(len(real), gan.latent, device=DEVICE))
+        memory = [gan._d_optimizer.state[weight]["exp_avg_sq"] for weight in weights]
+        later = list(weights)
+        for turn in range(ahead):
+            judge = dict(zip(names, later, strict=True))
+            real_logits, fake_logits = (functional_call(gan.discriminator, judge, (x,)) for x in (real, fake))
+            loss = gan.loss.d(real_logits, fake_logits).mean()
+            gradients = torch.autograd.grad(loss, later, create_graph=True)
+            forget = gan.betas[1]
+            memory = [forget * m + (1 - forget) * g.square() for m, g in zip(memory, gradients, strict=True)]
+            started = 1 - forget ** (k + 2 + turn)  # Adam's correction for its memory's beginning at zero
+            later = [
+                w - gan.lr * g / (m / started + 1e-16).sqrt() for w, g, m in zip(later, gradients, memory, strict=True)
+            ]
+        fake_logits = functional_call(gan.discriminator, dict(zip(names, later, strict=True)), (fake,))
+        loss = gan.loss.g(None, fake_logits).mean()
+        optimizer.zero_grad()
+        loss.backward(inputs=list(gan.generator.parameters()))
+        optimizer.step()
+        pairs = gan.averaged.parameters(), gan.generator.parameters()
+        torch._foreach_lerp_(*map(list, pairs), 1 - min(gan.average, (1 + k) / (10 + k)))
+        yield
+
+
+def run(where: str, variant: str, copies: int = COPIES, seed: int = 0, steps: int | None = None) -> list[dict]:
+    """Play `copies` games side by side; a row for each. A game's seconds are its share of theirs."""
+    if (where, variant) not in {row[:2] for row in ROWS}:
+        raise ValueError(f"there is no {variant!r} on {where!r}")
+    steps = STEPS[variant] if steps is None else steps
+    points, gan = DATA[where](), {**HELP, **PARTS}[variant](copies, seed)
+    batches = points.batches(copies * BATCH, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        watch = Stopwatch()
+        watch.start()
+        for _ in unrolled(gan, batches, steps) if variant == "unrolled" else gan.train(batches, steps):
+            pass
+        watch.stop()
+    shared = {"data": where, "variant": variant, "games": copies, "steps": steps}
+    rows = []
+    for k, samples in enumerate(gan.sample(copies * SAMPLES, seed=seed + 1).view(SAMPLES, copies, 2).unbind(1)):
+        found = metrics.coverage(samples, points.centers, points.std)
+        rows.append(
+            {
+                **shared,
+                "seed": seed + k,
+                "seconds": round(watch.seconds() / copies, 1),
+                "modes": found.modes,
+                "quality": round(found.quality, 4),
+                "reverse_kl": round(found.reverse_kl, 4),
+            }
+        )
+    return rows
+
+
+def report(rows: list[dict]) -> None:
+    modes, quality, kl, seconds = (
+        [float(row[n]) for row in rows] for n in ("modes", "quality", "reverse_kl", "seconds")
+    )
+    print(
+        "{data:12s} {variant:24s} ".format(**rows[0]) + f"{seconds[0]:5.1f} s a game   modes {min(modes):.0f} to"
+        f" {max(modes):.0f}   high quality {min(quality):.1%} to {max(quality):.1%}   KL {min(kl):.3f} to {max(kl):.3f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--only", choices=[*HELP, *PARTS], help="one variant (default: all)")
+    parser.add_argument("--data", choices=DATA, help="one data set (default: all)")
+    parser.add_argument("--steps", type=int, help="steps of each game (default: 2,500, of the recipe 8,000)")
+    parser.add_argument("--again", action="store_true", help="measure anew what the table has")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
+    options = parser.parse_args()
+    path = options.out / "modes.csv"
+    table = {}
+    for row in table_to_go_on_with(path):
+        table.setdefault((row["data"], row["variant"], int(row["games"])), []).append(row)
+    for key in ROWS:
+        if options.data not in (None, key[0]) or options.only not in (None, key[1]):
+            continue
+        if options.again or key not in table:
+            seeds = range(1 if key[2] == COPIES else 3)
+            table[key] = [row for seed in seeds for row in run(*key, seed, options.steps)]
+            write_table(path, [row for key in ROWS for row in table.get(key, [])])
+        report(table[key])
+
+
+if __name__ == "__main__":
+    main()
