@@ -110,37 +110,42 @@ ROWS = (  # data, variant, games side by side
 )
 
 
-def unrolled(gan: GAN, batches, steps: int, ahead: int = 5):
-    """The generator learns against the discriminator that would be there `ahead` turns later, if it stood still.
+def look_ahead(gan: GAN, real, fake, turns: int) -> dict:
+    """The discriminator's weights after so many more turns against the same batch, as functions of the fakes.
 
-    Those turns are Adam's, with the gradient flowing through them. Metz et al. 2017, eq. 7 to 9 (arXiv:1611.02163).
+    The turns are those of its Adam, without the first moment, which this game does not use (betas[0] is 0).
+    """
+    memory = [gan._d_optimizer.state[weight]["exp_avg_sq"] for weight in gan.discriminator.parameters()]
+    done = int(gan._d_optimizer.state[next(gan.discriminator.parameters())]["step"])
+    weights, forget = dict(gan.discriminator.named_parameters()), gan.betas[1]
+    for turn in range(done + 1, done + 1 + turns):
+        real_logits, fake_logits = (functional_call(gan.discriminator, weights, (x,)) for x in (real, fake))
+        loss = gan.loss.d(real_logits, fake_logits).mean()
+        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        memory = [forget * m + (1 - forget) * g.square() for m, g in zip(memory, gradients, strict=True)]
+        sizes = [(m / (1 - forget**turn) + 1e-16).sqrt() for m in memory]  # inside, or a gradient of 0 becomes NaN
+        moves = [gan.lr * g / size for g, size in zip(gradients, sizes, strict=True)]
+        weights = {name: w - move for (name, w), move in zip(weights.items(), moves, strict=True)}
+    return weights
+
+
+def unrolled(gan: GAN, batches, steps: int, turns: int = 5):
+    """The generator learns against the discriminator that would be there some turns later, if it stood still itself.
+
+    Metz et al. 2017, eq. 7 to 9 (arXiv:1611.02163).
     """
     optimizer = torch.optim.Adam(gan.generator.parameters(), gan.lr, betas=gan.betas)
-    names, weights = zip(*gan.discriminator.named_parameters(), strict=True)
     for k in range(steps):
         real = batches[k].x
         gan.d_step(real)
         fake = gan.generator(torch.randn(len(real), gan.latent, device=DEVICE))
-        memory = [gan._d_optimizer.state[weight]["exp_avg_sq"] for weight in weights]
-        later = list(weights)
-        for turn in range(ahead):
-            judge = dict(zip(names, later, strict=True))
-            real_logits, fake_logits = (functional_call(gan.discriminator, judge, (x,)) for x in (real, fake))
-            loss = gan.loss.d(real_logits, fake_logits).mean()
-            gradients = torch.autograd.grad(loss, later, create_graph=True)
-            forget = gan.betas[1]
-            memory = [forget * m + (1 - forget) * g.square() for m, g in zip(memory, gradients, strict=True)]
-            started = 1 - forget ** (k + 2 + turn)  # Adam's correction for its memory's beginning at zero
-            later = [
-                w - gan.lr * g / (m / started + 1e-16).sqrt() for w, g, m in zip(later, gradients, memory, strict=True)
-            ]
-        fake_logits = functional_call(gan.discriminator, dict(zip(names, later, strict=True)), (fake,))
+        fake_logits = functional_call(gan.discriminator, look_ahead(gan, real, fake, turns), (fake,))
         loss = gan.loss.g(None, fake_logits).mean()
         optimizer.zero_grad()
         loss.backward(inputs=list(gan.generator.parameters()))
         optimizer.step()
-        pairs = gan.averaged.parameters(), gan.generator.parameters()
-        torch._foreach_lerp_(*map(list, pairs), 1 - min(gan.average, (1 + k) / (10 + k)))
+        average, live = list(gan.averaged.parameters()), list(gan.generator.parameters())
+        torch._foreach_lerp_(average, live, 1 - min(gan.average, (1 + k) / (10 + k)))
         yield
 
 

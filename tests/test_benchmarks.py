@@ -1,5 +1,6 @@
 """The tables of benchmarks/: they are whole, they hold what the README and the chapters read, and the scripts run."""
 
+import copy
 import csv
 import functools
 import subprocess
@@ -20,6 +21,7 @@ COLUMNS = {
     "engine": "game what pairs steps_per_block inline_wall_us wall_ratio wall_low wall_high"
     " inline_cpu_us cpu_ratio cpu_low cpu_high machine",
     "dcgan_ablation": "variant seed steps seconds fid machine",
+    "modes": "data variant games steps seed seconds modes quality reverse_kl machine",
 }
 SEEDS = {"0", "1", "2"}
 
@@ -84,6 +86,23 @@ def test_the_ablation_has_every_variant_over_the_same_seeds_and_steps():
     found = [(row["variant"], row["seed"]) for row in table]
     assert found == [(variant, seed) for variant in script("dcgan_ablation").VARIANTS for seed in sorted(SEEDS)]
     assert {row["steps"] for row in table} == {str(script("dcgan_ablation").STEPS)}
+
+
+def test_the_table_of_modes_has_every_row_with_its_seeds():
+    modes = script("modes")
+    wanted = [(*row, str(k)) for row in modes.ROWS for k in range(modes.COPIES if row[2] == modes.COPIES else 3)]
+    table = rows("modes")
+    assert [(row["data"], row["variant"], int(row["games"]), row["seed"]) for row in table] == wanted
+    assert all(int(row["steps"]) == modes.STEPS[row["variant"]] for row in table)
+
+
+@pytest.mark.parametrize(("where", "count"), [("grid", 25), ("ring", 8)])
+def test_the_recipe_finds_all_modes_in_ten_of_ten_seeds(where, count):
+    games = rows("modes", data=where, variant="recipe")
+    assert len(games) == 13
+    for row in games:
+        assert int(row["modes"]) == count and float(row["quality"]) >= 0.95 and float(row["reverse_kl"]) <= 0.03
+    assert max(float(row["seconds"]) for row in games if row["games"] == "1") <= 30
 
 
 def test_the_picture_is_small_enough_for_the_readme():
@@ -192,3 +211,56 @@ def test_a_table_that_stopped_half_way_is_gone_on_with(tmp_path):
     other = run("--only", "no activation", "--steps", "3")
     assert other.returncode == 1 and "was measured with steps '2'" in other.stderr
     assert (tmp_path / "dcgan_ablation.csv").read_text() == table
+
+
+def test_a_pack_holds_samples_of_one_game_and_each_gets_the_logit_of_its_pack():
+    packed = script("modes").Packed(2, copies=3, width=8)
+    x = torch.randn(12, 2)  # row i belongs to game i % 3
+    logits = packed(x)
+    assert logits.shape == (12,)
+    for game in range(3):
+        own = logits[game::3]
+        assert torch.equal(own[0::2], own[1::2]) and own[0] != own[2]
+        changed = x.clone()
+        changed[3 + game] += 1  # the second of the first pack
+        moved = packed(changed) != logits
+        assert moved.nonzero().flatten().tolist() == [game, 3 + game]
+
+
+def test_unrolling_looks_at_the_turns_that_the_discriminator_would_take():
+    modes = script("modes")
+    gan = modes.plain(2, 0)
+    batches = data.ring().batches(20)
+    for _ in gan.train(batches, 3, progress=False):
+        pass
+    real, fake = batches[3].x, gan.sample(20, seed=0).requires_grad_()
+    later = modes.look_ahead(gan, real, fake, turns=4)
+    before, judge = dict(gan.discriminator.named_parameters()), copy.deepcopy(gan.discriminator)
+    optimizer = torch.optim.Adam(judge.parameters(), gan.lr, betas=gan.betas)
+    optimizer.load_state_dict(copy.deepcopy(gan._d_optimizer.state_dict()))
+    for _ in range(4):
+        loss = gan.loss.d(judge(real), judge(fake.detach())).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for name, weight in judge.named_parameters():
+        # Adam divides by what may be next to nothing, so a few weights differ more than rounding does.
+        assert (later[name] - weight).abs().mean() < 1e-6 < 1e-4 < (weight - before[name]).abs().mean()
+    (gradient,) = torch.autograd.grad(later["2.weight"].sum(), fake)  # the turns answer the fakes
+    assert gradient.abs().max() > 0 and torch.isfinite(gradient).all()
+
+
+def test_the_recipes_switches_switch_what_they_name():
+    modes = script("modes")
+    games = {name: make(2, 0) for name, make in modes.PARTS.items()}
+    course = games.pop("recipe")
+
+    def parts(gan):
+        return {
+            "weight": gan.penalty.terms[0].weight, "Fourier": "FourierFeatures" in str(gan.discriminator),
+            "ReLU": " ReLU" in str(gan.generator), "loss": gan.loss, "latents": gan.latent, "lr": gan.lr,
+        }  # fmt: skip
+
+    switched = {name: [k for k, v in parts(gan).items() if v != parts(course)[k]] for name, gan in games.items()}
+    for name, found in switched.items():
+        assert len(found) == 1 and found[0] in name, (name, found)
