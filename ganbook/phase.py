@@ -1,0 +1,164 @@
+"""The Dirac-GAN in a plane: phase portraits that a hand moves. Chapter 3."""
+
+import io
+
+import ipywidgets
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from scipy.special import expit
+
+from ganbook.plotting import CRITIC, CRITIC_LINE, FAKE, OTHER
+from ganbook.widgets import MovingPicture, slider
+
+LIMIT = 2.2  # of both axes
+STEPS = 300
+START = np.array([1.0, 1.0])
+
+
+def velocity(z: np.ndarray, weight: float = 0.0) -> np.ndarray:
+    """(theta', psi') (..., 2) of the Dirac-GAN at z = (theta, psi), with an R1 penalty of this weight.
+
+    Data at 0, the fake at theta, logit psi x, each player down its own cross-entropy loss (the saturating one).
+    Mescheder et al. 2018, section 2 (arXiv:1801.04406). Chapter 3.
+    """
+    theta, psi = z[..., 0], z[..., 1]
+    fooled = expit(psi * theta)
+    return np.stack([psi * fooled, -theta * fooled - weight * psi], axis=-1)
+
+
+def _simultaneous(v, z, h, before):
+    return z + h * v(z)
+
+
+def _alternating(v, z, h, before):
+    z = z + h * v(z) * (0, 1)  # D first
+    return z + h * v(z) * (1, 0)
+
+
+def _extragradient(v, z, h, before):
+    return z + h * v(z + h * v(z))
+
+
+def _optimistic(v, z, h, before):
+    return z + h * (2 * v(z) - v(before))
+
+
+METHODS = {
+    "simultaneous": _simultaneous,
+    "alternating": _alternating,
+    "extragradient": _extragradient,
+    "optimistic": _optimistic,
+}
+
+
+def path(method: str, h: float, weight: float = 0.0, steps: int = STEPS) -> np.ndarray:
+    """The points (at most steps + 1, 2) that `method` visits from (1, 1) with step size h, until they leave for good.
+
+    Raises ValueError for an unknown method. Chapter 3.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method={method!r}: there are {', '.join(METHODS)}")
+    points = [START, START]
+    for _ in range(steps):
+        points.append(METHODS[method](lambda z: velocity(z, weight), points[-1], h, points[-2]))
+        if np.abs(points[-1]).max() > 100:
+            break
+    return np.array(points[1:])
+
+
+def growth(method: str, h: float, weight: float = 0.0) -> float:
+    """The largest |eigenvalue| of one step at the equilibrium: above 1 it is left, below 1 reached. Chapter 3."""
+    kappa = 0.5  # the slope of the cross-entropy at a logit of 0
+    J = np.array([[0, kappa], [-kappa, -weight]])
+    one, zero = np.eye(2), np.zeros((2, 2))
+    if method == "optimistic":  # a step of (z, before)
+        matrix = np.block([[one + 2 * h * J, -h * J], [one, zero]])
+    elif method == "alternating":
+        matrix = (one + h * np.diag([1, 0]) @ J) @ (one + h * np.diag([0, 1]) @ J)
+    else:
+        matrix = one + h * J + (h**2 * J @ J if method == "extragradient" else 0)
+    return float(np.abs(np.linalg.eigvals(matrix)).max())
+
+
+class PhasePicture:
+    """Where a method goes in the plane of theta and psi, and its distance from the equilibrium; called for a PNG."""
+
+    def __init__(self):
+        self.figure = Figure(figsize=(7.4, 3.5), dpi=100, layout="none")
+        self.canvas = FigureCanvasAgg(self.figure)
+        self.plane = self.figure.add_axes((0.075, 0.135, 0.40, 0.845))
+        _set_plane(self.plane)
+        self.plane.set(xlabel="θ, where the fake is", ylabel="ψ, the slope of D")
+        self.distance = self.figure.add_axes((0.585, 0.135, 0.395, 0.73))
+        self.distance.set(yscale="log", xlim=(0, STEPS), ylim=(1e-6, 1e2), xlabel="step", ylabel="distance from (0, 0)")
+        self.arrows = _arrows(self.plane, 0.0)
+        (self.trail,) = self.plane.plot([], [], ".-", color=FAKE, markersize=3, linewidth=0.8)
+        self.plane.plot(*START, "o", color=FAKE, markersize=7)
+        (self.curve,) = self.distance.plot([], [], color=FAKE, linewidth=1.8)
+        self.text = self.distance.text(0, 1.05, "", transform=self.distance.transAxes)
+
+    def __call__(self, method="simultaneous", h=0.3, weight=0.0) -> bytes:
+        points = path(method, h, weight)
+        self.arrows.set_UVC(*_unit(velocity(_mesh(), weight)))
+        self.trail.set_data(*points.T)
+        self.curve.set_data(np.arange(len(points)), np.maximum(np.linalg.norm(points, axis=1), 1e-12))
+        size = growth(method, h, weight)
+        fate = "goes in" if size < 1 - 1e-9 else "neither in nor out" if size < 1 + 1e-9 else "goes out"
+        self.text.set_text(
+            f"largest |λ| of a step = {size:.4f}\nnear (0, 0) it {fate}".replace("it neither", "neither")
+        )
+        png = io.BytesIO()
+        self.figure.savefig(png, format="png")
+        return png.getvalue()
+
+
+def explorer() -> MovingPicture:
+    """The phase portrait of the Dirac-GAN with the method, the step size and the weight of R1 to be moved. Chapter 3."""
+    return MovingPicture(
+        PhasePicture(),
+        method=ipywidgets.Dropdown(options=list(METHODS), description="method", style={"description_width": "6em"}),
+        h=slider("step size", 0.3, 0.1, 6.0),
+        weight=slider("R1 weight", 0.0, 0.0, 4.0),
+    )
+
+
+def portraits(cases=(("simultaneous", 0.3, 0.0), ("alternating", 0.3, 0.0), ("simultaneous", 0.3, 0.3))) -> bytes:
+    """A row of phase portraits, one for each (method, step size, weight of R1): a PNG. Chapter 3."""
+    figure = Figure(figsize=(2.55 * len(cases), 2.9), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (method, h, weight) in zip(figure.subplots(1, len(cases), squeeze=False).flat, cases, strict=True):
+        _set_plane(axes)
+        _arrows(axes, weight)
+        points = path(method, h, weight, 100)
+        axes.plot(*points.T, ".-", color=FAKE, markersize=3, linewidth=0.8)
+        axes.plot(*START, "o", color=FAKE, markersize=7)
+        axes.set(xlabel="θ", ylabel="ψ")
+        axes.set_title(method if not weight else f"{method}, R1", fontsize=10.5)
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    return png.getvalue()
+
+
+def _mesh() -> np.ndarray:
+    line = np.linspace(-2, 2, 11)
+    return np.stack(np.meshgrid(line, line), axis=-1)
+
+
+def _unit(v):
+    """Arrows of one length: their direction is what is looked at."""
+    return np.moveaxis(v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12), -1, 0)
+
+
+def _arrows(axes, weight):
+    mesh = _mesh()
+    return axes.quiver(
+        mesh[..., 0], mesh[..., 1], *_unit(velocity(mesh, weight)),
+        color=OTHER, alpha=0.45, pivot="middle", scale=16, width=0.005,
+    )  # fmt: skip
+
+
+def _set_plane(axes):
+    axes.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), xticks=[-2, -1, 0, 1, 2], yticks=[-2, -1, 0, 1, 2])
+    axes.set_aspect("equal")
+    axes.plot(0, 0, "+", color=CRITIC, markersize=12, markeredgewidth=CRITIC_LINE["linewidth"])
