@@ -76,9 +76,7 @@ class Playground(anywidget.AnyWidget):
         self.error, self.playing, self._views, self._task = "", False, set(), None
         self._sent = self._seen = 0
         self._take_data()
-        self.reset()
-        if self.error:
-            raise ValueError(self.error)
+        self._begin()
         self._context, self._loop = contextvars.copy_context(), _running_loop()
         super().__init__(setup=self._menus())
         self.on_msg(self._receive)
@@ -92,19 +90,26 @@ class Playground(anywidget.AnyWidget):
 
     def reset(self) -> None:
         """Start the game anew from its seed. Functions of the reader's are taken as they are defined by now."""
-        self.error, self._turns, self._pace = "", 0, None
-        self._loss_rows, self._measured_rows, self._fresh_losses, self._steps_seen = [], [], [], []
+        self.error = ""
         with self._stopping():
             own = self._losses.get("yours")
             if own is not None:
                 self._losses["yours"] = own._replace(d=_as_defined_now(own.d), g=_as_defined_now(own.g))
-            generator, discriminator = copy.deepcopy(self._pair)
-            self.gan = GAN(generator, discriminator, average=0, seed=self._seed)
-            if self.gan.shape != (2,):
-                raise ValueError(f"the playground draws points in the plane; the generator's are {self.gan.shape}")
-            self._apply()
-            random = torch.Generator().manual_seed(self._seed)
-            self._z = torch.randn(MEASURED, self.gan.latent, generator=random).to(DEVICE)
+            if "yours" in self._penalties:
+                self._penalties["yours"] = _as_defined_now(self._penalties["yours"])
+            self._begin()
+
+    def _begin(self) -> None:
+        self._turns, self._pace, self._d_loss = 0, None, math.nan
+        self._loss_rows, self._measured_rows, self._fresh_losses, self._steps_seen = [], [], [], []
+        generator, discriminator = copy.deepcopy(self._pair)
+        self.gan = GAN(generator, discriminator, average=0, seed=self._seed)
+        if self.gan.shape != (2,):
+            raise ValueError(f"the playground draws points in the plane; the generator's are {self.gan.shape}")
+        self._apply()
+        random = torch.Generator().manual_seed(self._seed)
+        self._z = torch.randn(MEASURED, self.gan.latent, generator=random).to(DEVICE)
+        self._measure()
 
     def advance(self, steps: int = 1) -> None:
         """Do so many steps at once, each `d_steps` turns of the discriminator and one of the generator."""
@@ -135,7 +140,7 @@ class Playground(anywidget.AnyWidget):
         with self._stopping():
             real = self._batches[max(0, self._turns - 1)].x
             g_loss = self.gan.g_step(real).item()
-            self._fresh_losses.append((getattr(self, "_d_loss", math.nan), g_loss))
+            self._fresh_losses.append((self._d_loss, g_loss))
 
     @contextlib.contextmanager
     def _stopping(self):
@@ -420,7 +425,7 @@ class Playground(anywidget.AnyWidget):
             ends = tails + 0.15 * half * pull / np.maximum(np.linalg.norm(pull, axis=1, keepdims=True), longest)
             plane.quiver(*tails.T, *(ends - tails).T, angles="xy", scale_units="xy", scale=1, width=0.003, color="#333")
         plane.set_title(f"after {self.gan.steps_done:,} steps", loc="left", fontsize=11)
-        key = f"dots: real      crosses: generated{_shades(layers['surface'])}"
+        key = f"dots: real    crosses: generated{_shades(layers['surface'])}"
         plane.text(x - half, y - 1.04 * half, key, va="top", fontsize=9, color=OTHER)
         self._draw_curves(figure)
         canvas, png = FigureCanvasAgg(figure), io.BytesIO()
@@ -430,13 +435,15 @@ class Playground(anywidget.AnyWidget):
     def _draw_curves(self, figure) -> None:
         losses_, measured = np.array(self._loss_rows).reshape(-1, 3), np.array(self._measured_rows).reshape(-1, 3)
         names = ["loss", *(["modes"] if self.modes else []), "distance"]
-        height = 0.9 / len(names)
+        height = 0.91 / len(names)
         for k, name in enumerate(names):
-            axes = figure.add_axes((0.6, 0.955 - (k + 1) * height, 0.36, height - 0.13))
+            axes = figure.add_axes((0.6, 0.985 - (k + 1) * height, 0.36, height - 0.13))
             axes.spines[["top", "right"]].set_visible(False)
             axes.tick_params(labelsize=9)
             if name == "loss":
                 axes.set_title("loss", loc="left", fontsize=10)
+                if not len(losses_):
+                    axes.set_yticks([])
                 for column, style in ((1, CRITIC_LINE), (2, FAKE_LINE)):
                     axes.plot(losses_[:, 0], losses_[:, column], **style)
                     if len(losses_):
@@ -454,7 +461,7 @@ class Playground(anywidget.AnyWidget):
                 axes.set_ylim(bottom=0)
             axes.set_xlim(0, max(1, self.gan.steps_done))
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        figure.text(0.96, 0.012, "steps", ha="right", fontsize=9)
+        figure.text(0.96, 0.003, "steps", ha="right", fontsize=9)
 
 
 def playground(
@@ -502,7 +509,8 @@ def _loss_menu(given) -> tuple[dict, str]:
         if given is value:
             return menu, name
     if isinstance(given, (tuple, list)) and len(given) == 2 and all(map(callable, given)):
-        given = given if isinstance(given, losses.Loss) else losses.Loss(*given)
+        given = losses.Loss(*given)
+    if isinstance(given, losses.Loss):
         return {"yours": given, **menu}, "yours"
     raise TypeError(f"loss={given!r}: give losses.nonsaturating, say, or a pair of your functions, (d_loss, g_loss)")
 
@@ -635,7 +643,7 @@ def _shades(logits) -> str:
     if not len(logits):
         return ""
     low, high = (1 / (1 + math.exp(-max(-30, min(30, logit)))) for logit in _shade_range(logits))
-    return f"      shaded: D(x) from {low:.2f} to {high:.2f}"
+    return f"    shaded: D(x) from {low:.2f} to {high:.2f}"
 
 
 def _rgb(color: str) -> tuple[float, ...]:

@@ -206,3 +206,222 @@ def test_bad_formulas_are_seen(opened, tmp_path):
         notebook.page.locator("mjx-container").first.wait_for()
         notebook.page.wait_for_timeout(2_000)
         assert len(notebook.bad_formulas()) == len(bad)
+
+
+# ---- The playground and the film
+
+
+PLAYGROUND = """from ganbook import widgets
+import torch
+import torch.nn.functional as F
+
+broken, before = False, globals().get("p")
+
+def d_loss(real, fake):
+    return F.softplus(-real) + F.softplus(fake)
+
+def g_loss(real, fake):
+    if broken:
+        raise RuntimeError("the loss is broken")
+    return F.softplus(-fake)
+
+p = widgets.playground(loss=(d_loss, g_loss), seed=1)
+p"""
+
+
+class Game:
+    """The playground in the first cell of an open notebook, as a hand and an eye have it."""
+
+    def __init__(self, notebook):
+        self.notebook, self.page = notebook, notebook.page
+        self.root, self.plane = self.page.locator(".gp"), self.page.locator(".gp-plane")
+
+    def cell(self, nth):
+        """Run the nth cell and return what it printed, when it is done."""
+        cell = self.page.locator(".jp-CodeCell").nth(nth)
+        prompt = cell.locator(".jp-InputPrompt").first
+        before = prompt.inner_text()
+        cell.locator(".cm-content").first.click()
+        self.page.keyboard.press("Control+Enter")
+        self.until(lambda: prompt.inner_text() not in (before, "[*]:"), f"cell {nth} did not finish")
+        shown = cell.locator(".jp-OutputArea-output pre")
+        return shown.first.inner_text().strip() if shown.count() else ""
+
+    def until(self, holds, message, seconds=30):
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, message
+            self.page.wait_for_timeout(50)
+
+    def counters(self):
+        """Steps of G, steps of D, steps a second (0 where it doesn't play), pictures in the last second."""
+        shown = {"steps": -1, "turns": -1, "pace": "", "pictures": 0} | self.root.evaluate(
+            "root => ({...root.dataset})"
+        )
+        return int(shown["steps"]), int(shown["turns"]), float(shown["pace"] or 0), int(shown["pictures"])
+
+    def steps(self):
+        return self.counters()[0]
+
+    def press(self, key):
+        self.plane.focus()
+        self.page.keyboard.press(key)
+
+    def plays(self):
+        return self.root.locator(".gp-primary").inner_text() == "Pause"
+
+    def stands_still(self):
+        self.page.wait_for_timeout(400)
+        steps = self.counters()[:2]
+        self.page.wait_for_timeout(600)
+        return not self.plays() and self.counters()[:2] == steps
+
+
+@pytest.fixture
+def game(opened, tmp_path):
+    """`with game(*cells) as it`: a notebook whose first cell is the playground's, run."""
+
+    @contextlib.contextmanager
+    def game(*cells):
+        with opened(write(tmp_path / "playground.ipynb", code(PLAYGROUND), *map(code, cells))) as notebook:
+            it = Game(notebook)
+            it.cell(0)
+            it.until(
+                lambda: it.root.count() == 1 and "steps" in it.root.evaluate("root => ({...root.dataset})"), "empty"
+            )
+            yield it
+
+    return game
+
+
+def test_the_playground_plays_and_pauses(game):
+    with game("6 * 7") as it:
+        before = it.plane.screenshot()
+        it.root.get_by_role("button", name="Run").click()
+        best = [0, 0]
+
+        def quick():
+            best[:] = map(max, best, it.counters()[2:])
+            return best[0] >= 100 and best[1] >= 20
+
+        it.until(lambda: it.steps() > 100, "no steps")
+        with contextlib.suppress(AssertionError):
+            it.until(quick, "slow")
+        assert best[0] >= 100 and best[1] >= 20, f"{best[0]:.0f} steps and {best[1]} pictures a second at best"
+        assert it.plane.screenshot() != before
+        assert it.cell(1) == "42" and it.plays(), "other cells run while it plays"
+        steps = it.steps()
+        it.until(lambda: it.steps() > steps + 20, "it did not go on")
+        it.root.get_by_role("button", name="Pause").click()
+        assert it.stands_still()
+
+
+def test_the_playground_by_keyboard(game):
+    with game("1", "2") as it:
+        for key, turns in (("d", (0, 1)), ("d", (0, 2)), ("g", (1, 2)), ("r", None)):
+            it.press(key)
+            if turns:
+                it.until(lambda turns=turns: it.counters()[:2] == turns, f"{key} did not do one step")
+        it.until(lambda: it.plays() and it.steps() > 20, "R did not run it")
+        it.press("r")
+        assert it.stands_still()
+        it.press("0")
+        it.press("0")
+        it.until(lambda: it.counters()[:2] == (0, 0), "0 did not reset it")
+        # To the notebook, D twice means: delete the cell, and 0 twice: restart the kernel.
+        assert it.page.locator(".jp-CodeCell").count() == 3 and not it.page.locator(".jp-Dialog").count()
+        reached = []
+        it.root.locator(".gp-primary").focus()
+        for _ in range(18):
+            reached.append(it.page.evaluate("document.activeElement.name || document.activeElement.textContent"))
+            it.page.keyboard.press("Tab")
+        expected = ["Run", "D step", "G step", "Reset", "speed", "data", "loss", "penalty", "d_lr", "lr", "d_steps"]
+        expected += ["batch", "", "real", "fake", "surface", "arrows", "lattice"]
+        assert reached == expected
+
+
+def test_a_drawn_distribution_is_learned(game):
+    where = "centre = p.gan.sample(500, seed=0).mean(0).tolist()\nprint(*(round(x, 2) for x in centre))"
+    with game(where) as it:
+        it.root.locator("select[name=data]").select_option(label="drawn by you")
+        sync_api.expect(it.root.locator(".gp-hint")).to_be_visible()
+        assert it.root.locator(".gp-primary").is_disabled()
+        it.plane.scroll_into_view_if_needed()
+        box = it.plane.bounding_box()
+        at = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in ((0.7, 0.2), (0.9, 0.2))]
+        it.page.mouse.move(*at[0])
+        it.page.mouse.down()
+        it.page.mouse.move(*at[1], steps=20)
+        it.page.mouse.up()
+        sync_api.expect(it.root.locator(".gp-hint")).to_be_hidden()
+        it.press("r")
+        it.until(lambda: it.steps() > 400, "it did not train on the drawing")
+        it.press("r")
+        assert it.stands_still()
+        x, y = map(float, it.cell(1).split())
+        assert abs(x - 1.25 * 0.6) < 0.3 and abs(y - 1.25 * 0.6) < 0.3, (x, y)
+        it.root.get_by_role("button", name="Clear drawing").click()
+        sync_api.expect(it.root.locator(".gp-hint")).to_be_visible()
+        for key in ("ArrowLeft", "ArrowUp", " "):
+            it.press(key)
+        sync_api.expect(it.root.locator(".gp-hint")).to_be_hidden()
+
+
+def test_a_broken_loss_stops_the_playground_with_a_message(game):
+    with game("broken = True", "broken = False") as it:
+        it.press("r")
+        it.until(lambda: it.steps() > 5, "no steps")
+        it.cell(1)
+        alert = it.root.locator(".gp-alert")
+        sync_api.expect(alert).to_contain_text("RuntimeError: the loss is broken\nin g_loss, line 12: raise")
+        assert it.stands_still()
+        it.cell(2)
+        it.press("0")
+        sync_api.expect(alert).to_be_hidden()
+        it.press("r")
+        it.until(lambda: it.steps() > 5, "it did not go on after mending")
+
+
+def test_run_again_or_cleared_the_playground_stops(game):
+    with game("print(before.playing, p.playing)") as it:
+        it.press("r")
+        it.until(lambda: it.steps() > 5, "no steps")
+        it.cell(0)
+        it.until(lambda: it.root.count() == 1 and it.steps() == 0, "no new playground")
+        assert it.cell(1) == "False False"
+        it.press("r")
+        it.until(lambda: it.steps() > 5, "no steps")
+        it.page.locator(".jp-CodeCell").nth(0).locator(".cm-content").first.click()
+        it.notebook.menu("Edit", "editmenu:clear-current")
+        it.until(lambda: it.root.count() == 0, "the output is still there")
+        assert it.cell(1) == "False False"
+
+
+def test_the_playground_follows_the_theme(game):
+    with game() as it:
+        curves = it.page.locator(".gp-curves")
+        light = curves.screenshot()
+        darkest = """canvas => {
+            const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
+            return Math.min(...data.filter((value, k) => k % 4 === 0 && data[k + 3] > 200))
+        }"""
+        assert curves.evaluate(darkest) < 50, "dark letters on a light page"
+        it.notebook.page.locator('.lm-MenuBar-item:has-text("Settings")').click()
+        it.page.locator('.lm-Menu-item:has-text("Theme")').first.hover()
+        it.page.locator('.lm-Menu-item:has-text("JupyterLab Dark")').first.click()
+        it.until(lambda: curves.evaluate(darkest) > 50, "light letters on a dark page")
+        assert curves.screenshot() != light
+
+
+def test_a_film_plays_and_follows_the_slider(opened, tmp_path):
+    frames = "[np.full((60, 90, 3), shade, np.uint8) for shade in (0, 80, 160, 240)]"
+    source = (
+        f"from ganbook import widgets\nimport numpy as np\nwidgets.film({frames}, labels=list('abcd'), interval=100)"
+    )
+    with opened(write(tmp_path / "film.ipynb", code(source))) as notebook:
+        notebook.run_all()
+        notebook.move_slider()
+        label = notebook.page.locator(".widget-slider .widget-readout")
+        assert label.inner_text() == "a"
+        notebook.page.locator(".widget-play button").first.press("Space")
+        sync_api.expect(label).to_have_text("d")

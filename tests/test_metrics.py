@@ -1,5 +1,6 @@
 """ganbook.metrics: the Frechet distance against formulas and torchmetrics, coverage by hand, the digit classifier."""
 
+import itertools
 import math
 import os
 import pathlib
@@ -9,13 +10,14 @@ import textwrap
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from ganbook import data, metrics
 from ganbook.device import DEVICE
-from ganbook.metrics import coverage, fid
+from ganbook.metrics import coverage, earth_mover, fid
 
 
 def draws(n, features, seed=0, scale=1.0, shift=0.0):
@@ -191,6 +193,47 @@ def test_coverage_says_what_it_can_not_use(points, message):
 def test_there_is_nothing_to_cover_without_modes():
     with pytest.raises(ValueError, match=r"got \(5, 2\) and \(0, 2\)"):
         coverage(torch.zeros(5, 2), torch.zeros(0, 2), 0.1)
+
+
+# ---- Earth mover's distance
+
+
+def test_on_the_line_the_earth_mover_is_scipys_wasserstein_distance():
+    for seed in range(3):
+        a, b = draws(60, 1, seed), draws(60, 1, seed + 10, scale=2.0, shift=0.7)
+        assert earth_mover(a, b) == pytest.approx(scipy.stats.wasserstein_distance(a[:, 0], b[:, 0]))
+
+
+def test_the_earth_mover_takes_the_best_pairing_of_all():
+    a, b = draws(6, 3, seed=1).numpy(), draws(6, 3, seed=2).numpy()
+    every = itertools.permutations(range(6))
+    best = min(np.linalg.norm(a - b[list(order)], axis=1).mean() for order in every)
+    assert earth_mover(a, b) == pytest.approx(best)
+
+
+def test_earth_mover_by_hand():
+    corners = CORNERS.double()
+    assert earth_mover(corners, corners.flip(0)) == 0
+    assert earth_mover(corners, corners + torch.tensor([3.0, 4.0])) == pytest.approx(5)
+    assert earth_mover([[0.0, 0.0], [10.0, 0.0]], [[10.0, 1.0], [0.0, 3.0]]) == pytest.approx(2)
+    assert earth_mover(torch.zeros(1, 2), torch.ones(1, 2, device=DEVICE)) == pytest.approx(math.sqrt(2))
+    assert earth_mover(2 * corners, corners) == pytest.approx(earth_mover(corners, 2 * corners))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "message"),
+    [
+        (torch.zeros(3, 2), torch.zeros(4, 2), r"equally many points, \(N, D\) each; got \(3, 2\) and \(4, 2\)"),
+        (torch.zeros(3, 2), torch.zeros(3, 1), r"got \(3, 2\) and \(3, 1\)"),
+        (torch.zeros(3), torch.zeros(3), r"got \(3,\) and \(3,\)"),
+        (torch.zeros(0, 2), torch.zeros(0, 2), r"got \(0, 2\)"),
+        (torch.tensor([[0.0], [math.nan]]), torch.zeros(2, 1), "NaN or infinity"),
+        (torch.zeros(2, 1), torch.tensor([[0.0], [math.inf]]), "NaN or infinity"),
+    ],
+)
+def test_earth_mover_says_what_it_can_not_use(a, b, message):
+    with pytest.raises(ValueError, match=message):
+        earth_mover(a, b)
 
 
 # ---- The digit classifier
