@@ -368,11 +368,12 @@ function render({ model, el }) {
     make("div", { class: "gp-menus" },
       ...MENUS.map(([, text], k) => make("label", {}, make("span", {}, text), menus[k]))),
     alert,
-    make("div", { class: "gp-main" }, make("div", { class: "gp-frame" }, plane, hint), curves),
-    make("div", { class: "gp-layers" },
-      ...LAYERS.map(([name, text, drawing, color], k) =>
-        make("label", {}, boxes[k], icon(drawing, color), text, name === "surface" ? shades : "")),
-      wipe));
+    make("div", { class: "gp-main" }, make("div", { class: "gp-frame" }, plane, hint),
+      make("div", { class: "gp-layers" },
+        ...LAYERS.map(([name, text, drawing, color], k) =>
+          make("label", {}, boxes[k], icon(drawing, color), text, name === "surface" ? shades : "")),
+        wipe),
+      curves));
   el.append(root);
 
   function act(kind) {

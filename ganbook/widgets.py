@@ -236,7 +236,8 @@ class Film(ipywidgets.VBox):
         self.play = ipywidgets.Play(max=len(frames) - 1, interval=interval, show_repeat=True)
         self.slider = ipywidgets.SelectionSlider(
             options=[(label, k) for k, label in enumerate(labels)],
-            description="frame", layout=ipywidgets.Layout(width="28em", max_width="100%"),
+            description="frame", style={"description_width": "initial"},
+            layout=ipywidgets.Layout(width="28em", max_width="100%", margin="2px 2px 2px 12px"),
         )  # fmt: skip
         own_size = ipywidgets.Layout(align_self="flex-start", max_width="100%")
         self.image = ipywidgets.Image(value=frames[0], format="png", layout=own_size)
