@@ -104,17 +104,15 @@ class PhasePicture:
         self.trail.set_data(*points.T)
         self.curve.set_data(np.arange(len(points)), np.maximum(np.linalg.norm(points, axis=1), 1e-12))
         size = growth(method, h, weight)
-        fate = "goes in" if size < 1 - 1e-9 else "neither in nor out" if size < 1 + 1e-9 else "goes out"
-        self.text.set_text(
-            f"largest |λ| of a step = {size:.4f}\nnear (0, 0) it {fate}".replace("it neither", "neither")
-        )
+        fate = "it goes in" if size < 1 - 1e-9 else "neither in nor out" if size < 1 + 1e-9 else "it goes out"
+        self.text.set_text(f"largest |λ| of a step = {size:.4f}\nnear (0, 0): {fate}")
         png = io.BytesIO()
         self.figure.savefig(png, format="png")
         return png.getvalue()
 
 
 def explorer() -> MovingPicture:
-    """The phase portrait of the Dirac-GAN with the method, the step size and the weight of R1 to be moved. Chapter 3."""
+    """The phase portrait of the Dirac-GAN; method, step size and weight of R1 are there to be moved. Chapter 3."""
     return MovingPicture(
         PhasePicture(),
         method=ipywidgets.Dropdown(options=list(METHODS), description="method", style={"description_width": "6em"}),
