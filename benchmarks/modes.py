@@ -17,10 +17,11 @@ from torch.func import functional_call
 
 from ganbook import GAN, data, losses, metrics, networks, penalties
 from ganbook.device import DEVICE
-from ganbook.schedules import falling
+from ganbook.schedules import falling, value_at
 
 COPIES = 10  # seeds, side by side in one game
 BATCH, SAMPLES = 256, 2500  # of each
+NETWORK = {"latent": 2, "width": 64, "activation": "relu", "fourier": 0.5}
 DATA = {
     "ring": data.ring,
     "grid": data.grid,
@@ -32,10 +33,10 @@ DATA = {
 class Packed(nn.Module):
     """A discriminator that sees `size` samples of one generator at once; each of them gets the logit of its pack."""
 
-    def __init__(self, size: int, copies: int, width: int):
+    def __init__(self, size: int, copies: int, **settings):
         super().__init__()
         self.size, self.games, self.copies = size, copies, size * copies
-        _, self.judge = networks.mlp((2 * size,), width=width, copies=copies)
+        _, self.judge = networks.mlp((2 * size,), copies=copies, **settings)
 
     def forward(self, x):
         packs = x.view(-1, self.size, self.games, 2).transpose(1, 2).reshape(-1, 2 * self.size)
@@ -46,55 +47,55 @@ def both(weight, every: int = 1):
     return penalties.total(penalties.r1(weight, every), penalties.r2(weight, every))
 
 
-def plain(copies, seed, discriminator=None, **settings) -> GAN:
-    """Goodfellow's game without any help. Every other game of the table differs from it in what its row names."""
-    generator, own = networks.mlp(latent=2, width=64, copies=copies)
-    return GAN(generator, discriminator or own, seed=seed, **settings)
-
-
-def wider(copies, seed):
-    return plain(copies, seed, networks.mlp(width=256, copies=copies)[1])
-
-
-def packed_by(size):
-    return lambda copies, seed: plain(copies, seed, Packed(size, copies, width=64))
-
-
-def four_judges(copies, seed):
-    return plain(copies, seed, networks.mlp(width=64, copies=4 * copies)[1])
-
-
-def relativistic(copies, seed):
-    return plain(copies, seed, loss=losses.relativistic, penalty=both(0.1))
-
-
-def recipe(copies, seed, *, network=None, **settings):
-    """What chapter 3 ends with. `network` and `settings` switch one part of it."""
-    sizes = {"latent": 2, "width": 64, "activation": "relu", "fourier": 0.5, **(network or {})}
+def game(copies: int, seed: int, *, discriminator=None, network=None, **settings) -> GAN:
+    """The recipe that chapter 3 ends with. Whatever is given changes that part of it."""
+    pair = networks.mlp(**{**NETWORK, **(network or {})}, copies=copies)
     parts = {
         "loss": losses.relativistic,
         "penalty": both(falling(1.0, 0.0005), every=3),
         "lr": falling(3e-3, 1e-5),
         **settings,
     }
-    return GAN(*networks.mlp(**sizes, copies=copies), **parts, seed=seed)
+    return GAN(pair[0], discriminator or pair[1], **parts, seed=seed)
+
+
+def plain(copies: int, seed: int, discriminator=None, network=None) -> GAN:
+    """The recipe's networks and learning rate in Goodfellow's game, with nothing that holds D back."""
+    return game(
+        copies, seed, discriminator=discriminator, network=network, loss=losses.nonsaturating, penalty=None
+    )  # fmt: skip
+
+
+def twice_as_wide(copies, seed):
+    return plain(copies, seed, networks.mlp(width=128, fourier=0.5, copies=copies)[1])
+
+
+def packs_of(size):
+    return lambda copies, seed: plain(copies, seed, Packed(size, copies, width=64, fourier=0.5))
+
+
+def four_judges(copies, seed):
+    return plain(copies, seed, networks.mlp(width=64, fourier=0.5, copies=4 * copies)[1])
 
 
 def switched(**changes):
-    return lambda copies, seed: recipe(copies, seed, **changes)
+    return lambda copies, seed: game(copies, seed, **changes)
 
 
-HELP = {  # what is said to help: 2,500 steps each
+HELP = {  # what is said to help, 2,500 steps each
     "plain": plain,
-    "four times as wide": wider,
-    "packs of 2": packed_by(2),
-    "packs of 4": packed_by(4),
-    "unrolled": plain,
+    "plain, no Fourier features": lambda copies, seed: plain(copies, seed, network={"fourier": None}),
+    "twice as wide": twice_as_wide,
+    "packs of 2": packs_of(2),
+    "packs of 4": packs_of(4),
     "four discriminators": four_judges,
-    "relativistic, R1 and R2": relativistic,
+    "unrolled": plain,
+    "relativistic": switched(penalty=None),
+    "R1 and R2": switched(loss=losses.nonsaturating, penalty=both(0.1)),
+    "relativistic, R1 and R2": switched(penalty=both(0.1)),
 }
-PARTS = {  # the recipe, and the recipe with one part switched: 8,000 steps each
-    "recipe": recipe,
+PARTS = {  # the recipe, and the recipe with one part switched, 8,000 steps each
+    "recipe": game,
     "weight stays 0.1": switched(penalty=both(0.1, every=3)),
     "no Fourier features": switched(network={"fourier": None}),
     "leaky ReLU": switched(network={"activation": "leaky_relu"}),
@@ -118,24 +119,27 @@ def look_ahead(gan: GAN, real, fake, turns: int) -> dict:
     memory = [gan._d_optimizer.state[weight]["exp_avg_sq"] for weight in gan.discriminator.parameters()]
     done = int(gan._d_optimizer.state[next(gan.discriminator.parameters())]["step"])
     weights, forget = dict(gan.discriminator.named_parameters()), gan.betas[1]
+    rate = gan._d_optimizer.param_groups[0]["lr"]
     for turn in range(done + 1, done + 1 + turns):
         real_logits, fake_logits = (functional_call(gan.discriminator, weights, (x,)) for x in (real, fake))
         loss = gan.loss.d(real_logits, fake_logits).mean()
         gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
         memory = [forget * m + (1 - forget) * g.square() for m, g in zip(memory, gradients, strict=True)]
         sizes = [(m / (1 - forget**turn) + 1e-16).sqrt() for m in memory]  # inside, or a gradient of 0 becomes NaN
-        moves = [gan.lr * g / size for g, size in zip(gradients, sizes, strict=True)]
+        moves = [rate * g / size for g, size in zip(gradients, sizes, strict=True)]
         weights = {name: w - move for (name, w), move in zip(weights.items(), moves, strict=True)}
     return weights
 
 
-def unrolled(gan: GAN, batches, steps: int, turns: int = 5):
+def unrolled(gan: GAN, batches, steps: int, turns: int = 3):
     """The generator learns against the discriminator that would be there some turns later, if it stood still itself.
 
     Metz et al. 2017, eq. 7 to 9 (arXiv:1611.02163).
     """
-    optimizer = torch.optim.Adam(gan.generator.parameters(), gan.lr, betas=gan.betas)
+    optimizer = torch.optim.Adam(gan.generator.parameters(), betas=gan.betas)
     for k in range(steps):
+        gan._steps_planned, gan.steps_done = steps, k  # what falls follows them
+        optimizer.param_groups[0]["lr"] = value_at(gan.lr, k / steps)
         real = batches[k].x
         gan.d_step(real)
         fake = gan.generator(torch.randn(len(real), gan.latent, device=DEVICE))

@@ -236,7 +236,7 @@ def test_unrolling_looks_at_the_turns_that_the_discriminator_would_take():
     real, fake = batches[3].x, gan.sample(20, seed=0).requires_grad_()
     later = modes.look_ahead(gan, real, fake, turns=4)
     before, judge = dict(gan.discriminator.named_parameters()), copy.deepcopy(gan.discriminator)
-    optimizer = torch.optim.Adam(judge.parameters(), gan.lr, betas=gan.betas)
+    optimizer = torch.optim.Adam(judge.parameters(), betas=gan.betas)
     optimizer.load_state_dict(copy.deepcopy(gan._d_optimizer.state_dict()))
     for _ in range(4):
         loss = gan.loss.d(judge(real), judge(fake.detach())).mean()
@@ -246,7 +246,7 @@ def test_unrolling_looks_at_the_turns_that_the_discriminator_would_take():
     for name, weight in judge.named_parameters():
         # Adam divides by what may be next to nothing, so a few weights differ more than rounding does.
         assert (later[name] - weight).abs().mean() < 1e-6 < 1e-4 < (weight - before[name]).abs().mean()
-    (gradient,) = torch.autograd.grad(later["2.weight"].sum(), fake)  # the turns answer the fakes
+    (gradient,) = torch.autograd.grad(later["3.weight"].sum(), fake)  # the turns answer the fakes
     assert gradient.abs().max() > 0 and torch.isfinite(gradient).all()
 
 
