@@ -398,7 +398,7 @@ class Playground(anywidget.AnyWidget):
         """The game as it stands, a PNG of 900 x 480 pixels: the plane with its layers, and the curves."""
         layers = self._layers()
         (x, y, half), styles = self._window, {"color": "#888888", "linewidth": 0.6}
-        figure = Figure(figsize=(9, 4.8), dpi=100)
+        figure = Figure(figsize=(9, 4.8), dpi=100, layout="none")
         plane = figure.add_axes((0.01, 0.07, 0.5, 0.86))
         plane.set(xlim=(x - half, x + half), ylim=(y - half, y + half), xticks=[], yticks=[], aspect="equal")
         if layers["surface"].size:

@@ -5,6 +5,7 @@ sources/NN_name.md  ->  chapters/NN_name.ipynb    exercises open
 
     python sources/build.py             build and execute everything, on the CPU
     python sources/build.py 01 04       build and execute these
+    python sources/build.py --prose 01  build where only prose has changed: nothing is executed, the outputs stay
     python sources/build.py --check     execute nothing; fail where committed notebooks differ from their sources
 
 In a source, a section headed `Exercise N.K` is an exercise. What stands between the lines `### BEGIN SOLUTION` and
@@ -239,6 +240,17 @@ def _still(output: nbformat.NotebookNode) -> bool:
     return data.pop(WIDGET, None) is None or set(data) != {"text/plain"}
 
 
+def keep_outputs(notebook: nbformat.NotebookNode, path: Path, name: str) -> None:
+    """Take the outputs from the committed notebook. Raises BuildError where its code is not this notebook's code."""
+    made = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    committed = nbformat.read(path, as_version=4).cells if path.exists() else []
+    ran = [cell for cell in committed if cell.cell_type == "code"]
+    if [cell.source for cell in made] != [cell.source for cell in ran]:
+        raise BuildError(f"{name}: code has changed, so it must be executed: build it without --prose")
+    for cell, before in zip(made, ran, strict=True):
+        cell.outputs, cell.execution_count = before.outputs, before.execution_count
+
+
 def difference(built: nbformat.NotebookNode, path: Path) -> str | None:
     """What keeps the committed notebook from being the built one, its outputs aside, or None."""
     try:
@@ -272,8 +284,11 @@ def check(sources: list[Path], root: Path) -> list[str]:
     return [f"{path.relative_to(root).as_posix()} {why}" for path, why in sorted(stale.items()) if why]
 
 
-def build(path: Path, root: Path) -> None:
-    """Build and execute both notebooks of a source. A notebook is replaced whole, after its run, or not at all."""
+def build(path: Path, root: Path, prose: bool = False) -> None:
+    """Build and execute both notebooks of a source. A notebook is replaced whole, after its run, or not at all.
+
+    prose: execute nothing, keep the outputs. Raises BuildError where code has changed.
+    """
     for folder, notebook in notebooks(path).items():
         target = root / folder / f"{path.stem}.ipynb"
         if notebook is None:
@@ -281,7 +296,7 @@ def build(path: Path, root: Path) -> None:
             continue
         name, start = f"{folder}/{target.name}", time.monotonic()
         target.parent.mkdir(exist_ok=True)
-        execute(notebook, target.parent, name)
+        keep_outputs(notebook, target, name) if prose else execute(notebook, target.parent, name)
         text = nbformat.writes(notebook) + "\n"
         size = len(text.encode())
         if size > MAX_BYTES:
@@ -298,6 +313,7 @@ def build(path: Path, root: Path) -> None:
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(description="Build the notebooks of the course from their sources.")
     parser.add_argument("chapters", nargs="*", metavar="NN", help="chapters to build, as 01 04; all if none is given")
+    parser.add_argument("--prose", action="store_true", help="execute nothing; keep outputs where no code has changed")
     parser.add_argument("--check", action="store_true", help="execute nothing; fail where any notebook differs")
     options = parser.parse_args(arguments)
     sources = sorted((root / "sources").glob("[0-9][0-9]_*.md"))
@@ -313,7 +329,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
             raise BuildError("\n".join([*stale, "Edit the sources only, and build: python sources/build.py NN"]))
         for path in sources if not options.check else []:
             if path.name[:2] in (options.chapters or numbers):
-                build(path, root)
+                build(path, root, options.prose)
     except (BuildError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -341,6 +341,20 @@ def test_a_second_build_changes_nothing(built, copy):
         assert (copy / name).read_text(encoding="utf-8") == text
 
 
+def test_prose_alone_is_built_without_running_anything(built, copy, capsys, monkeypatch):
+    monkeypatch.delattr(build, "execute")
+    (copy / "sources" / "01_game.md").write_text(SOURCE.replace("You will", "You shall"), encoding="utf-8")
+    assert build.main(["--prose", "01"], copy) == 0 and build.main(["--check"], copy) == 0
+    text = (copy / "chapters" / "01_game.ipynb").read_text(encoding="utf-8")
+    assert text == built["chapters/01_game.ipynb"].replace("You will", "You shall").replace(
+        *(nbformat.reads(found, 4).cells[0].id for found in (built["chapters/01_game.ipynb"], text))
+    )
+    capsys.readouterr()
+    (copy / "sources" / "01_game.md").write_text(SOURCE.replace("return secret", "return 1 * secret"), encoding="utf-8")
+    assert build.main(["--prose"], copy) == 1
+    assert capsys.readouterr().err.startswith("solutions/01_game.ipynb: code has changed")
+
+
 def edit_cell(path):
     notebook = nbformat.read(path, 4)
     notebook.cells[-1].source += "  # a note"
