@@ -21,7 +21,6 @@ from ganbook.schedules import falling, value_at
 
 COPIES = 10  # seeds, side by side in one game
 BATCH, SAMPLES = 256, 2500  # of each
-NETWORK = {"latent": 2, "width": 64, "activation": "relu", "fourier": 0.5}
 DATA = {
     "ring": data.ring,
     "grid": data.grid,
@@ -47,23 +46,24 @@ def both(weight, every: int = 1):
     return penalties.total(penalties.r1(weight, every), penalties.r2(weight, every))
 
 
-def game(copies: int, seed: int, *, discriminator=None, network=None, **settings) -> GAN:
+def game(copies: int, seed: int, *, generator=None, discriminator=None, **settings) -> GAN:
     """The recipe that chapter 3 ends with. Whatever is given changes that part of it."""
-    pair = networks.mlp(**{**NETWORK, **(network or {})}, copies=copies)
     parts = {
         "loss": losses.relativistic,
         "penalty": both(falling(1.0, 0.0005), every=3),
         "lr": falling(3e-3, 1e-5),
         **settings,
     }
-    return GAN(pair[0], discriminator or pair[1], **parts, seed=seed)
+    g, _ = networks.mlp(**{"latent": 2, "width": 128, "activation": "relu", **(generator or {})}, copies=copies)
+    _, d = networks.mlp(**{"width": 64, "fourier": 0.5, **(discriminator or {})}, copies=copies)
+    return GAN(g, d, **parts, seed=seed)
 
 
-def plain(copies: int, seed: int, discriminator=None, network=None) -> GAN:
-    """The recipe's networks and learning rate in Goodfellow's game, with nothing that holds D back."""
-    return game(
-        copies, seed, discriminator=discriminator, network=network, loss=losses.nonsaturating, penalty=None
-    )  # fmt: skip
+def plain(copies: int, seed: int, judge=None, **settings) -> GAN:
+    """Goodfellow's game with a generator as wide as the discriminator, and nothing that holds D back."""
+    chosen = {"loss": losses.nonsaturating, "penalty": None, "generator": {"width": 64}, **settings}
+    gan = game(copies, seed, **chosen)
+    return gan if judge is None else GAN(gan.generator, judge, loss=gan.loss, lr=gan.lr, seed=seed)
 
 
 def twice_as_wide(copies, seed):
@@ -78,29 +78,30 @@ def four_judges(copies, seed):
     return plain(copies, seed, networks.mlp(width=64, fourier=0.5, copies=4 * copies)[1])
 
 
-def switched(**changes):
-    return lambda copies, seed: game(copies, seed, **changes)
+def switched(make=game, **changes):
+    return lambda copies, seed: make(copies, seed, **changes)
 
 
 HELP = {  # what is said to help, 2,500 steps each
     "plain": plain,
-    "plain, no Fourier features": lambda copies, seed: plain(copies, seed, network={"fourier": None}),
+    "plain, no Fourier features": switched(plain, discriminator={"fourier": None}),
     "twice as wide": twice_as_wide,
     "packs of 2": packs_of(2),
     "packs of 4": packs_of(4),
     "four discriminators": four_judges,
     "unrolled": plain,
-    "relativistic": switched(penalty=None),
-    "R1 and R2": switched(loss=losses.nonsaturating, penalty=both(0.1)),
-    "relativistic, R1 and R2": switched(penalty=both(0.1)),
+    "relativistic": switched(plain, loss=losses.relativistic),
+    "R1 and R2": switched(plain, penalty=both(0.1)),
+    "relativistic, R1 and R2": switched(plain, loss=losses.relativistic, penalty=both(0.1)),
 }
 PARTS = {  # the recipe, and the recipe with one part switched, 8,000 steps each
     "recipe": game,
     "weight stays 0.1": switched(penalty=both(0.1, every=3)),
-    "no Fourier features": switched(network={"fourier": None}),
-    "leaky ReLU": switched(network={"activation": "leaky_relu"}),
+    "no Fourier features": switched(discriminator={"fourier": None}),
+    "leaky ReLU": switched(generator={"activation": "leaky_relu"}),
     "non-saturating loss": switched(loss=losses.nonsaturating),
-    "16 latents": switched(network={"latent": 16}),
+    "width of 64": switched(generator={"width": 64}),
+    "16 latents": switched(generator={"latent": 16}),
 }
 STEPS = {**dict.fromkeys(HELP, 2500), **dict.fromkeys(PARTS, 8000)}
 ROWS = (  # data, variant, games side by side

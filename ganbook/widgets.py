@@ -243,7 +243,7 @@ class Film(ipywidgets.VBox):
         self.image = ipywidgets.Image(value=frames[0], format="png", layout=own_size)
         rows = ipywidgets.Box([self.play, self.slider], layout=ipywidgets.Layout(flex_flow="row wrap"))
         super().__init__([rows, self.image])
-        ipywidgets.jslink((self.play, "value"), (self.slider, "index"))  # in the page: it plays while a cell runs
+        ipywidgets.jslink((self.play, "value"), (self.slider, "index"))  # in the page, so that no step is lost
         self.slider.observe(self._turn, names="index")
 
     def _turn(self, change) -> None:
@@ -270,7 +270,8 @@ def _contact_sheet(frames: list[bytes], labels: list[str], most: int = 140_000) 
             axes.axis("off")
         canvas, png = FigureCanvasAgg(figure), io.BytesIO()
         canvas.draw()
-        sheet = PIL.Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(256)
+        sheet = PIL.Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+        sheet = sheet.quantize(256, PIL.Image.Quantize.MAXCOVERAGE)  # rare colours count: the others turn blue to teal
         sheet.save(png, format="png", optimize=True)
         if png.tell() <= most:
             break

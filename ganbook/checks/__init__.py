@@ -27,6 +27,26 @@ def require(holds, message: str) -> None:
         raise Mistake(message)
 
 
+def tensor(value, shape: tuple[int, ...]):
+    """The answer as float64 of the expected shape, or a `Mistake` that names the shape."""
+    try:
+        value = torch.as_tensor(value).detach().double()
+    except (TypeError, ValueError, RuntimeError):
+        require(False, f"a tensor of shape {shape} should come back, not {type(value).__name__}.")
+    require(value.shape == shape, f"the shape should be {shape}; it is {tuple(value.shape)}.")
+    return value
+
+
+def same(found, truth, message: str) -> None:
+    require(torch.allclose(found, torch.as_tensor(truth).double(), rtol=1e-5, atol=1e-6), message)
+
+
+def recognise(found, *mistakes) -> None:
+    """Raise the message of the first known mistake that gives exactly what was found."""
+    for value, message in mistakes:
+        require(not torch.allclose(found, torch.as_tensor(value).double(), rtol=1e-5, atol=1e-7), message)
+
+
 def exercise(number: str):
     """Make a check of exercise `number` ("1.2") out of a function that calls `require`.
 

@@ -6,7 +6,7 @@ import random
 import torch
 from torch.nn.functional import logsigmoid
 
-from ganbook.checks import exercise, require
+from ganbook.checks import exercise, recognise, require, same, tensor
 
 
 @exercise("1.1")
@@ -15,8 +15,8 @@ def density_ratio(answer):
     n_real, n_fake = random.sample(range(100, 2000), 2)
     ratio = torch.exp(torch.randn(50, dtype=torch.float64))
     pile = n_real / n_fake
-    found = _tensor(answer((ratio * pile).log(), n_real, n_fake), (50,))
-    _name(
+    found = tensor(answer((ratio * pile).log(), n_real, n_fake), (50,))
+    recognise(
         found,
         (ratio * pile, "the sizes of the piles are still in it: the logit is log p/q plus a constant. Take that away."),
         (ratio * pile**2, "the constant has been added once more. It has to be taken away from the logit."),
@@ -27,7 +27,7 @@ def density_ratio(answer):
         (ratio * pile / (1 + ratio * pile), "this is D, a probability. The ratio p/q can be any positive number."),
         (ratio * (n_real + n_fake) / n_fake, "the prior odds are n_real to n_fake, not n_real to n_real + n_fake."),
     )
-    _same(found, ratio, "the ratios are wrong. Start from: logit = log p/q + log(n_real/n_fake).")
+    same(found, ratio, "the ratios are wrong. Start from: logit = log p/q + log(n_real/n_fake).")
 
 
 @exercise("1.2")
@@ -35,8 +35,8 @@ def best_discriminator(answer):
     """Draws D* and the total density first, and makes p and q from them."""
     best, total = torch.rand(2, 50, dtype=torch.float64) * 0.98 + 0.01
     log_p, log_q = (best * total).log(), ((1 - best) * total).log()
-    found = _tensor(answer(log_p, log_q), (50,))
-    _name(
+    found = tensor(answer(log_p, log_q), (50,))
+    recognise(
         found,
         (1 - best, "this is q/(p + q), the probability of fake. D is the probability of real."),
         (best / (1 - best), "this is the ratio p/q. D = p/(p + q) is a probability, between 0 and 1."),
@@ -44,14 +44,14 @@ def best_discriminator(answer):
         (log_p / (log_p + log_q), "you have put log p and log q where the formula has p and q."),
         (best / 2, "this is half of D*: p over p + q, not over 2(p + q)."),
     )
-    _same(found, best, "these are not the values of p/(p + q).")
+    same(found, best, "these are not the values of p/(p + q).")
     for shift in (-2000.0, 2000.0):
-        far = _tensor(answer(log_p + shift, log_q + shift), (50,))
+        far = tensor(answer(log_p + shift, log_q + shift), (50,))
         require(
             torch.isfinite(far),
             "far away, where p and q underflow or overflow, you get NaN. Don't compute p and q: use log p - log q.",
         )
-        _same(far, best, "a factor common to p and q must cancel, however small it is. Use log p - log q.")
+        same(far, best, "a factor common to p and q must cancel, however small it is. Use log p - log q.")
 
 
 @exercise("1.3")
@@ -62,9 +62,9 @@ def discriminator_loss(answer):
     real, fake = on_real.log() - (1 - on_real).log(), on_fake.log() - (1 - on_fake).log()
     loss = -on_real.log().mean() - (1 - on_fake).log().mean()
     terms = torch.cat([-on_real.log(), -(1 - on_fake).log()])
-    found = _tensor(answer(real, fake), ())
+    found = tensor(answer(real, fake), ())
     twice = -logsigmoid(on_real).mean() - logsigmoid(-on_fake).mean()
-    _name(
+    recognise(
         found,
         (twice, "the sigmoid is still applied twice: the loss function has `with_logits` in its name."),
         (-loss, "this is V, not -V. The discriminator maximises V and an optimiser minimises, so the sign must turn."),
@@ -76,8 +76,8 @@ def discriminator_loss(answer):
         (-on_real.log().mean(), "the fakes are missing: V has two terms."),
         (-(1 - on_fake).log().mean(), "the real points are missing: V has two terms."),
     )
-    _same(found, loss, "this is not -V. Compare with V = mean log D(real) + mean log(1 - D(fake)), term by term.")
-    sure = _tensor(answer(torch.full((3, 1), -1000.0), torch.full((3, 1), 1000.0)), ())
+    same(found, loss, "this is not -V. Compare with V = mean log D(real) + mean log(1 - D(fake)), term by term.")
+    sure = tensor(answer(torch.full((3, 1), -1000.0), torch.full((3, 1), 1000.0)), ())
     require(
         torch.isfinite(sure) & (sure > 1999),
         f"logits of -1000 on real and 1000 on fakes should cost 2000; you have {sure:.4g}. "
@@ -146,8 +146,8 @@ def estimate_jsd(answer):
     real, fake = ratio.repeat_interleave(p), ratio.repeat_interleave(q)
     truth = _jsd(p.double() / p.sum(), q.double() / q.sum())
     V = 2 * truth - math.log(4)
-    found = _tensor(answer(real, fake), ())
-    _name(
+    found = tensor(answer(real, fake), ())
+    recognise(
         found,
         (V, "this is V. Solve V = -log 4 + 2 JSD for the JSD."),
         (V / 2, "the constant is missing: JSD = (V + log 4)/2."),
@@ -161,16 +161,16 @@ def estimate_jsd(answer):
         (V / 2 + math.log(2) / 2, "the constant is log 4, not log 2: V of a coin-flipping D is log 1/2 + log 1/2."),
         (_pooled(real, fake), "this is one mean over all points. Each pile needs a mean of its own."),
     )
-    _same(found, truth, "this is not (V + log 4)/2 with V = mean log D(real) + mean log(1 - D(fake)).")
-    blind = _tensor(answer(torch.zeros(5), torch.zeros(8)), ())
+    same(found, truth, "this is not (V + log 4)/2 with V = mean log D(real) + mean log(1 - D(fake)).")
+    blind = tensor(answer(torch.zeros(5), torch.zeros(8)), ())
     require(blind.abs() < 1e-6, f"logits of 0 say that p = q, so the JSD is 0; you have {blind:.4g}.")
-    sure = _tensor(answer(torch.full((5,), 1000.0), torch.full((8,), -1000.0)), ())
+    sure = tensor(answer(torch.full((5,), 1000.0), torch.full((8,), -1000.0)), ())
     require(
         (sure - math.log(2)).abs() < 1e-6,
         f"logits of 1000 on real and -1000 on fakes tell them apart for certain: log 2. You have {sure:.4g}. "
         "Don't take the logarithm of a probability that rounds to 0: use logsigmoid.",
     )
-    wrong = _tensor(answer(torch.full((5,), -1000.0), torch.full((8,), 1000.0)), ())
+    wrong = tensor(answer(torch.full((5,), -1000.0), torch.full((8,), 1000.0)), ())
     require(
         (wrong + 1000).abs() < 1,
         f"a D that is certain and wrong has V = -2000. Your estimate, {wrong:.4g}, is far from (log 4 - 2000)/2. "
@@ -197,26 +197,6 @@ def _cost_of_boxes(w):
 
 def _jsd_to_uniform(heights):
     return _jsd(torch.full_like(heights, 1 / len(heights)), heights / heights.sum()).item()
-
-
-def _tensor(value, shape: tuple[int, ...]):
-    """The answer as float64 of the expected shape, or a `Mistake` that names the shape."""
-    try:
-        value = torch.as_tensor(value).detach().double()
-    except (TypeError, ValueError, RuntimeError):
-        require(False, f"a tensor of shape {shape} should come back, not {type(value).__name__}.")
-    require(value.shape == shape, f"the shape should be {shape}; it is {tuple(value.shape)}.")
-    return value
-
-
-def _same(found, truth, message: str) -> None:
-    require(torch.allclose(found, torch.as_tensor(truth).double(), rtol=1e-5, atol=1e-6), message)
-
-
-def _name(found, *mistakes) -> None:
-    """Raise the message of the first known mistake that gives exactly what was found."""
-    for value, message in mistakes:
-        require(not torch.allclose(found, torch.as_tensor(value).double(), rtol=1e-5, atol=1e-7), message)
 
 
 def _name_number(found: float, *mistakes) -> None:

@@ -3,8 +3,7 @@
 import torch
 from torch import nn
 
-from ganbook.checks import Mistake, _guarded, _Open, exercise, require
-from ganbook.checks.ch01 import _name, _same, _tensor
+from ganbook.checks import Mistake, _guarded, _Open, exercise, recognise, require, same, tensor
 from ganbook.device import DEVICE
 
 
@@ -89,7 +88,7 @@ def _check_d(found, seen, theta, weights):
     right = torch.stack(torch.autograd.grad(on_real + on_fake, (slope, bias), retain_graph=True))
     lies = torch.stack(torch.autograd.grad(on_real + nn.functional.softplus(-logits[fake]).mean(), (slope, bias)))
     found = found.double()
-    _name(
+    recognise(
         found,
         (-right, "D goes the wrong way: it minimises softplus(-l) on real points and softplus(l) on fakes."),
         (lies, "D is trained to call fakes real. On fakes its loss is softplus(l)."),
@@ -108,7 +107,7 @@ def _check_g(found, theta, old, new, before):
     right = -(1 - torch.sigmoid(now)) * new[0]
     found = found.double()
     leak = torch.sigmoid(then) * old[0]
-    _name(
+    recognise(
         found,
         (
             right + leak,
@@ -121,7 +120,9 @@ def _check_g(found, theta, old, new, before):
     )
     if before:
         uncleared = right + sum(before)
-        _name(found, (uncleared, "G's last gradients are still there: call g_adam.zero_grad() before its backward()."))
+        recognise(
+            found, (uncleared, "G's last gradients are still there: call g_adam.zero_grad() before its backward().")
+        )
     _near(found, right, "G's gradient is not that of softplus(-l), with D as it is after its step.")
     return right.detach()
 
@@ -168,9 +169,9 @@ def three_slopes(answer):
     both = torch.autograd.grad((torch.sigmoid(-logits).log() - torch.sigmoid(logits).log()).sum(), logits)[0]
     found = _parts(answer(logits.detach()), 3)
     shapes = [torch.as_tensor(part).expand(60) if torch.as_tensor(part).ndim == 0 else part for part in found]
-    first, second, third = (_tensor(part, (60,)) for part in shapes)
+    first, second, third = (tensor(part, (60,)) for part in shapes)
     slope_of_sigma = D * (1 - D)
-    _name(
+    recognise(
         first,
         (-on_real, "the first slope has the wrong sign: -log D falls as l rises."),
         (-D, "the first slope is that of the minimax loss, -D. A real point pulls where D doubts it."),
@@ -178,15 +179,15 @@ def three_slopes(answer):
         (-slope_of_sigma, "the first slope is the sigmoid's alone. The logarithm adds a factor 1/D."),
         (logits.detach(), "the first answer is the logit itself, not a slope."),
     )
-    _same(first, on_real, "the first slope is wrong: derive -log(sigmoid(l)), with sigmoid' = sigmoid (1 - sigmoid).")
-    _name(
+    same(first, on_real, "the first slope is wrong: derive -log(sigmoid(l)), with sigmoid' = sigmoid (1 - sigmoid).")
+    recognise(
         second,
         (-on_fake, "the second slope has the wrong sign: -log(1 - D) rises with l."),
         (1 - D, "the second slope is not 1 - D: a fake is pushed down hardest where D believes in it."),
         (1 / (1 - D), "the second slope is the one in D. You were asked for the slope in l: times D(1 - D)."),
     )
-    _same(second, on_fake, "the second slope is wrong: derive -log(1 - sigmoid(l)).")
-    _name(
+    same(second, on_fake, "the second slope is wrong: derive -log(1 - sigmoid(l)).")
+    recognise(
         third,
         (torch.ones_like(D), "the third slope has the wrong sign: both generator losses fall as l rises."),
         (1 - 2 * D, "the third is a difference. Both slopes are negative, so they add up."),
@@ -195,7 +196,7 @@ def three_slopes(answer):
         (-(1 - D), "the third has the non-saturating slope alone. Add that of log(1 - D)."),
         (-torch.ones_like(D) / 2, "the third is the mean of the two slopes. The sum was asked for."),
     )
-    _same(third, both, "the third slope is wrong: add -sigmoid(l) and -(1 - sigmoid(l)).")
+    same(third, both, "the third slope is wrong: add -sigmoid(l) and -(1 - sigmoid(l)).")
 
 
 @exercise("2.5")
@@ -206,8 +207,8 @@ def both_losses(answer):
     on_fake = torch.rand(90, dtype=torch.float64) * 0.98 + 0.01
     real, fake = torch.logit(on_real), torch.logit(on_fake)
     real_cost, fake_cost = -on_real.log().mean(), -(1 - on_fake).log().mean()
-    found = _tensor(_guarded(d_loss)(real, fake), ())
-    _name(
+    found = tensor(_guarded(d_loss)(real, fake), ())
+    recognise(
         found,
         (-real_cost - fake_cost, "discriminator_loss is V, not -V. D maximises V, and optimisers minimise."),
         (real_cost - on_fake.log().mean(), "in discriminator_loss the fakes have label 1. That is G's wish, not D's."),
@@ -221,9 +222,9 @@ def both_losses(answer):
         ),
         (-on_real.log().sum() - (1 - on_fake).log().sum(), "discriminator_loss is a sum over points: take means."),
     )
-    _same(found, real_cost + fake_cost, "discriminator_loss is not -mean log D(real) - mean log(1 - D(fake)).")
-    found = _tensor(_guarded(g_loss)(fake), ())
-    _name(
+    same(found, real_cost + fake_cost, "discriminator_loss is not -mean log D(real) - mean log(1 - D(fake)).")
+    found = tensor(_guarded(g_loss)(fake), ())
+    recognise(
         found,
         (-fake_cost, "generator_loss is the minimax one, log(1 - D). The non-saturating one is -log D."),
         (fake_cost, "generator_loss is D's loss on fakes: this G helps D."),
@@ -231,7 +232,7 @@ def both_losses(answer):
         (-on_fake.log().sum(), "generator_loss is a sum over fakes: take the mean."),
         (-fake.mean(), "generator_loss is minus the mean logit, the sum of both losses. Take -log D alone."),
     )
-    _same(found, -on_fake.log().mean(), "generator_loss is not -mean log D(fake).")
+    same(found, -on_fake.log().mean(), "generator_loss is not -mean log D(fake).")
     for name, loss, logits in (
         ("discriminator_loss", d_loss, [torch.full((3,), -1000.0), torch.full((5,), 1000.0)]),
         ("generator_loss", g_loss, [torch.full((5,), -1000.0)]),
