@@ -94,7 +94,7 @@ HELP = {  # what is said to help, 2,500 steps each
     "R1 and R2": switched(plain, penalty=both(0.1)),
     "relativistic, R1 and R2": switched(plain, loss=losses.relativistic, penalty=both(0.1)),
 }
-PARTS = {  # the recipe, and the recipe with one part switched, 8,000 steps each
+PARTS = {  # the recipe, and the recipe with one part switched, 12,000 steps each
     "recipe": game,
     "weight stays 0.1": switched(penalty=both(0.1, every=3)),
     "no Fourier features": switched(discriminator={"fourier": None}),
@@ -103,7 +103,7 @@ PARTS = {  # the recipe, and the recipe with one part switched, 8,000 steps each
     "width of 64": switched(generator={"width": 64}),
     "16 latents": switched(generator={"latent": 16}),
 }
-STEPS = {**dict.fromkeys(HELP, 2500), **dict.fromkeys(PARTS, 8000)}
+STEPS = {**dict.fromkeys(HELP, 2500), **dict.fromkeys(PARTS, 12_000)}
 ROWS = (  # data, variant, games side by side
     [("ring", name, COPIES) for name in HELP]
     + [("grid", name, COPIES) for name in (*HELP, *PARTS)]
@@ -199,7 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", choices=[*HELP, *PARTS], help="one variant (default: all)")
     parser.add_argument("--data", choices=DATA, help="one data set (default: all)")
-    parser.add_argument("--steps", type=int, help="steps of each game (default: 2,500, of the recipe 8,000)")
+    parser.add_argument("--steps", type=int, help="steps of each game (default: 2,500, of the recipe 12,000)")
     parser.add_argument("--again", action="store_true", help="measure anew what the table has")
     parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
     options = parser.parse_args()
