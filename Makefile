@@ -33,14 +33,14 @@ lab:
 	exec $(RUN) jupyterlab $$flags --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$$PWD" \
 		--LabApp.default_url=/lab/tree/chapters/00_start_here.ipynb
 
-# One part's failure hides no other part.
+# One part's failure hides no other part. Two at a time, on one thread each: twice two threads would fight for two cores.
 test:
 	$(call set_up,test)
 	@failed=; \
 	$(RUN) ruff check . && $(RUN) ruff format --check . || failed="$$failed lint"; \
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile tests || failed="$$failed tests"; \
-	TQDM_DISABLE=1 $(RUN) pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 chapters solutions \
-		|| failed="$$failed notebooks"; \
+	OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(RUN) pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+		-n 2 --dist loadfile chapters solutions || failed="$$failed notebooks"; \
 	[ -z "$$failed" ] || { echo "make test: failed in$$failed" >&2; exit 1; }
 
 notebooks:
