@@ -47,6 +47,12 @@ def recognise(found, *mistakes) -> None:
         require(not torch.allclose(found, torch.as_tensor(value).double(), rtol=1e-5, atol=1e-7), message)
 
 
+def recognise_number(found: float, *mistakes) -> None:
+    """The same for one number."""
+    for value, message in mistakes:
+        require(abs(found - value) > 1e-4, message)
+
+
 def exercise(number: str):
     """Make a check of exercise `number` ("1.2") out of a function that calls `require`.
 

@@ -6,7 +6,7 @@ import random
 import torch
 from torch.nn.functional import logsigmoid
 
-from ganbook.checks import exercise, recognise, require, same, tensor
+from ganbook.checks import exercise, recognise, recognise_number, require, same, tensor
 
 
 @exercise("1.1")
@@ -96,13 +96,13 @@ def box_inside_box(answer):
         right, truth = 1 / (1 + 1 / w), _cost_of_boxes(w)
         at, jsd = f"at w = {w:.3g}", (truth + math.log(4)) / 2
         if w > 1:  # at w = 1 half of these mistakes give the right number
-            _name_number(
+            recognise_number(
                 best,
                 (1 - right, f"{at}, your D* is the probability of fake. It is p/(p + q), with p = 1 and q = 1/w."),
                 (w, f"{at}, your D* is the ratio p/q."),
                 (0.5, f"{at}, your D* is 1/2. That is so only at w = 1; elsewhere q = 1/w is smaller than p = 1."),
             )
-            _name_number(
+            recognise_number(
                 cost,
                 (jsd, f"{at}, your C is the JSD. C(G) = -log 4 + 2 JSD."),
                 (2 * jsd, f"{at}, your C is 2 JSD. The constant -log 4 is missing."),
@@ -197,8 +197,3 @@ def _cost_of_boxes(w):
 
 def _jsd_to_uniform(heights):
     return _jsd(torch.full_like(heights, 1 / len(heights)), heights / heights.sum()).item()
-
-
-def _name_number(found: float, *mistakes) -> None:
-    for value, message in mistakes:
-        require(abs(found - value) > 1e-4, message)

@@ -6,9 +6,8 @@ import random
 
 import torch
 
-from ganbook.checks import exercise, require
-
-KAPPA = 0.5  # the slope of the cross-entropy at a logit of 0
+from ganbook import phase
+from ganbook.checks import exercise, recognise, recognise_number, require, tensor
 
 
 @exercise("3.1")
@@ -25,7 +24,7 @@ def noisy_eigenvalues(answer):
         right = _eigenvalues(J)
         at = f"at s = {s:.3g}"
         if s:
-            _name(
+            _recognise_row(
                 found,
                 (_eigenvalues(-J), f"{at}, the signs are those of a game that runs away. Noise damps: -s²/4 in front."),
                 (
@@ -72,7 +71,7 @@ def alternating_round(answer):
         g_first = theta - h * _slope(theta, psi)[0]
         old_sigma = theta + h * new_psi / (1 + math.exp(-psi * theta))
         old_psi = theta + h * psi / (1 + math.exp(-new_psi * theta))
-        _name(
+        _recognise_row(
             found,
             ((g_first, new_psi), "this is still the simultaneous round: G answers the D before its move."),
             (
@@ -99,9 +98,17 @@ def consensus(answer):
     """Uses a linear field, whose consensus step is a matrix, and one that is not linear."""
     J = torch.randn(4, 4, dtype=torch.float64)
     z, h, w = torch.randn(4, dtype=torch.float64), random.uniform(0.05, 0.5), random.uniform(0.5, 2.0)
-    found = _tensor(answer(lambda z: J @ z, z.clone(), h, w), (4,))
+
+    def step(v):
+        found = answer(v, z.clone(), h, w)
+        require(
+            isinstance(found, torch.Tensor), f"a tensor of shape (4,) should come back, not {type(found).__name__}."
+        )
+        return tensor(found, (4,))
+
+    found = step(lambda z: J @ z)
     v, pull = J @ z, J.T @ (J @ z)
-    _name(
+    recognise(
         found,
         (z + h * v, "this is the plain step: w has no effect."),
         (z + h * (v + w * pull), "this walks up ½‖v‖². The gradient is to be subtracted."),
@@ -119,7 +126,7 @@ def consensus(answer):
         ),
     )
     require(torch.allclose(found, z + h * (v - w * pull)), "this is not z + h (v - w ∇½‖v‖²) for a linear v.")
-    found = _tensor(answer(torch.sin, z.clone(), h, w), (4,))
+    found = step(torch.sin)
     right = z + h * (z.sin() - w * z.sin() * z.cos())
     require(torch.allclose(found, right), "for a v that is not linear the step is wrong: don't assume a matrix.")
     with_graph = answer(lambda z: J @ z, z.clone().requires_grad_(), h, w)
@@ -139,15 +146,12 @@ def fates(answer):
     )
     for name, word in answer.items():
         require(word in words, f"{name}: write one of the three words {words}; you wrote {word!r}.")
-    J, one, zero = torch.tensor([[0, KAPPA], [-KAPPA, 0]]).double(), torch.eye(2).double(), torch.zeros(2, 2).double()
-    d_moves, g_moves = torch.diag(torch.tensor([0.0, 1])).double(), torch.diag(torch.tensor([1.0, 0])).double()
-    R1 = J - 0.5 * d_moves
-    matrices = {
-        "a": one + 0.001 * J,
-        "b": (one + 3.5 * g_moves @ J) @ (one + 3.5 * d_moves @ J),
-        "c": one + 1.5 * J @ (one + 1.5 * J),
-        "d": one + 3.0 * R1,
-        "e": torch.cat([torch.cat([one + 3.0 * J, -1.5 * J], 1), torch.cat([one, zero], 1)]),
+    games = {
+        "a": ("simultaneous", 0.001, 0.0),
+        "b": ("alternating", 3.5, 0.0),
+        "c": ("extragradient", 1.5, 0.0),
+        "d": ("simultaneous", 3.0, 0.5),
+        "e": ("optimistic", 1.5, 0.0),
     }
     hints = {
         "a": "is a small step small enough? |1 + ihκ| = √(1 + (hκ)²). Compare it with 1.",
@@ -157,7 +161,7 @@ def fates(answer):
         "e": "α = hκ = 0.75. The bound of the optimistic step is 1/√3.",
     }
     for name in names:
-        size = torch.linalg.eigvals(matrices[name]).abs().max().item()
+        size = phase.growth(*games[name])
         fate = "in" if size < 1 - 1e-9 else "round" if size < 1 + 1e-9 else "out"
         require(answer[name] == fate, f"game {name} does not go {answer[name]!r}: {hints[name]}")
 
@@ -188,7 +192,7 @@ def three_numbers(answer):
     require(count != 3, "you count the modes near any sample. A mode counts with a sample within 3 std of it.")
     require(count != K, "you count all centers. A mode counts with a sample within 3 std of it.")
     require(count == 2, f"there are samples within 3 std of 2 modes; you count {count:g}.")
-    _name_number(
+    recognise_number(
         quality,
         (0.0, "no sample is of high quality to you. Are you comparing a squared distance, or a sum over all centers?"),
         (1.0, "every sample is of high quality to you: some lie 3.5 and 10 std from their mode."),
@@ -199,7 +203,7 @@ def three_numbers(answer):
     require(abs(quality - 50 / 80) < 1e-6, f"50 of the 80 samples lie within 3 std: 0.625, not {quality:.4g}.")
     require(not math.isnan(kl), "the reverse KL is NaN: 0 log 0 counts as 0. `torch.xlogy` knows that.")
     require(math.isfinite(kl), "the reverse KL is infinite. Is it KL(uniform ‖ share)? The shares stand first.")
-    _name_number(
+    recognise_number(
         kl,
         (_kl_to_uniform(good_share), "your shares are those of good samples. The definition has all samples."),
         (right_kl / math.log(2), "this is in bits. The course counts in nats: natural logarithms."),
@@ -292,26 +296,10 @@ def _kl_to_uniform(share):
 
 
 def _close(found, right, tolerance=1e-6):
-    pairs = zip(found, torch.as_tensor(right).tolist() if isinstance(right, torch.Tensor) else right, strict=True)
-    return all(abs(a - b) < tolerance for a, b in pairs)
+    return all(abs(a - b) < tolerance for a, b in zip(found, right, strict=True))
 
 
-def _name(found, *mistakes) -> None:
-    """Raise the message of the first known mistake that gives exactly what was found, a tensor or numbers in a row."""
+def _recognise_row(found, *mistakes) -> None:
+    """`recognise` for a few numbers in a row, complex ones too."""
     for value, message in mistakes:
-        if isinstance(found, torch.Tensor):
-            require(not torch.allclose(found, value, rtol=1e-6, atol=1e-9), message)
-        else:
-            require(not _close(found, value), message)
-
-
-def _name_number(found: float, *mistakes) -> None:
-    for value, message in mistakes:
-        require(abs(found - value) > 1e-4, message)
-
-
-def _tensor(value, shape: tuple[int, ...]):
-    """The answer as float64 of the expected shape, or a `Mistake` that names the shape."""
-    require(isinstance(value, torch.Tensor), f"a tensor of shape {shape} should come back, not {type(value).__name__}.")
-    require(value.shape == shape, f"the shape should be {shape}; it is {tuple(value.shape)}.")
-    return value.detach().double()
+        require(not _close(found, value), message)
