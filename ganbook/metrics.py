@@ -5,8 +5,6 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-import scipy.optimize
-import scipy.spatial.distance
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -86,8 +84,12 @@ def earth_mover(a, b) -> float:
         raise ValueError(f"earth_mover needs two sets of equally many points, (N, D) each; got {a.shape} and {b.shape}")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise ValueError("the points hold NaN or infinity: the generator that drew them has diverged")
-    cost = scipy.spatial.distance.cdist(a, b)
-    return float(cost[scipy.optimize.linear_sum_assignment(cost)].mean())
+    # Loaded here, because it takes a quarter of a second that few chapters need to spend.
+    from scipy.optimize import linear_sum_assignment
+    from scipy.spatial.distance import cdist
+
+    cost = cdist(a, b)
+    return float(cost[linear_sum_assignment(cost)].mean())
 
 
 class DigitClassifier(nn.Module):

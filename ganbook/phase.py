@@ -1,7 +1,5 @@
 """The Dirac-GAN in a plane: phase portraits that a hand moves. Chapter 3."""
 
-import io
-
 import ipywidgets
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -9,7 +7,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 
 from ganbook.plotting import CRITIC, CRITIC_LINE, FAKE, OTHER
-from ganbook.widgets import MovingPicture, slider
+from ganbook.widgets import MovingPicture, frame, slider
 
 LIMIT = 2.2  # of both axes
 STEPS = 300
@@ -106,9 +104,7 @@ class PhasePicture:
         size = growth(method, h, weight)
         fate = "it goes in" if size < 1 - 1e-9 else "neither in nor out" if size < 1 + 1e-9 else "it goes out"
         self.text.set_text(f"largest |λ| of a step = {size:.4f}\nnear (0, 0): {fate}")
-        png = io.BytesIO()
-        self.figure.savefig(png, format="png")
-        return png.getvalue()
+        return frame(self.figure)
 
 
 def explorer() -> MovingPicture:
@@ -133,9 +129,7 @@ def portraits(cases=(("simultaneous", 0.3, 0.0), ("alternating", 0.3, 0.0), ("si
         axes.plot(*START, "o", color=FAKE, markersize=7)
         axes.set(xlabel="θ", ylabel="ψ")
         axes.set_title(method if not weight else f"{method}, R1", fontsize=10.5)
-    png = io.BytesIO()
-    figure.savefig(png, format="png")
-    return png.getvalue()
+    return frame(figure)
 
 
 def _mesh() -> np.ndarray:

@@ -27,6 +27,7 @@ from ganbook import data as datasets
 from ganbook import losses, metrics, networks, penalties
 from ganbook.device import DEVICE
 from ganbook.plotting import CRITIC, CRITIC_LINE, FAKE, FAKE_LINE, OTHER, REAL, array
+from ganbook.schedules import check_count
 from ganbook.training import GAN
 
 SAMPLES, ARROWS, CELLS, LINES = 256, 64, 48, 17  # points of a kind, arrows, cells along a side of D's surface, lattice
@@ -67,7 +68,7 @@ class Playground(anywidget.AnyWidget):
         d_lr = lr if d_lr is None else d_lr
         self.settings = {
             "data": data, "loss": loss, "penalty": penalty, "d_lr": _rate("d_lr", d_lr), "lr": _rate("lr", lr),
-            "d_steps": _whole("d_steps", d_steps), "batch": _whole("batch", batch), "speed": 0,
+            "d_steps": check_count("d_steps", d_steps), "batch": check_count("batch", batch), "speed": 0,
             "layers": ["real", "fake", "surface", "arrows", "lattice"],
         }  # fmt: skip
         with torch.random.fork_rng(devices=[]):  # the reader's random numbers go on as if nothing had been made
@@ -80,7 +81,7 @@ class Playground(anywidget.AnyWidget):
         self._context, self._loop = contextvars.copy_context(), _running_loop()
         super().__init__(setup=self._menus())
         self.on_msg(self._receive)
-        self.advance(_whole("steps", steps, least=0))
+        self.advance(check_count("steps", steps, least=0))
         _replace_in_cell(self)
 
     def __repr__(self):
@@ -563,12 +564,6 @@ def _rate(name: str, value) -> float:
     if not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
         raise ValueError(f"{name}={value!r}: give a number, 0 or more")
     return float(value)
-
-
-def _whole(name: str, value, least: int = 1) -> int:
-    if not isinstance(value, numbers.Integral) or value < least:
-        raise ValueError(f"{name}={value!r}: it must be a whole number, {least} or more")
-    return int(value)
 
 
 def _record(rows: list, row: tuple, most: int = 300) -> None:

@@ -30,3 +30,10 @@ def check_number(name: str, number) -> None:
         value = number(share) if callable(number) else number
         if not (isinstance(value, numbers.Real) and math.isfinite(value) and value >= 0):
             raise ValueError(f"{name} must be a finite number, 0 or more; got {value!r}")
+
+
+def check_count(name: str, value, least: int = 1) -> int:
+    """`value` as a whole number of Python's. Raises ValueError unless it is one, `least` or more."""
+    if not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(f"{name}={value!r}: it must be a whole number, {least} or more")
+    return int(value)

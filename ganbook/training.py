@@ -3,7 +3,6 @@
 import copy
 import io
 import math
-import numbers
 import operator
 import os
 import signal
@@ -21,7 +20,7 @@ from ganbook import data, losses, networks, penalties
 from ganbook.device import DEVICE, autocast
 from ganbook.losses import Loss
 from ganbook.penalties import Penalty, Term
-from ganbook.schedules import check_number, falling, value_at
+from ganbook.schedules import check_count, check_number, falling, value_at
 
 FORMAT = "ganbook game 1"
 _ON_CPU = DEVICE.type == "cpu"
@@ -91,11 +90,11 @@ class GAN:
         if penalty is not None and not isinstance(penalty, Penalty):
             penalty = Penalty((Term(penalty),))
         self.penalty = penalty
-        self.d_steps, self.average, self.seed = _count("d_steps", d_steps), float(average), operator.index(seed)
+        self.d_steps, self.average, self.seed = check_count("d_steps", d_steps), float(average), operator.index(seed)
         latent = getattr(generator, "latent", None) if latent is None else latent
         if latent is None:
             raise ValueError("the generator has no attribute `latent`: give the size of z, GAN(..., latent=64)")
-        self.latent = _count("latent", latent)
+        self.latent = check_count("latent", latent)
 
         self._random_state = torch.Generator(DEVICE).manual_seed(self.seed).get_state()
         self._sampling = torch.Generator(DEVICE).manual_seed(self.seed)
@@ -131,7 +130,7 @@ class GAN:
         Raises ValueError for steps already done or a batch that doesn't fit, FloatingPointError naming the step and the
         player where a loss stops being finite. An interrupt arrives between two steps: the game stays whole.
         """
-        steps = _count("steps", steps)
+        steps = check_count("steps", steps)
         first = batches[self._d_turns] if hasattr(batches, "__getitem__") else None
         if not hasattr(first, "x"):
             raise TypeError(
@@ -234,7 +233,7 @@ class GAN:
 
         The same seed gives the same latents at any time of the training; None draws new ones. Training is not touched.
         """
-        n = _count("n", n)
+        n = check_count("n", n)
         random = self._sampling if seed is None else torch.Generator(DEVICE).manual_seed(seed)
         return self.decode(torch.randn(n, self.latent, device=DEVICE, generator=random), batch)
 
@@ -459,12 +458,6 @@ class GAN:
 
 def _diverged(step, player, value) -> str:
     return f"step {step}: the {player} has the loss {value}. Try a lower learning rate or a penalty"
-
-
-def _count(name: str, value) -> int:
-    if not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(f"{name}={value!r}: it must be a whole number, 1 or more")
-    return int(value)
 
 
 def _placed(network: nn.Module) -> nn.Module:

@@ -164,9 +164,7 @@ def latent_explorer(gan, count: int = 12, directions: int = 3) -> MovingPicture:
         for way, move in zip(ways, moves.values(), strict=False):
             z = z + move * way
         picture = PIL.Image.fromarray(tile(gan.decode(z * length), columns=6))
-        png = io.BytesIO()
-        picture.resize((3 * picture.width, 3 * picture.height), PIL.Image.Resampling.NEAREST).save(png, format="png")
-        return png.getvalue()
+        return frame(picture.resize((3 * picture.width, 3 * picture.height), PIL.Image.Resampling.NEAREST))
 
     sliders = {f"way_{k + 1}": slider(f"direction {k + 1}", 0.0, -6.0, 6.0, 0.5) for k in range(directions)}
     number = ipywidgets.IntSlider(0, min=0, max=99, description="draw", style={"description_width": "6em"})
