@@ -46,36 +46,31 @@ def both(weight, every: int = 1):
     return penalties.total(penalties.r1(weight, every), penalties.r2(weight, every))
 
 
-def game(copies: int, seed: int, *, generator=None, discriminator=None, **settings) -> GAN:
-    """The recipe that chapter 3 ends with. Whatever is given changes that part of it."""
+def game(copies: int, seed: int, *, generator=None, discriminator=None, judge=None, **settings) -> GAN:
+    """The recipe that chapter 3 ends with. Whatever is given changes that part of it; judge: another discriminator."""
     parts = {
         "loss": losses.relativistic,
         "penalty": both(falling(1.0, 0.0005), every=3),
         "lr": falling(3e-3, 1e-5),
         **settings,
     }
-    g, _ = networks.mlp(**{"latent": 2, "width": 128, "activation": "relu", **(generator or {})}, copies=copies)
-    _, d = networks.mlp(**{"width": 64, "fourier": 0.5, **(discriminator or {})}, copies=copies)
-    return GAN(g, d, **parts, seed=seed)
+    g, _ = networks.mlp(**{"latent": 2, "width": 128, "activation": "relu", "copies": copies, **(generator or {})})
+    _, d = networks.mlp(**{"width": 64, "fourier": 0.5, "copies": copies, **(discriminator or {})})
+    return GAN(g, judge or d, **parts, seed=seed)
 
 
-def plain(copies: int, seed: int, judge=None, **settings) -> GAN:
+def plain(copies: int, seed: int, **settings) -> GAN:
     """Goodfellow's game with a generator as wide as the discriminator, and nothing that holds D back."""
     chosen = {"loss": losses.nonsaturating, "penalty": None, "generator": {"width": 64}, **settings}
-    gan = game(copies, seed, **chosen)
-    return gan if judge is None else GAN(gan.generator, judge, loss=gan.loss, lr=gan.lr, seed=seed)
-
-
-def twice_as_wide(copies, seed):
-    return plain(copies, seed, networks.mlp(width=128, fourier=0.5, copies=copies)[1])
+    return game(copies, seed, **chosen)
 
 
 def packs_of(size):
-    return lambda copies, seed: plain(copies, seed, Packed(size, copies, width=64, fourier=0.5))
+    return lambda copies, seed: plain(copies, seed, judge=Packed(size, copies, width=64, fourier=0.5))
 
 
 def four_judges(copies, seed):
-    return plain(copies, seed, networks.mlp(width=64, fourier=0.5, copies=4 * copies)[1])
+    return plain(copies, seed, discriminator={"copies": 4 * copies})
 
 
 def switched(make=game, **changes):
@@ -85,7 +80,7 @@ def switched(make=game, **changes):
 HELP = {  # what is said to help, 2,500 steps each
     "plain": plain,
     "plain, no Fourier features": switched(plain, discriminator={"fourier": None}),
-    "twice as wide": twice_as_wide,
+    "twice as wide": switched(plain, discriminator={"width": 128}),
     "packs of 2": packs_of(2),
     "packs of 4": packs_of(4),
     "four discriminators": four_judges,
@@ -137,20 +132,18 @@ def unrolled(gan: GAN, batches, steps: int, turns: int = 3):
 
     Metz et al. 2017, eq. 7 to 9 (arXiv:1611.02163).
     """
-    optimizer = torch.optim.Adam(gan.generator.parameters(), betas=gan.betas)
+    gan._steps_planned = steps
     for k in range(steps):
-        gan._steps_planned, gan.steps_done = steps, k  # what falls follows them
-        optimizer.param_groups[0]["lr"] = value_at(gan.lr, k / steps)
         real = batches[k].x
         gan.d_step(real)
         fake = gan.generator(torch.randn(len(real), gan.latent, device=DEVICE))
         fake_logits = functional_call(gan.discriminator, look_ahead(gan, real, fake, turns), (fake,))
         loss = gan.loss.g(None, fake_logits).mean()
-        optimizer.zero_grad()
+        gan._g_optimizer.param_groups[0]["lr"] = value_at(gan.lr, k / steps)
+        gan._g_optimizer.zero_grad()
         loss.backward(inputs=list(gan.generator.parameters()))
-        optimizer.step()
-        average, live = list(gan.averaged.parameters()), list(gan.generator.parameters())
-        torch._foreach_lerp_(average, live, 1 - min(gan.average, (1 + k) / (10 + k)))
+        gan._g_optimizer.step()
+        gan._end_step()
         yield
 
 
@@ -159,10 +152,11 @@ def run(where: str, variant: str, copies: int = COPIES, seed: int = 0, steps: in
     if (where, variant) not in {row[:2] for row in ROWS}:
         raise ValueError(f"there is no {variant!r} on {where!r}")
     steps = STEPS[variant] if steps is None else steps
-    points, gan = DATA[where](), {**HELP, **PARTS}[variant](copies, seed)
+    points = DATA[where]()
     batches = points.batches(copies * BATCH, seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(seed)  # a game draws the package's networks from its own seed, but not those of a Packed
+        gan = {**HELP, **PARTS}[variant](copies, seed)
         watch = Stopwatch()
         watch.start()
         for _ in unrolled(gan, batches, steps) if variant == "unrolled" else gan.train(batches, steps):

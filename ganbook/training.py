@@ -220,12 +220,15 @@ class GAN:
         finally:
             for weight in fixed:
                 weight.requires_grad_(True)
+        self._end_step()
+        return loss.detach()
+
+    def _end_step(self) -> None:
         if self.average:
             # Early on the average is short, so that it forgets the first, random weights.
             stays = min(self.average, (1 + self.steps_done) / (10 + self.steps_done))
             torch._foreach_lerp_(*self._pairs, 1 - stays)
         self.steps_done += 1
-        return loss.detach()
 
     @torch.no_grad()
     def sample(self, n: int, seed: int | None = None, batch: int = 500) -> Tensor:

@@ -232,6 +232,17 @@ def test_unrolling_looks_at_the_turns_that_the_discriminator_would_take():
     assert gradient.abs().max() > 0 and torch.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("variant", ["packs of 2", "unrolled"])
+def test_a_run_of_the_modes_is_decided_by_its_seed(variant):
+    def numbers(seed):
+        rows = script("modes").run("grid", variant, copies=2, seed=seed, steps=3)
+        return [(row["modes"], row["quality"], row["reverse_kl"]) for row in rows]
+
+    first = numbers(0)
+    torch.rand(5)
+    assert numbers(0) == first != numbers(1)
+
+
 def test_the_recipes_switches_switch_what_they_name():
     modes = script("modes")
     games = {name: make(2, 0) for name, make in modes.PARTS.items()}
