@@ -54,15 +54,14 @@ def game(copies: int, seed: int, *, generator=None, discriminator=None, judge=No
         "lr": falling(3e-3, 1e-5),
         **settings,
     }
-    g, _ = networks.mlp(**{"latent": 2, "width": 128, "activation": "relu", "copies": copies, **(generator or {})})
+    g, _ = networks.mlp(**{"latent": 2, "width": 64, "activation": "relu", "copies": copies, **(generator or {})})
     _, d = networks.mlp(**{"width": 64, "fourier": 0.5, "copies": copies, **(discriminator or {})})
     return GAN(g, judge or d, **parts, seed=seed)
 
 
 def plain(copies: int, seed: int, **settings) -> GAN:
-    """Goodfellow's game with a generator as wide as the discriminator, and nothing that holds D back."""
-    chosen = {"loss": losses.nonsaturating, "penalty": None, "generator": {"width": 64}, **settings}
-    return game(copies, seed, **chosen)
+    """Goodfellow's game, with nothing that holds D back."""
+    return game(copies, seed, **{"loss": losses.nonsaturating, "penalty": None, **settings})
 
 
 def packs_of(size):
@@ -95,8 +94,9 @@ PARTS = {  # the recipe, and the recipe with one part switched, 12,000 steps eac
     "no Fourier features": switched(discriminator={"fourier": None}),
     "leaky ReLU": switched(generator={"activation": "leaky_relu"}),
     "non-saturating loss": switched(loss=losses.nonsaturating),
-    "width of 64": switched(generator={"width": 64}),
+    "width of 128": switched(generator={"width": 128}),
     "16 latents": switched(generator={"latent": 16}),
+    "bare": switched(loss=losses.nonsaturating, discriminator={"fourier": None}),
 }
 STEPS = {**dict.fromkeys(HELP, 2500), **dict.fromkeys(PARTS, 12_000)}
 ROWS = (  # data, variant, games side by side

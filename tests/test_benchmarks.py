@@ -21,6 +21,7 @@ COLUMNS = {
     "engine": "game what pairs steps_per_block inline_wall_us wall_ratio wall_low wall_high"
     " inline_cpu_us cpu_ratio cpu_low cpu_high machine",
     "dcgan_ablation": "variant seed steps seconds fid machine",
+    "modes": "data variant games steps seed seconds modes quality reverse_kl machine",
 }
 SEEDS = {"0", "1", "2"}
 
@@ -85,6 +86,21 @@ def test_the_ablation_has_every_variant_over_the_same_seeds_and_steps():
     found = [(row["variant"], row["seed"]) for row in table]
     assert found == [(variant, seed) for variant in script("dcgan_ablation").VARIANTS for seed in sorted(SEEDS)]
     assert {row["steps"] for row in table} == {str(script("dcgan_ablation").STEPS)}
+
+
+def test_the_table_of_modes_has_every_game_over_its_seeds_and_steps():
+    modes, table = script("modes"), rows("modes")
+    found = [(row["data"], row["variant"], int(row["games"]), int(row["steps"]), int(row["seed"])) for row in table]
+    seeds = {modes.COPIES: range(10), 1: range(3)}
+    assert found == [(*row, modes.STEPS[row[1]], seed) for row in modes.ROWS for seed in seeds[row[2]]]
+
+
+@pytest.mark.parametrize(("where", "modes"), [("grid", 25), ("ring", 8)])
+def test_the_recipe_covers_every_mode_on_every_seed(where, modes):
+    for row in rows("modes", data=where, variant="recipe"):
+        assert int(row["modes"]) == modes and float(row["quality"]) >= 0.95 and float(row["reverse_kl"]) <= 0.03, row
+        if where == "grid":  # the same work on the ring: what is measured there is the machine
+            assert float(row["seconds"]) <= 30, row  # alone, or as its share of ten side by side
 
 
 def test_the_picture_is_small_enough_for_the_readme():
@@ -246,7 +262,7 @@ def test_a_run_of_the_modes_is_decided_by_its_seed(variant):
 def test_the_recipes_switches_switch_what_they_name():
     modes = script("modes")
     games = {name: make(2, 0) for name, make in modes.PARTS.items()}
-    course = games.pop("recipe")
+    course, bare = games.pop("recipe"), games.pop("bare")
 
     def parts(gan):
         return {
@@ -258,3 +274,4 @@ def test_the_recipes_switches_switch_what_they_name():
     switched = {name: [k for k, v in parts(gan).items() if v != parts(course)[k]] for name, gan in games.items()}
     for name, found in switched.items():
         assert len(found) == 1 and found[0] in name, (name, found)
+    assert [k for k, v in parts(bare).items() if v != parts(course)[k]] == ["Fourier", "loss"]

@@ -1,0 +1,122 @@
+"""Conditional DCGANs on the embedded digits: four ways in for a label, and what mends rare classes; three seeds each.
+
+    python benchmarks/conditional.py
+    python benchmarks/conditional.py --only "projection" --seed 0
+
+Writes conditional.csv after every run, and goes on where it stopped. Chapter 6 shows the table and reruns one row.
+Protocol: README.md in this folder.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from common import FOLDER, Stopwatch, real_features, table_to_go_on_with, write_table
+from dcgan import BATCH
+
+from ganbook import GAN, data, losses, metrics, networks, penalties
+from ganbook.schedules import falling
+
+STEPS = 2600
+SEEDS = range(3)
+FACTOR = 50.0  # class 0 is so many times as frequent as class 9
+
+WAYS = {  # how the label reaches the discriminator; it stands one-hot beside z
+    "unconditional": {"classes": None},
+    "concatenation": {"condition": "concatenation"},
+    "embedding": {"condition": "embedding", "g_condition": "embedding"},
+    "projection": {"condition": "projection"},
+    "auxiliary": {"condition": "auxiliary"},
+    "projection, conditional norm": {"condition": "projection", "g_condition": "norm"},
+}
+TAIL = {  # projection, on the long tail
+    "as it comes": {},
+    "balanced": {"balanced": True},
+    "weighted": {"weighted": True},
+    "conditional norm": {"g_condition": "norm"},
+    "balanced, conditional norm": {"balanced": True, "g_condition": "norm"},
+}
+ROWS = [("all digits", name) for name in WAYS] + [("long tail", name) for name in TAIL]
+PER_CLASS = [f"{what}_{c}" for what in ("accuracy", "fid") for c in range(10)]
+
+
+def game(experiment: str, variant: str, seed: int):
+    """The game of a row, its batches and its data: the course's DCGAN with labels."""
+    settings = {"classes": 10, **(WAYS if experiment == "all digits" else TAIL)[variant]}
+    balanced, weighted = settings.pop("balanced", False), settings.pop("weighted", False)
+    images = data.digits() if experiment == "all digits" else data.long_tail(data.digits(), FACTOR)
+    weights = None
+    if weighted:
+        counts = torch.bincount(images.labels, minlength=10)
+        weights = counts.sum() / (10 * counts)  # 1 on average over the images
+    gan = GAN(
+        *networks.dcgan(**settings),
+        loss=losses.nonsaturating,
+        penalty=penalties.r1(falling(10.0, 0.3), every=4),
+        lr=falling(3e-3, 1e-4),
+        seed=seed,
+        class_weights=weights,
+    )
+    return gan, images.batches(BATCH, seed, balanced)
+
+
+def measure(gan: GAN) -> dict:
+    """Accuracy and distance over 5,000 samples, 500 of each class, and within each class."""
+    labels = torch.arange(5000) % 10
+    samples = gan.sample(5000, seed=1) if gan.classes is None else gan.sample(5000, labels, seed=1)
+    features, real = metrics.digit_features(samples), real_features()
+    found = {"fid": metrics.fid(features, real)}
+    if gan.classes is None:
+        return {"accuracy": "", **found, "class_fid": "", **dict.fromkeys(PER_CLASS, "")}
+    right = (metrics.digit_logits(samples).argmax(1) == labels).double()
+    of_class = data.digits().labels.cpu()
+    for c in range(10):
+        found[f"accuracy_{c}"] = right[labels == c].mean().item()
+        found[f"fid_{c}"] = metrics.fid(features[labels == c], real[of_class == c])
+    found["class_fid"] = sum(found[f"fid_{c}"] for c in range(10)) / 10
+    found["accuracy"] = right.mean().item()
+    return {name: round(found[name], 4) for name in ("accuracy", "fid", "class_fid", *PER_CLASS)}
+
+
+def run(experiment: str, variant: str, seed: int = 0, steps: int = STEPS) -> dict:
+    """Play one game; the row of the table."""
+    if (experiment, variant) not in ROWS:
+        raise ValueError(f"there is no {variant!r} in {experiment!r}")
+    gan, batches = game(experiment, variant, seed)
+    watch = Stopwatch()
+    watch.start()
+    for _ in gan.train(batches, steps):
+        pass
+    watch.stop()
+    seconds = round(watch.seconds(), 1)
+    row = {"experiment": experiment, "variant": variant, "seed": seed, "steps": steps, "seconds": seconds}
+    return row | measure(gan)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--only", choices=[*WAYS, *TAIL], help="one variant (default: all)")
+    parser.add_argument("--seed", type=int, help="one seed (default: 0, 1 and 2)")
+    parser.add_argument("--steps", type=int, default=STEPS, help="steps of each game")
+    parser.add_argument("--again", action="store_true", help="measure anew what the table has")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
+    options = parser.parse_args()
+    path = options.out / "conditional.csv"
+    everything = options.only is None and options.seed is None
+    kept = [] if options.again and everything else table_to_go_on_with(path, steps=options.steps)
+    rows = {(row["experiment"], row["variant"], int(row["seed"])): row for row in kept}
+    order = [(*row, seed) for row in ROWS for seed in SEEDS]
+    for key in order:
+        if options.only not in (None, key[1]) or options.seed not in (None, key[2]):
+            continue
+        if options.again or key not in rows:
+            rows[key] = run(*key, options.steps)
+            write_table(path, [rows[key] for key in order if key in rows])
+        print(
+            "{experiment:10s} {variant:28s} seed {seed} {seconds:>6} s  accuracy {accuracy:6}  FID {fid:8}"
+            "  within classes {class_fid}".format(**rows[key])
+        )
+
+
+if __name__ == "__main__":
+    main()
