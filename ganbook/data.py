@@ -97,9 +97,12 @@ class Images:
         rows = _rng(seed).permutation(len(self))[: _count("number of samples", n, most=len(self))]
         return self.images[torch.from_numpy(rows).to(DEVICE)]
 
-    def batches(self, size: int, seed: int = 0) -> Batches:
-        """Return endless shuffled batches. Every image comes once before any comes again; no remainder is dropped."""
-        return Batches(self, size, seed)
+    def batches(self, size: int, seed: int = 0, balanced: bool = False) -> Batches:
+        """Return endless shuffled batches. Every image comes once before any comes again; no remainder is dropped.
+
+        balanced: each class comes equally often instead, so images of rare classes come again sooner. Chapter 6.
+        """
+        return Batches(_Balanced(self) if balanced else self, size, seed)
 
     def _block_length(self, size: int) -> int:
         _count("batch size", size, most=len(self))
@@ -111,6 +114,45 @@ class Images:
     def _take(self, rows: torch.Tensor) -> Batch:
         labels = None if self.labels is None else self.labels.index_select(0, rows)
         return Batch(self.images.index_select(0, rows), labels)
+
+
+class _Balanced:
+    """The images of a set, drawn so that each class comes equally often."""
+
+    def __init__(self, images: Images):
+        if images.labels is None:
+            raise ValueError("Balanced batches need labels; these images have none.")
+        labels = images.labels.cpu().numpy()
+        self.images, self.rows = images, [np.flatnonzero(labels == c) for c in np.unique(labels)]
+
+    def _block_length(self, size: int) -> int:
+        return size * -(-len(self.images) // size)
+
+    def _draw_block(self, rng: np.random.Generator, length: int) -> torch.Tensor:
+        drawn = []
+        for rows in self.rows:
+            n = -(-length // len(self.rows))
+            again = [rng.permutation(rows) for _ in range(-(-n // len(rows)))]
+            drawn.append(np.concatenate(again)[:n])
+        return torch.from_numpy(rng.permutation(np.concatenate(drawn))[:length]).to(DEVICE)
+
+    def _take(self, rows: torch.Tensor) -> Batch:
+        return self.images._take(rows)
+
+
+def long_tail(images: Images, factor: float = 50.0) -> Images:
+    """The first images of each class, each class rarer than the one before, the last `factor` times as rare as class 0.
+
+    Counts fall geometrically from the size of the smallest class. Raises ValueError for images without labels.
+    After Cui et al. 2019, section 5.1 (arXiv:1901.05555). Chapter 6.
+    """
+    if images.labels is None or not factor >= 1:
+        raise ValueError(f"A long tail needs labels and a factor of 1 or more; got factor={factor}.")
+    rows = [torch.nonzero(images.labels == c).flatten() for c in range(len(images.classes))]
+    most, steps = min(map(len, rows)), max(1, len(rows) - 1)
+    counts = [max(1, round(most * factor ** (-c / steps))) for c in range(len(rows))]
+    chosen = torch.cat([own[:n] for own, n in zip(rows, counts, strict=True)])
+    return Images(images.images[chosen], images.labels[chosen], images.classes)
 
 
 def _scaled(images) -> torch.Tensor:
@@ -272,6 +314,25 @@ def _blurred(curve, noise: float) -> Points:
 # ---- Sets of images
 
 
+class Stacks(Points):
+    """Images (N, 3, H, W) of three images each, drawn afresh for every batch: red, green and blue. Labels 0 to 999."""
+
+    def __init__(self, images: Images):
+        super().__init__(lambda rng, n: rng.integers(len(images), size=(n, 3)))
+        self.source, self.classes = images, tuple(f"{c:03}" for c in range(1000))
+
+    def sample(self, n: int, seed: int | None = None) -> torch.Tensor:
+        """Return n images, (n, 3, H, W). Without a seed, torch's global random numbers choose."""
+        return self._take(super().sample(n, seed)).x
+
+    def _draw_block(self, rng: np.random.Generator, length: int) -> torch.Tensor:
+        return torch.from_numpy(self._draw(rng, length)).to(DEVICE)
+
+    def _take(self, rows: torch.Tensor) -> Batch:
+        images = self.source.images[rows.flatten()].view(-1, 3, *self.source.images.shape[2:])
+        return Batch(images, (self.source.labels[rows] * torch.tensor([100, 10, 1], device=DEVICE)).sum(1))
+
+
 def digits(split: str = "all") -> Images:
     """5,000 handwritten digits of MNIST, 28 x 28, which came with the installation: they need no network.
 
@@ -285,6 +346,15 @@ def digits(split: str = "all") -> Images:
     train, test = rng.permutation(rows[:, :400].ravel()), rng.permutation(rows[:, 400:].ravel())
     chosen = {"train": train, "test": test, "all": np.concatenate([train, test])}[split]
     return Images(pixels[chosen], labels[chosen], 10)
+
+
+def stacked_digits(split: str = "all") -> "Stacks":
+    """Three digits as the channels of one image, 3 x 28 x 28: 1,000 modes, the numbers 0 to 999 as labels.
+
+    Drawn afresh from `digits(split)` without end, so there is no `.images`. Metz et al. 2017, section 3.3.1
+    (arXiv:1611.02163). Chapters 5 and 9.
+    """
+    return Stacks(digits(split))
 
 
 def mnist(split: str = "train") -> Images:

@@ -1,4 +1,4 @@
-"""How good and how varied samples are: Frechet distance on the features of a digit classifier, coverage of modes."""
+"""How good and how varied samples are: pure functions of feature matrices (N, F), and the course's digit classifier."""
 
 import contextlib
 import functools
@@ -11,6 +11,7 @@ from torch import nn
 
 from ganbook import data
 from ganbook.device import DEVICE
+from ganbook.schedules import check_count
 
 FEATURES = 64
 _VERSION = 1  # raise it with any change to the classifier or its training: features of two versions can't be compared
@@ -49,26 +50,174 @@ def fid(a, b) -> float:
     """Frechet distance between Gaussians fitted to two feature matrices (N, F) and (M, F), rows the samples.
 
     |mean_a - mean_b|^2 + tr(cov_a + cov_b - 2 (cov_a cov_b)^(1/2)), in float64, covariances divided by N - 1. It is
-    biased upwards for small N: compare only values of the same N and the same features. Raises ValueError for fewer
-    than two samples, unequal F, or values that are not finite. Heusel et al. 2017, eq. 6 (arXiv:1706.08500). Chapter 5.
+    biased upwards, by about a constant over N: compare only values of the same N and the same features. Raises
+    ValueError for fewer than two samples, unequal F, or values that are not finite; with N <= F a covariance is
+    singular, which is no error, but see chapter 5. Heusel et al. 2017, eq. 6 (arXiv:1706.08500). Chapter 5.
     """
-    moments = []
-    for features in (a, b):
-        x = features.detach().cpu().double() if isinstance(features, torch.Tensor) else features
-        x = np.asarray(x, dtype=np.float64)
-        if x.ndim != 2 or len(x) < 2:
-            raise ValueError(f"fid needs feature matrices (N, F) of at least two samples; got the shape {x.shape}")
-        if not np.isfinite(x).all():
-            raise ValueError("the features hold NaN or infinity: look at the images they come from")
-        moments.append((x.mean(0), np.cov(x, rowvar=False).reshape(x.shape[1], x.shape[1])))
-    (mean_a, cov_a), (mean_b, cov_b) = moments
-    if mean_a.shape != mean_b.shape:
-        raise ValueError(f"the two feature matrices differ in width: {len(mean_a)} and {len(mean_b)}")
+    a, b = _features(a, b, least=2)
+    (mean_a, cov_a), (mean_b, cov_b) = ((x.mean(0), np.cov(x, rowvar=False).reshape(2 * x.shape[1:])) for x in (a, b))
     # The trace of the root needs eigenvalues only, of a symmetric matrix, so a singular covariance does no harm.
-    values, vectors = np.linalg.eigh(cov_a)
-    root_a = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    root_a = root(cov_a)
     overlap = np.sqrt(np.clip(np.linalg.eigvalsh(root_a @ cov_b @ root_a), 0, None)).sum()
     return max(0.0, float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * overlap))
+
+
+def root(covariance) -> np.ndarray:
+    """The symmetric square root (F, F) of a symmetric matrix (F, F) without negative eigenvalues, singular or not.
+
+    Eigenvalues that rounding has made negative count as 0. Raises ValueError where one is negative beyond rounding.
+    """
+    covariance = np.asarray(covariance, dtype=np.float64)
+    values, vectors = np.linalg.eigh(covariance)
+    if values[0] < -1e-6 * max(abs(values[-1]), 1e-300):
+        raise ValueError(f"a covariance has no negative eigenvalue; this matrix has {values[0]:.3g}")
+    return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+
+
+class Kid(NamedTuple):
+    """A kernel distance: the mean over blocks, and the standard error of that mean (NaN for one block)."""
+
+    value: float
+    error: float
+
+
+def kid(a, b, blocks: int = 10, seed: int = 0) -> Kid:
+    """Kernel distance of two feature matrices (N, F) and (M, F): squared MMD with the kernel (x.y / F + 1)^3.
+
+    Unbiased, so it may be below 0. The rows are shuffled by `seed` and cut into `blocks` of equal size, which share no
+    sample, so that their scatter gives an honest standard error. Raises ValueError for blocks of fewer than two
+    samples, unequal F, or values that are not finite. Binkowski et al. 2018, section 4 (arXiv:1801.01401); unbiased
+    by Gretton et al. 2012, eq. 3. Chapter 5.
+    """
+    a, b = _features(a, b, least=2)
+    size = min(len(a), len(b)) // check_count("blocks", blocks)
+    if size < 2:
+        raise ValueError(f"{blocks} blocks of {min(len(a), len(b))} samples have fewer than two each: ask for fewer")
+    rng = np.random.default_rng(seed)
+    a, b = (x[rng.permutation(len(x))[: size * blocks]].reshape(blocks, size, -1) for x in (a, b))
+    values = [_unbiased_mmd(x, y) for x, y in zip(a, b, strict=True)]
+    error = np.std(values, ddof=1) / np.sqrt(blocks) if blocks > 1 else np.nan
+    return Kid(float(np.mean(values)), float(error))
+
+
+def _unbiased_mmd(x, y):
+    n, features = x.shape
+    within = 0.0
+    for z in (x, y):
+        kernel = (z @ z.T / features + 1) ** 3
+        within += (kernel.sum() - np.trace(kernel)) / (n * (n - 1))  # a sample with itself tells nothing
+    return within - 2 * ((x @ y.T / features + 1) ** 3).mean()
+
+
+def inception_score(probabilities) -> float:
+    """exp of the mean KL(p(y | x) || p(y)), for a classifier's probabilities (N, K): 1 at the least, K at the most.
+
+    p(y) is their mean. No real data enter, and nothing is asked but that classes are sure and even. Raises ValueError
+    for rows that are no probabilities. Salimans et al. 2016, section 4 (arXiv:1606.03498). Chapter 5.
+    """
+    p = _matrix(probabilities, least=1)
+    if (p < 0).any() or not np.allclose(p.sum(1), 1, atol=1e-4):
+        raise ValueError("each row must be probabilities that sum to 1: take the softmax of logits first")
+    # Loaded here, because it takes a quarter of a second that few chapters need to spend.
+    from scipy.special import xlogy
+
+    mean = p.mean(0)
+    return float(np.exp((xlogy(p, p) - xlogy(p, mean)).sum(1).mean()))
+
+
+class PrecisionRecall(NamedTuple):
+    """precision: the share of fakes within the real samples' reach. recall: of real samples within the fakes'."""
+
+    precision: float
+    recall: float
+
+
+def precision_recall(real, fake, k: int = 3) -> PrecisionRecall:
+    """Improved precision and recall of feature matrices `real` (N, F) and `fake` (M, F), both between 0 and 1.
+
+    A set reaches as far as balls around its samples, each with the distance to the sample's k-th neighbour in the set
+    as its radius. Raises ValueError for k not below N and M. Kynkaanniemi et al. 2019, eq. 1 and 2 (arXiv:1904.06991).
+    Chapter 5.
+    """
+    real, fake = _features(real, fake, least=check_count("k", k) + 1)
+    return PrecisionRecall(_reached(fake, real, k)[0], _reached(real, fake, k)[0])
+
+
+class DensityCoverage(NamedTuple):
+    """density: how many real balls a fake lies in, over k, 1 on average if alike. coverage: share of balls hit."""
+
+    density: float
+    coverage: float
+
+
+def density_coverage(real, fake, k: int = 5) -> DensityCoverage:
+    """Density (0 and above) and coverage (0 to 1) of feature matrices `real` (N, F) and `fake` (M, F).
+
+    Both take balls around real samples only, so that an outlier among the fakes does no harm. Two samples of one
+    distribution have the density 1 and, for large M = N, the coverage 1 - 2^-k. Raises ValueError for k not below N and
+    M. Naeem et al. 2020, eq. 3 and 4, lemma 2 (arXiv:2002.09797). Chapter 5.
+    """
+    real, fake = _features(real, fake, least=check_count("k", k) + 1)
+    _, count, hit = _reached(fake, real, k)
+    return DensityCoverage(count / k, hit)
+
+
+def _reached(points, anchors, k):
+    """Of `points` in the balls around `anchors`: the share in any, the mean number of balls, the share of balls hit."""
+    points, anchors = torch.from_numpy(points), torch.from_numpy(anchors)
+    radius = torch.cat([torch.cdist(part, anchors).kthvalue(k + 1).values for part in anchors.split(1000)])
+    any_, count, hit = 0, 0, torch.zeros(len(anchors), dtype=torch.bool)
+    for part in points.split(1000):
+        inside = torch.cdist(part, anchors) <= radius
+        any_, count, hit = any_ + inside.any(1).sum().item(), count + inside.sum().item(), hit | inside.any(0)
+    return any_ / len(points), count / len(points), hit.double().mean().item()
+
+
+def nearest(a, b) -> tuple[np.ndarray, np.ndarray]:
+    """For each row of `a` (N, F) the distance (N,) to the nearest row of `b` (M, F), and which row (N,) that is.
+
+    Copies are told by it: held against held-out samples, not by the distances alone. Chapter 5.
+    """
+    a, b = map(torch.from_numpy, _features(a, b, least=1))
+    found = [torch.cdist(part, b, compute_mode="donot_use_mm_for_euclid_dist").min(1) for part in a.split(1000)]
+    return tuple(torch.cat(values).numpy() for values in zip(*found, strict=True))
+
+
+class Interval(NamedTuple):
+    low: float
+    high: float
+
+
+def bootstrap(measure, *sets, draws: int = 200, level: float = 0.95, seed: int = 0) -> Interval:
+    """Confidence interval of the number `measure(*sets)`, for sets of samples (N, ...), each drawn anew with replacement.
+
+    The basic (reflected) interval, 2 value - quantiles: where a measure is biased for want of samples, as FID is, the
+    draws are biased once more by about as much, and reflecting takes one bias off. The interval is then for the value
+    of endless samples, and may leave out the value measured. Davison & Hinkley 1997, eq. 5.6. Chapter 5.
+    """
+    draws, value, rng = check_count("draws", draws, least=20), float(measure(*sets)), np.random.default_rng(seed)
+    if not 0 < level < 1:
+        raise ValueError(f"level={level!r}: give the probability that the interval is to have, between 0 and 1")
+    again = [float(measure(*(s[rng.integers(len(s), size=len(s))] for s in sets))) for _ in range(draws)]
+    low, high = np.quantile(again, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(2 * value - high), float(2 * value - low))
+
+
+def _matrix(x, least: int) -> np.ndarray:
+    x = x.detach().cpu().double() if isinstance(x, torch.Tensor) else x
+    x = np.ascontiguousarray(x, dtype=np.float64)
+    if x.ndim != 2 or len(x) < least or not x.size:
+        raise ValueError(f"features are matrices (N, F) of at least {least} samples; got the shape {x.shape}")
+    if not np.isfinite(x).all():
+        raise ValueError("the features hold NaN or infinity: look at the images they come from")
+    return x
+
+
+def _features(a, b, least: int) -> tuple[np.ndarray, np.ndarray]:
+    a, b = _matrix(a, least), _matrix(b, least)
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"the two feature matrices differ in width: {a.shape[1]} and {b.shape[1]}")
+    return a, b
 
 
 def earth_mover(a, b) -> float:

@@ -5,6 +5,7 @@ import inspect
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ganbook.device import DEVICE
@@ -13,14 +14,22 @@ from ganbook.device import DEVICE
 class Network(nn.Sequential):
     """Layers in a row that know how they were made: a game can draw their weights again, and a checkpoint rebuild them.
 
-    `recipe` is what made the pair, (name, settings); `latent` the size of z. Weights are "fresh" from `draw()` until
-    something has changed them: an optimiser, `load_state_dict`, or a reader's own initialisation.
+    `recipe` is what made the pair, (name, settings); `latent` the size of z; `classes` the number of labels, or None.
+    Weights are "fresh" from `draw()` until something has changed them: an optimiser, `load_state_dict`, or a reader's
+    own initialisation. A layer with `takes_labels` is called with the labels (N,) as well.
     """
+
+    classes: int | None = None
 
     def __init__(self, *layers: nn.Module, init_std: float | None = None):
         super().__init__(*layers)
         self.init_std = init_std
         self._drawn = None  # not drawn here: `network[:3]` makes a Network of layers that are trained already
+
+    def forward(self, x, labels=None):
+        for layer in self:
+            x = layer(x, labels) if getattr(layer, "takes_labels", False) else layer(x)
+        return x
 
     @torch.no_grad()
     def draw(self) -> None:
@@ -121,6 +130,148 @@ class FourierFeatures(nn.Module):
         return f"count={self.frequencies.shape[-1]}, scale={self.scale}"
 
 
+class OneHot(nn.Module):
+    """Appends the labels (N,) to x: to vectors (N, n) as one-hot vectors (N, n + classes), to maps as planes of 0 or 1.
+
+    Mirza & Osindero 2014, section 3.2 (arXiv:1411.1784). Chapter 6.
+    """
+
+    takes_labels = True
+
+    def __init__(self, classes: int):
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, x, labels):
+        one_hot = F.one_hot(_given(labels), self.classes).to(x.dtype)
+        return torch.cat([x, one_hot.view(*one_hot.shape, *[1] * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])], 1)
+
+    def extra_repr(self) -> str:
+        return str(self.classes)
+
+
+class Embedding(nn.Module):
+    """Appends what it has learned for each label to x: to vectors `shape` = (n,) numbers, to maps (1, H, W) a plane.
+
+    Begins as N(0, 1). Chapter 6.
+    """
+
+    takes_labels = True
+
+    def __init__(self, classes: int, shape: tuple[int, ...]):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(classes, *shape))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight)
+
+    def forward(self, x, labels):
+        learned = F.embedding(_given(labels), self.weight.flatten(1)).view(-1, *self.weight.shape[1:])
+        return torch.cat([x, learned.to(x.dtype)], 1)
+
+    def extra_repr(self) -> str:
+        return f"classes={len(self.weight)}, shape={tuple(self.weight.shape[1:])}"
+
+
+class Projection(nn.Module):
+    """Logits (N,) of features h (N, n) and labels y (N,): a dense layer's psi(h), plus the inner product of h and v_y.
+
+    Miyato & Koyama 2018, eq. 3 (arXiv:1802.05637). Chapter 6.
+    """
+
+    takes_labels = True
+
+    def __init__(self, features: int, classes: int):
+        super().__init__()
+        self.psi = nn.Linear(features, 1)
+        self.weight = nn.Parameter(torch.empty(classes, features))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=self.weight.shape[1] ** -0.5)
+
+    def forward(self, h, labels):
+        return self.psi(h).squeeze(1) + (F.embedding(_given(labels), self.weight) * h).sum(1)
+
+    def extra_repr(self) -> str:
+        return f"classes={len(self.weight)}"
+
+
+class TwoHeads(nn.Module):
+    """Features (N, n) to logits (N,), real or fake, and class logits (N, classes): an auxiliary classifier.
+
+    Odena et al. 2017, section 4 (arXiv:1610.09585). Chapter 6.
+    """
+
+    def __init__(self, features: int, classes: int):
+        super().__init__()
+        self.source, self.label = nn.Linear(features, 1), nn.Linear(features, classes)
+
+    def forward(self, h):
+        return self.source(h).squeeze(1), self.label(h)
+
+
+class ConditionalBatchNorm2d(nn.Module):
+    """Batch norm of maps (N, C, H, W) whose scales and shifts are learned for each label.
+
+    Dumoulin et al. 2017, eq. 5 (arXiv:1610.07629), in GANs Miyato & Koyama 2018. Chapter 6.
+    """
+
+    takes_labels = True
+
+    def __init__(self, features: int, classes: int):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(features, affine=False)
+        self.scale, self.shift = (nn.Parameter(torch.empty(classes, features)) for _ in range(2))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.ones_(self.scale), nn.init.zeros_(self.shift)
+
+    def forward(self, x, labels):
+        scale, shift = (F.embedding(_given(labels), w)[:, :, None, None] for w in (self.scale, self.shift))
+        return self.norm(x) * scale + shift
+
+    def extra_repr(self) -> str:
+        return f"classes={len(self.scale)}"
+
+
+def _given(labels):
+    if labels is None:
+        raise ValueError("this network is conditional: call it with the labels (N,) too, network(x, labels)")
+    return labels
+
+
+D_CONDITIONS = ("concatenation", "embedding", "projection", "auxiliary")
+
+
+def _entrance(classes, condition, shape):
+    """The layers through which labels enter a network at its beginning, and by how much they widen what goes in."""
+    if classes is None or condition not in ("concatenation", "embedding"):
+        return [], 0
+    if condition == "concatenation":
+        return [OneHot(classes)], classes
+    return [Embedding(classes, shape)], shape[0]
+
+
+def _verdict(classes, condition, features):
+    """The last layers of a discriminator."""
+    if classes is not None and condition == "projection":
+        return [Projection(features, classes)]
+    if classes is not None and condition == "auxiliary":
+        return [TwoHeads(features, classes)]
+    return [nn.Linear(features, 1), nn.Flatten(0)]
+
+
+def _check_classes(classes, condition, g_condition, g_conditions) -> None:
+    if classes is not None and (not isinstance(classes, int) or classes < 2):
+        raise ValueError(f"classes={classes!r}: give the number of labels, 2 or more, or None for no labels")
+    for name, value, known in (("condition", condition, D_CONDITIONS), ("g_condition", g_condition, g_conditions)):
+        if value not in known:
+            raise ValueError(f"{name}={value!r}: there are {', '.join(map(repr, known))}")
+
+
 def _pair(make):
     """Let `make` return networks that know their recipe and latent size, laid out for the device."""
     signature = inspect.signature(make)
@@ -135,6 +286,7 @@ def _pair(make):
         for network in networks:
             network.recipe = (make.__name__, arguments)
             network.latent, network.copies = arguments["latent"], arguments.get("copies", 1)
+            network.classes = arguments["classes"]
             network.to(DEVICE, memory_format=torch.channels_last).draw()
         return networks
 
@@ -150,6 +302,9 @@ def mlp(
     activation: str = "leaky_relu",
     fourier: float | None = None,
     copies: int = 1,
+    classes: int | None = None,
+    condition: str = "projection",
+    g_condition: str = "concatenation",
 ) -> tuple[Network, Network]:
     """Fully connected networks for samples of any `shape`: points (2,) or images (C, H, W).
 
@@ -158,7 +313,8 @@ def mlp(
     activation "relu" the generator has plain ReLU. fourier: the scale of `FourierFeatures` in front of the
     discriminator. copies: so many pairs side by side, each with weights of its own. Row i of a batch belongs to pair
     i % copies, so that one game of 10 copies with batches of 2,560 is ten games with batches of 256, in much less than
-    ten times the time. Raises ValueError for sizes below 1. Goodfellow et al. 2014 (arXiv:1406.2661). Chapters 2 to 4.
+    ten times the time. classes, condition, g_condition: as in `dcgan`, not with copies, and g_condition not "norm".
+    Raises ValueError for sizes below 1. Goodfellow et al. 2014 (arXiv:1406.2661). Chapters 2 to 6.
     """
     if not isinstance(shape, (tuple, list)) or len(shape) not in (1, 3):
         raise ValueError(f"shape={shape!r}: points are (D,), images are (C, H, W)")
@@ -169,6 +325,9 @@ def mlp(
         raise ValueError(f"activation={activation!r}: there are {' and '.join(map(repr, activations))}")
     if fourier is not None and not fourier > 0:
         raise ValueError(f"fourier={fourier!r}: give the scale of the frequencies, above 0, or None")
+    _check_classes(classes, condition, g_condition, ("concatenation", "embedding"))
+    if classes is not None and copies > 1:
+        raise ValueError("copies side by side have no labels: leave out `classes` or `copies`")
     count = math.prod(shape)
     linear = nn.Linear if copies == 1 else functools.partial(Linears, copies)
     dealt, gathered = ([], []) if copies == 1 else ([Dealt(copies)], [Gathered()])
@@ -179,12 +338,15 @@ def mlp(
         return [layer for a, b in pairs for layer in (linear(a, b), activations[activation]())]
 
     ends = [nn.Unflatten(1, shape), nn.Tanh()] if len(shape) == 3 else []
-    generator = [*dealt, *hidden(latent, activation), linear(width, count), *gathered, *ends]
+    entrance, wider = _entrance(classes, g_condition, (latent,))
+    generator = [*dealt, *entrance, *hidden(latent + wider, activation), linear(width, count), *gathered, *ends]
     features, inputs = [], count
     if fourier is not None:
         features, inputs = [FourierFeatures(count, width // 2, fourier, copies)], count + 2 * (width // 2)
-    judge = [*hidden(inputs, "leaky_relu"), linear(width, 1)]
-    discriminator = [nn.Flatten(), *dealt, *features, *judge, *gathered, nn.Flatten(0)]
+    entrance, wider = _entrance(classes, condition, (width,))
+    verdict = _verdict(classes, condition, width) if copies == 1 else [linear(width, 1), *gathered, nn.Flatten(0)]
+    judge = [*entrance, *hidden(inputs + wider, "leaky_relu"), *verdict]
+    discriminator = [nn.Flatten(), *dealt, *features, *judge]
     return Network(*generator), Network(*discriminator)
 
 
@@ -197,6 +359,9 @@ def dcgan(
     norm: bool = True,
     activation: str = "relu",
     init_std: float | None = None,
+    classes: int | None = None,
+    condition: str = "projection",
+    g_condition: str = "concatenation",
 ) -> tuple[Network, Network]:
     """Convolutional networks for square images (N, channels, size, size) in [-1, 1].
 
@@ -204,10 +369,19 @@ def dcgan(
     double it, batch norm (`norm`) and ReLU between, tanh at the end; the last map before the image has `width`
     channels. Discriminator: strided convolutions with leaky ReLU from `width // 2` channels on, to logits (N,), with
     no normalisation, which would mix the samples that a gradient penalty takes one by one. `norm`, `activation`
-    ("relu", "tanh" or "none") and `init_std` are there to be switched: chapter 4 does. Raises ValueError for a size
-    that can't be halved to between 4 and 8. After Radford et al. 2016 (arXiv:1511.06434). Chapter 4.
+    ("relu", "tanh" or "none") and `init_std` are there to be switched: chapter 4 does.
+
+    classes: the number of labels; both networks are then called with labels (N,) of 0 to classes - 1 as well.
+    condition says how they enter the discriminator: "concatenation", one-hot planes beside the image; "embedding", one
+    learned plane; "projection"; "auxiliary", not at all, but the discriminator gives class logits (N, classes) beside
+    its logits. g_condition says how they enter the generator: one-hot beside z, a learned vector as long as z beside it
+    ("embedding"), or by batch norm with scales of their own, "norm". Raises ValueError for a size that can't be halved
+    to between 4 and 8. After Radford et al. 2016 (arXiv:1511.06434). Chapters 4 and 6.
     """
     _check_sizes(size=size, channels=channels, latent=latent, width=width)
+    _check_classes(classes, condition, g_condition, ("concatenation", "embedding", "norm"))
+    if classes is not None and g_condition == "norm" and not norm:
+        raise ValueError('g_condition="norm" needs norm=True')
     if init_std is not None and not init_std >= 0:
         raise ValueError(f"init_std={init_std!r}: give a standard deviation, 0 or more, or None for PyTorch's own")
     if activation not in ("relu", "tanh", "none"):
@@ -221,22 +395,26 @@ def dcgan(
     d_activation = functools.partial(nn.LeakyReLU, 0.2) if activation == "relu" else g_activation
 
     def finished(features):
+        if classes is not None and g_condition == "norm":
+            return [ConditionalBatchNorm2d(features, classes), g_activation()]
         return [*([nn.BatchNorm2d(features)] if norm else []), g_activation()]
 
     widths = [width * 2**i for i in reversed(range(doublings))]
-    generator = [nn.Linear(latent, widths[0] * small * small, bias=not norm)]
+    entrance, wider = _entrance(classes, g_condition, (latent,))
+    generator = [*entrance, nn.Linear(latent + wider, widths[0] * small * small, bias=not norm)]
     generator += [nn.Unflatten(1, (widths[0], small, small)), *finished(widths[0])]
     for a, b in zip(widths, widths[1:], strict=False):
         generator += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=not norm), *finished(b)]
     generator += [nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1), nn.Tanh()]
 
-    discriminator, inputs = [], channels
+    discriminator, wider = _entrance(classes, condition, (1, size, size))
+    inputs = channels + wider
     for i in range(doublings):
         outputs = max(1, width // 2) * 2**i
         discriminator += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), d_activation()]
         inputs = outputs
     discriminator += [nn.Conv2d(inputs, 2 * inputs, 3, stride=2, padding=1), d_activation()]
-    discriminator += [nn.Flatten(), nn.Linear(2 * inputs * ((small + 1) // 2) ** 2, 1), nn.Flatten(0)]
+    discriminator += [nn.Flatten(), *_verdict(classes, condition, 2 * inputs * ((small + 1) // 2) ** 2)]
     return Network(*generator, init_std=init_std), Network(*discriminator, init_std=init_std)
 
 

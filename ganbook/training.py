@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -57,6 +58,11 @@ class GAN:
     where the generator has no attribute of that name. seed: decides the weights of networks made by `ganbook.networks`
     (unless they have been changed since), and all that is random in the game.
 
+    Networks with an attribute `classes` are conditional: the game calls them with labels (N,) as well, the real images'
+    own, and fakes are drawn of the same. A discriminator that gives (logits (N,), class logits (N, classes)) has an
+    auxiliary classifier: both players minimise its cross-entropy besides, times `auxiliary`. class_weights: for each
+    label what its samples' losses are multiplied by. Chapter 6.
+
     Raises ValueError for players that don't fit each other and for settings out of range. Chapter 2 builds it by hand.
     """
 
@@ -74,6 +80,8 @@ class GAN:
         average: float = 0.995,
         latent: int | None = None,
         seed: int = 0,
+        auxiliary: float = 1.0,
+        class_weights=None,
     ):
         check_number("lr", lr)
         check_number("d_lr", lr if d_lr is None else d_lr)
@@ -95,6 +103,14 @@ class GAN:
         if latent is None:
             raise ValueError("the generator has no attribute `latent`: give the size of z, GAN(..., latent=64)")
         self.latent = check_count("latent", latent)
+        self.classes = _common_classes(generator, discriminator)
+        check_number("auxiliary", auxiliary)
+        self.auxiliary, self.class_weights = float(auxiliary), None
+        if class_weights is not None:
+            weights = torch.as_tensor(class_weights, dtype=torch.float32).to(DEVICE)
+            if self.classes is None or weights.shape != (self.classes,) or not (weights >= 0).all():
+                raise ValueError(f"class_weights must be one number for each of {self.classes} classes, 0 or more")
+            self.class_weights = weights
 
         self._random_state = torch.Generator(DEVICE).manual_seed(self.seed).get_state()
         self._sampling = torch.Generator(DEVICE).manual_seed(self.seed)
@@ -142,6 +158,7 @@ class GAN:
                 f" (steps={2 * self.steps_done}) or start a new GAN"
             )
         self._check_values(first.x)
+        self._labels_of(first.x, getattr(first, "labels", None))
         self._steps_planned = steps
         return self._train(batches, steps, progress)
 
@@ -152,46 +169,56 @@ class GAN:
             while self.steps_done < steps:
                 with _WholeStep(), _OwnRandomness(self), torch.enable_grad():
                     for _ in range(self.d_steps):
-                        real = self._fitting(batches[self._d_turns].x)
-                        d_loss, real_logits, fake_logits = self._d_turn(real)
-                    g_loss = self._g_turn(real)
+                        batch = batches[self._d_turns]
+                        real = self._fitting(batch.x)
+                        labels = self._labels_of(real, getattr(batch, "labels", None))
+                        d_loss, real_logits, fake_logits = self._d_turn(real, labels)
+                    g_loss = self._g_turn(real, labels)
                 bar.update()
                 yield Step(self.steps_done, d_loss, g_loss, real_logits, fake_logits)
         self._read_losses()
 
-    def d_step(self, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One turn of the discriminator on `real` (N, ...): its mean loss, and its logits (N,) on real and on fake."""
-        real = self._fitting(real)
-        with _OwnRandomness(self), torch.enable_grad():
-            return self._d_turn(real)
+    def d_step(self, real: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """One turn of the discriminator on `real` (N, ...): its mean loss, and its logits (N,) on real and on fake.
 
-    def g_step(self, real: Tensor) -> Tensor:
-        """One turn of the generator against `real` (N, ...), then of its average: its mean loss. This ends a step."""
+        labels (N,) are for conditional games, which need them; others don't look at them.
+        """
         real = self._fitting(real)
+        labels = self._labels_of(real, labels)
         with _OwnRandomness(self), torch.enable_grad():
-            return self._g_turn(real)
+            return self._d_turn(real, labels)
 
-    def _d_turn(self, real):
+    def g_step(self, real: Tensor, labels: Tensor | None = None) -> Tensor:
+        """One turn of the generator against `real` (N, ...), then of its average: its mean loss. This ends a step.
+
+        labels (N,): those to draw fakes of, and of `real`, in a conditional game.
+        """
+        real = self._fitting(real)
+        labels = self._labels_of(real, labels)
+        with _OwnRandomness(self), torch.enable_grad():
+            return self._g_turn(real, labels)
+
+    def _d_turn(self, real, labels):
         share = self._share()
         _set_rate(self._d_optimizer, self.lr if self.d_lr is None else self.d_lr, share)
         due = self.penalty is not None and self.penalty.due(self._d_turns)
         with torch.no_grad(), autocast():
-            fake = self.generator(self._z(real.shape[0])).float()
+            fake = _call(self.generator, self._z(real.shape[0]), labels).float()
         if due:
             real, fake = real.detach().requires_grad_(), fake.requires_grad_()
-        with autocast():
-            real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
-        real_logits, fake_logits = real_logits.float(), fake_logits.float()
-        loss = self._mean(self.loss.d(real_logits, fake_logits), real, "loss.d")
-        self._notice(loss, "discriminator", real)
+        real_logits, real_classes = self._judge(real, labels)
+        fake_logits, fake_classes = self._judge(fake, labels)
+        loss = self._mean(self.loss.d(real_logits, fake_logits), real, "loss.d", labels)
         objective = loss
+        if real_classes is not None:
+            objective = loss + self._class_loss(real_classes, labels) + self._class_loss(fake_classes, labels)
+        self._notice(objective, "discriminator", real)
         if due:
-            terms = self.penalty(
-                self.discriminator, real, fake, real_logits, fake_logits, step=self._d_turns, share=share
-            )
+            critic = self.discriminator if labels is None else lambda x: self._judge(x, labels)[0]
+            terms = self.penalty(critic, real, fake, real_logits, fake_logits, step=self._d_turns, share=share)
             penalty = terms.mean()
             self._notice(penalty, "discriminator's penalty", real)
-            objective = loss + penalty
+            objective = objective + penalty
         self._d_optimizer.zero_grad()
         # A penalty made the samples want gradients too. Nobody reads those: they need not be computed.
         objective.backward(inputs=[weight for weight in self._d_weights if weight.requires_grad] if due else None)
@@ -199,7 +226,7 @@ class GAN:
         self._d_turns += 1
         return loss.detach(), real_logits.detach(), fake_logits.detach()
 
-    def _g_turn(self, real):
+    def _g_turn(self, real, labels):
         _set_rate(self._g_optimizer, self.lr, self._share())
         # Meanwhile the discriminator's weights get no gradients: the generator's turn needs none of them.
         fixed = [weight for weight in self._d_weights if weight.requires_grad]
@@ -208,14 +235,17 @@ class GAN:
         try:
             real_logits = None
             if self.loss.paired:
-                with torch.no_grad(), autocast():
-                    real_logits = self.discriminator(real).float()
+                with torch.no_grad():
+                    real_logits, _ = self._judge(real, labels)
             with autocast():
-                fake_logits = self.discriminator(self.generator(self._z(real.shape[0])))
-            loss = self._mean(self.loss.g(real_logits, fake_logits.float()), real, "loss.g")
-            self._notice(loss, "generator", real)
+                fake = _call(self.generator, self._z(real.shape[0]), labels)
+            fake_logits, fake_classes = self._judge(fake, labels)
+            loss = objective = self._mean(self.loss.g(real_logits, fake_logits), real, "loss.g", labels)
+            if fake_classes is not None:
+                objective = loss + self._class_loss(fake_classes, labels)
+            self._notice(objective, "generator", real)
             self._g_optimizer.zero_grad()
-            loss.backward()
+            objective.backward()
             self._g_optimizer.step()
         finally:
             for weight in fixed:
@@ -230,28 +260,51 @@ class GAN:
             torch._foreach_lerp_(*self._pairs, 1 - stays)
         self.steps_done += 1
 
+    def _judge(self, x, labels):
+        """The discriminator's logits (N,) and its class logits (N, classes), None without an auxiliary classifier."""
+        with autocast():
+            verdict = _call(self.discriminator, x, labels)
+        logits, classes = verdict if isinstance(verdict, tuple) else (verdict, None)
+        return logits.float(), classes
+
+    def _class_loss(self, class_logits, labels):
+        values = F.cross_entropy(class_logits.float(), labels, reduction="none")
+        return self.auxiliary * self._weighted(values, labels).mean()
+
     @torch.no_grad()
-    def sample(self, n: int, seed: int | None = None, batch: int = 500) -> Tensor:
+    def sample(self, n: int, labels=None, seed: int | None = None, batch: int = 500) -> Tensor:
         """Draw `n` samples (n, ...) of the averaged generator, in evaluation mode, as float32 on the device.
 
+        labels: in a conditional game one label for all, or n of them; None goes through the classes in turn, 0, 1, ...
         The same seed gives the same latents at any time of the training; None draws new ones. Training is not touched.
         """
         n = check_count("n", n)
         random = self._sampling if seed is None else torch.Generator(DEVICE).manual_seed(seed)
-        return self.decode(torch.randn(n, self.latent, device=DEVICE, generator=random), batch)
+        return self.decode(torch.randn(n, self.latent, device=DEVICE, generator=random), labels, batch)
 
     @torch.no_grad()
-    def decode(self, z: Tensor, batch: int = 500) -> Tensor:
-        """The averaged generator's samples (N, ...) for latents `z` (N, latent), in evaluation mode, as float32."""
+    def decode(self, z: Tensor, labels=None, batch: int = 500) -> Tensor:
+        """The averaged generator's samples (N, ...) for latents `z` (N, latent), in evaluation mode, as float32.
+
+        labels: as for `sample`.
+        """
         if z.ndim != 2 or z.shape[1] != self.latent:
             raise ValueError(f"z must have the shape (N, {self.latent}); got {tuple(z.shape)}")
+        if self.classes is None and labels is not None:
+            raise ValueError("this game is not conditional, it can't be asked for labels: networks.dcgan(classes=10)")
+        if self.classes is not None:
+            chosen = torch.arange(len(z)) % self.classes if labels is None else torch.as_tensor(labels)
+            labels = self._labels_of(z, chosen.expand(len(z)) if chosen.ndim == 0 else chosen)
         copies = getattr(self.averaged, "copies", 1)
         batch = max(1, batch // copies) * copies  # a part begins with the first copy, as the whole does
         training = self.averaged.training
         self.averaged.eval()
         try:
             with autocast():
-                return torch.cat([self.averaged(part).float() for part in z.to(DEVICE).split(batch)])
+                parts = z.to(DEVICE).split(batch)
+                asked = [None] * len(parts) if labels is None else labels.split(batch)
+                drawn = [_call(self.averaged, part, y).float() for part, y in zip(parts, asked, strict=True)]
+                return torch.cat(drawn)
         finally:
             self.averaged.train(training)
 
@@ -278,6 +331,8 @@ class GAN:
                 "average": self.average,
                 "latent": self.latent,
                 "seed": self.seed,
+                "auxiliary": self.auxiliary,
+                "class_weights": None if self.class_weights is None else self.class_weights.tolist(),
             },
             "state": self._state(),
         }
@@ -392,11 +447,12 @@ class GAN:
             state = self._random_state
             self.generator.eval(), self.discriminator.eval()
             try:
-                fake = self.generator(torch.zeros(count, self.latent, device=DEVICE))
+                labels = None if self.classes is None else torch.arange(count, device=DEVICE) % self.classes
+                fake = _call(self.generator, torch.zeros(count, self.latent, device=DEVICE), labels)
             except Exception as error:
                 raise ValueError(f"the generator can't take z of shape (N, latent={self.latent}): {error}") from error
             try:
-                logits = self.discriminator(fake)
+                logits, class_logits = self._judge(fake, labels)
             except Exception as error:
                 raise ValueError(
                     f"the discriminator can't take the generator's samples of shape {tuple(fake.shape[1:])}: {error}"
@@ -408,7 +464,27 @@ class GAN:
                 f"the discriminator must give one logit a sample, (N,); for N={count} it gave {tuple(logits.shape)}."
                 " End it with nn.Flatten(0)"
             )
+        if class_logits is not None and (labels is None or class_logits.shape != (count, self.classes)):
+            raise ValueError(
+                f"the discriminator's class logits must be (N, classes={self.classes}); got {tuple(class_logits.shape)}"
+            )
         return tuple(fake.shape[1:])
+
+    def _labels_of(self, x: Tensor, labels) -> Tensor | None:
+        if self.classes is None:
+            return None
+        if labels is None:
+            raise ValueError("this game is conditional: it needs the labels (N,) of the data, and these have none")
+        labels = torch.as_tensor(labels).to(DEVICE)
+        if labels.shape != x.shape[:1] or labels.is_floating_point():
+            raise ValueError(f"labels must be {len(x)} whole numbers, one a sample; got {tuple(labels.shape)}")
+        if _ON_CPU and (labels.min() < 0 or labels.max() >= self.classes):  # on a GPU a look is a wait
+            low, high = labels.min().item(), labels.max().item()
+            raise ValueError(f"labels must lie in 0..{self.classes - 1}; these reach from {low} to {high}")
+        return labels.long()
+
+    def _weighted(self, values: Tensor, labels) -> Tensor:
+        return values if self.class_weights is None else values * self.class_weights[labels]
 
     def _fitting(self, real: Tensor) -> Tensor:
         if real.shape[1:] != self.shape:
@@ -433,13 +509,13 @@ class GAN:
                 f"images must lie in [-1, 1], as the generator's do; these reach {real.abs().max().item():.3g}"
             )
 
-    def _mean(self, values: Tensor, real: Tensor, name: str) -> Tensor:
+    def _mean(self, values: Tensor, real: Tensor, name: str, labels) -> Tensor:
         if values.shape != real.shape[:1]:
             raise ValueError(
                 f"{name} must give one value a sample, shape ({len(real)},); it gave {tuple(values.shape)}."
                 " Leave the mean to the game"
             )
-        return values.mean()
+        return self._weighted(values, labels).mean()
 
     def _notice(self, loss: Tensor, player: str, real: Tensor) -> None:
         """Stop at a loss that is not finite: at once on the CPU; every 64 losses on a GPU, where a look is a wait."""
@@ -461,6 +537,17 @@ class GAN:
 
 def _diverged(step, player, value) -> str:
     return f"step {step}: the {player} has the loss {value}. Try a lower learning rate or a penalty"
+
+
+def _common_classes(generator, discriminator) -> int | None:
+    classes, judged = (getattr(network, "classes", None) for network in (generator, discriminator))
+    if classes != judged:
+        raise ValueError(f"the players must have the same `classes`; the generator has {classes}, the other {judged}")
+    return classes
+
+
+def _call(network, x, labels):
+    return network(x) if labels is None else network(x, labels)
 
 
 def _placed(network: nn.Module) -> nn.Module:

@@ -151,23 +151,26 @@ def latent_explorer(gan, count: int = 12, directions: int = 3) -> MovingPicture:
     """`count` samples of a game of images, all moved the same way in the latent space by sliders.
 
     The directions are those that the generator's first dense layer stretches most, the closed-form factorisation of
-    Shen & Zhou 2021 (arXiv:2007.06600). "length" scales z; "draw" takes other samples. Raises ValueError where the
-    generator has no dense layer on z. Chapter 4.
+    Shen & Zhou 2021 (arXiv:2007.06600). "length" scales z; "draw" takes other samples; a conditional game has a label
+    to choose besides. Raises ValueError where the generator has no dense layer on z. Chapters 4 and 6.
     """
-    dense = next((m for m in gan.averaged.modules() if isinstance(m, nn.Linear) and m.in_features == gan.latent), None)
+    dense = next((m for m in gan.averaged.modules() if isinstance(m, nn.Linear) and m.in_features >= gan.latent), None)
     if dense is None:
         raise ValueError("latent_explorer needs a generator whose first layer is an nn.Linear on z")
-    _, _, ways = torch.linalg.svd(dense.weight.float(), full_matrices=False)
+    _, _, ways = torch.linalg.svd(dense.weight[:, : gan.latent].float(), full_matrices=False)
 
-    def draw(length, sample, **moves):
+    def draw(length, sample, label=None, **moves):
         z = torch.randn(count, gan.latent, generator=torch.Generator().manual_seed(sample)).to(ways.device)
         for way, move in zip(ways, moves.values(), strict=False):
             z = z + move * way
-        picture = PIL.Image.fromarray(tile(gan.decode(z * length), columns=6))
+        picture = PIL.Image.fromarray(tile(gan.decode(z * length, label), columns=6))
         return frame(picture.resize((3 * picture.width, 3 * picture.height), PIL.Image.Resampling.NEAREST))
 
     sliders = {f"way_{k + 1}": slider(f"direction {k + 1}", 0.0, -6.0, 6.0, 0.5) for k in range(directions)}
     number = ipywidgets.IntSlider(0, min=0, max=99, description="draw", style={"description_width": "6em"})
+    if gan.classes is not None:
+        choose = ipywidgets.IntSlider(0, min=0, max=gan.classes - 1, description="label", style=number.style)
+        sliders = {"label": choose, **sliders}
     return MovingPicture(draw, length=slider("length of z", 1.0, 0.0, 2.0), sample=number, **sliders)
 
 

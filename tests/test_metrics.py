@@ -7,13 +7,18 @@ import pathlib
 import subprocess
 import sys
 import textwrap
+import time
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.stats
 import torch
+from sklearn.neighbors import NearestNeighbors
 from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.inception import InceptionScore
+from torchmetrics.image.kid import KernelInceptionDistance
 
 from ganbook import data, metrics
 from ganbook.device import DEVICE
@@ -107,9 +112,9 @@ def test_fid_takes_tensors_arrays_and_lists_of_any_precision():
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
-        (torch.zeros(1, 3), torch.zeros(5, 3), r"at least two samples; got the shape \(1, 3\)"),
-        (torch.zeros(5, 3), torch.zeros(0, 3), r"at least two samples; got the shape \(0, 3\)"),
-        (torch.zeros(5), torch.zeros(5, 3), r"feature matrices \(N, F\).*; got the shape \(5,\)"),
+        (torch.zeros(1, 3), torch.zeros(5, 3), r"at least 2 samples; got the shape \(1, 3\)"),
+        (torch.zeros(5, 3), torch.zeros(0, 3), r"at least 2 samples; got the shape \(0, 3\)"),
+        (torch.zeros(5), torch.zeros(5, 3), r"matrices \(N, F\).*; got the shape \(5,\)"),
         (torch.zeros(5, 1, 28, 28), torch.zeros(5, 3), r"got the shape \(5, 1, 28, 28\)"),
         (torch.zeros(5, 3), torch.zeros(5, 4), "differ in width: 3 and 4"),
         (torch.tensor([[0.0], [math.nan]]), torch.zeros(5, 1), "the features hold NaN or infinity"),
@@ -119,6 +124,206 @@ def test_fid_takes_tensors_arrays_and_lists_of_any_precision():
 def test_fid_says_what_it_can_not_use(a, b, message):
     with pytest.raises(ValueError, match=message):
         fid(a, b)
+
+
+def precise_root(matrix, digits=60):
+    """The square root of a symmetric matrix in 60 digits: Jacobi's rotations by mpmath."""
+    with mpmath.workdps(digits):
+        values, vectors = mpmath.eigsy(mpmath.matrix(matrix.tolist()))
+        roots = mpmath.diag([mpmath.sqrt(max(value, 0)) for value in values])
+        product = vectors * roots * vectors.T
+        return np.array([[float(product[i, j]) for j in range(len(matrix))] for i in range(len(matrix))])
+
+
+@pytest.mark.parametrize(("n", "features"), [(40, 6), (4, 6), (2, 5)])
+def test_the_root_of_a_covariance_is_right_singular_or_not(n, features):
+    covariance = np.cov(draws(n, features, seed=n).numpy(), rowvar=False)
+    found = metrics.root(covariance)
+    # Rounding moves an eigenvalue of 0 by 1e-16 of the largest, and its root by 1e-8.
+    assert np.abs(found - precise_root(covariance)).max() < (1e-13 if n > features else 1e-7)
+    assert np.abs(found @ found - covariance).max() < 1e-12
+
+
+def test_the_root_of_nothing_and_of_what_has_none():
+    assert (metrics.root(np.zeros((3, 3))) == 0).all()
+    with pytest.raises(ValueError, match="no negative eigenvalue; this matrix has -1"):
+        metrics.root(np.diag([1.0, -1.0]))
+
+
+def test_fid_of_singular_covariances_is_that_of_60_digits():
+    a, b = draws(4, 6, seed=1).numpy(), draws(5, 6, seed=2, scale=1.5).numpy()
+    cov_a, cov_b = (np.cov(x, rowvar=False) for x in (a, b))
+    root_a = precise_root(cov_a)
+    trace = np.trace(precise_root(root_a @ cov_b @ root_a))
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * trace
+    assert fid(a, b) == pytest.approx(expected, abs=1e-6)
+
+
+# ---- Kernel distance
+
+
+@pytest.mark.parametrize(("n", "features"), [(50, 6), (200, 2)])
+def test_kid_of_one_block_is_that_of_torchmetrics(n, features):
+    a, b = draws(n, features, seed=1), draws(n, features, seed=2, scale=1.2, shift=0.3)
+    identity = Identity()
+    identity.num_features = features
+    reference = KernelInceptionDistance(feature=identity.eval(), subsets=1, subset_size=n)
+    reference.update(a, real=True)
+    reference.update(b, real=False)
+    found = metrics.kid(a, b, blocks=1)
+    assert found.value == pytest.approx(reference.compute()[0].item(), rel=1e-4)
+    assert math.isnan(found.error)
+
+
+def test_kid_of_two_samples_each_by_hand():
+    kernel = lambda x, y: (x * y + 1) ** 3  # noqa: E731, features of one number: x.y / F is a product
+    expected = kernel(1, 2) + kernel(0, 3) - 2 * (kernel(1, 0) + kernel(1, 3) + kernel(2, 0) + kernel(2, 3)) / 4
+    assert metrics.kid([[1.0], [2.0]], [[0.0], [3.0]], blocks=1).value == pytest.approx(expected)
+
+
+def test_kid_is_unbiased_and_its_error_is_honest():
+    """200 pairs of small samples of one distribution: their mean is 0 within its error, and so are most of them."""
+    values = [metrics.kid(draws(100, 4, seed=k), draws(100, 4, seed=k + 500), blocks=10) for k in range(200)]
+    kids, errors = np.array(values).T
+    assert abs(kids.mean()) < 3 * kids.std() / math.sqrt(200)
+    assert (kids < 0).mean() > 0.2
+    assert 0.85 < (np.abs(kids) < 2.262 * errors).mean() < 0.99  # Student's t of 9 degrees of freedom, 95 %
+    assert metrics.kid(draws(100, 4, seed=1), draws(100, 4, seed=2, shift=1.0)).value > 3 * errors.mean()
+
+
+def test_kid_is_decided_by_its_seed():
+    a, b = draws(60, 3, seed=1), draws(70, 3, seed=2)
+    assert metrics.kid(a, b, seed=4) == metrics.kid(a, b, seed=4) != metrics.kid(a, b, seed=5)
+
+
+# ---- Inception score
+
+
+def test_the_inception_score_is_that_of_torchmetrics():
+    logits = draws(100, 7, seed=3, scale=3.0)
+    reference = InceptionScore(feature=Identity().eval(), splits=1)
+    reference.update(logits)
+    assert metrics.inception_score(logits.softmax(1)) == pytest.approx(reference.compute()[0].item(), rel=1e-5)
+
+
+def test_the_inception_score_of_the_extremes():
+    assert metrics.inception_score(np.eye(10)) == pytest.approx(10)  # one sure image of each class is enough
+    assert metrics.inception_score(np.full((50, 10), 0.1)) == pytest.approx(1)  # never sure
+    assert metrics.inception_score(np.eye(10)[[3] * 50]) == pytest.approx(1)  # sure, and always of one class
+
+
+# ---- Precision and recall, density and coverage
+
+
+def in_balls(points, anchors, k):
+    """Which points (rows) lie in which balls (columns), by scikit-learn's neighbours."""
+    radius = NearestNeighbors(n_neighbors=k + 1).fit(anchors).kneighbors(anchors)[0][:, -1]
+    return np.linalg.norm(points[:, None] - anchors[None], axis=2) <= radius
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_balls_are_those_of_scikit_learn(k):
+    real, fake = draws(150, 3, seed=1).numpy(), draws(120, 3, seed=2, scale=1.4, shift=0.5).numpy()
+    precise, recalled = in_balls(fake, real, k), in_balls(real, fake, k)
+    assert metrics.precision_recall(real, fake, k) == pytest.approx((precise.any(1).mean(), recalled.any(1).mean()))
+    expected = precise.sum(1).mean() / k, precise.any(0).mean()
+    assert metrics.density_coverage(real, fake, k) == pytest.approx(expected)
+
+
+def test_precision_is_of_the_fakes_and_recall_of_the_real():
+    real = draws(400, 2, seed=1)
+    middle = 0.3 * draws(400, 2, seed=2)
+    assert metrics.precision_recall(real, middle)[0] > 0.85
+    assert metrics.precision_recall(real, middle)[1] < 0.6
+    everywhere = 10 * draws(400, 2, seed=2)
+    assert metrics.precision_recall(real, everywhere)[0] < 0.2
+    assert metrics.precision_recall(real, everywhere)[1] > 0.8
+
+
+def test_density_and_coverage_of_equals_are_as_the_paper_has_them():
+    """Naeem et al. 2020, lemmas 1 and 2: 1, and 1 - 2^-k."""
+    for k in (2, 5):
+        pairs = [(draws(500, 8, seed=s), draws(500, 8, seed=s + 100)) for s in range(10)]
+        found = np.mean([metrics.density_coverage(*pair, k) for pair in pairs], axis=0)
+        assert found == pytest.approx((1, 1 - 2.0**-k), abs=0.03)
+
+
+def test_an_outlier_among_the_fakes_lifts_recall_and_leaves_coverage():
+    real, fake = draws(300, 2, seed=1), 0.1 * draws(300, 2, seed=2)
+    outliers = torch.cat([fake, torch.tensor([[100.0, 0.0], [-100.0, 0.0]])])
+    assert metrics.precision_recall(real, outliers)[1] - metrics.precision_recall(real, fake)[1] > 0.5
+    assert metrics.density_coverage(real, outliers)[1] == metrics.density_coverage(real, fake)[1]
+
+
+def test_the_nearest_is_found_and_a_copy_is_at_no_distance():
+    a, b = draws(40, 5, seed=1), draws(2100, 5, seed=2)
+    b[1700] = a[7]
+    distance, index = metrics.nearest(a, b)
+    expected = NearestNeighbors(n_neighbors=1).fit(b).kneighbors(a)
+    assert (index == expected[1][:, 0]).all() and distance == pytest.approx(expected[0][:, 0])
+    assert index[7] == 1700 and distance[7] == 0
+
+
+# ---- Intervals
+
+
+def test_the_bootstrap_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(200):
+        low, high = metrics.bootstrap(lambda x: x.mean(), rng.normal(3.0, 2.0, 60), draws=200)
+        held += low < 3.0 < high
+    assert 0.9 < held / 200 < 0.98
+
+
+def test_the_bootstrap_takes_the_bias_off():
+    """FID of equals is 0 for endless samples and about 0.13 for these: the draws are at twice that."""
+    held, unreflected = 0, 0
+    for k in range(20):
+        a, b = draws(200, 4, seed=k), draws(200, 4, seed=k + 50)
+        low, high = metrics.bootstrap(fid, a, b, draws=40)
+        held += low < 0 < high
+        unreflected += 2 * fid(a, b) - high < 0
+    assert held >= 18 and unreflected == 0
+
+
+def test_a_bootstrap_is_decided_by_its_seed_and_leaves_the_sets():
+    a = draws(30, 2, seed=1)
+    before = a.clone()
+    one, again, other = (metrics.bootstrap(lambda x: x.mean(), a, draws=20, seed=s) for s in (0, 0, 1))
+    assert one == again != other and torch.equal(a, before)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda a: metrics.kid(a, a, blocks=6), "6 blocks of 10 samples have fewer than two each"),
+        (lambda a: metrics.kid(a, a, blocks=0), "blocks=0: it must be a whole number, 1 or more"),
+        (lambda a: metrics.kid(a, a[:, :2]), "differ in width: 3 and 2"),
+        (lambda a: metrics.precision_recall(a, a, k=10), r"at least 11 samples; got the shape \(10, 3\)"),
+        (lambda a: metrics.density_coverage(a, a[:4]), r"at least 6 samples; got the shape \(4, 3\)"),
+        (lambda a: metrics.density_coverage(a, a * math.nan), "NaN or infinity"),
+        (lambda a: metrics.inception_score(a), "take the softmax of logits first"),
+        (lambda a: metrics.nearest(a, a[:0]), r"at least 1 samples; got the shape \(0, 3\)"),
+        (lambda a: metrics.bootstrap(fid, a, a, level=95), "level=95: give the probability"),
+        (lambda a: metrics.bootstrap(fid, a, a, draws=5), "draws=5: it must be a whole number, 20 or more"),
+    ],
+)
+def test_metrics_say_what_they_can_not_use(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(draws(10, 3))
+
+
+def test_metrics_of_5000_samples_are_there_within_a_second():
+    a, b = draws(5000, 64, seed=1).float(), draws(5000, 64, seed=2).float()
+    fid(a, b)  # the first call loads libraries
+    start = time.perf_counter()
+    fid(a, b)
+    assert time.perf_counter() - start < 1
+    for measure, limit in ((metrics.kid, 1), (metrics.precision_recall, 10), (metrics.density_coverage, 10)):
+        start = time.perf_counter()
+        measure(a, b)
+        assert time.perf_counter() - start < limit, measure.__name__
 
 
 # ---- Coverage, by the protocol of PacGAN

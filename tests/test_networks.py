@@ -89,6 +89,7 @@ def test_normalisation_and_activation_can_be_switched():
 
 
 def test_init_std_is_the_spread_of_every_weight_and_clears_the_biases():
+    torch.manual_seed(0)
     for network in networks.dcgan(size=28, width=32, init_std=0.02):
         for layer in network.modules():
             if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
@@ -196,7 +197,8 @@ def test_a_recipe_holds_every_setting_the_defaults_too():
     name, settings = networks.dcgan(32, 3)[1].recipe
     assert name == "dcgan"
     assert settings == {
-        "size": 32, "channels": 3, "latent": 64, "width": 32, "norm": True, "activation": "relu", "init_std": None
+        "size": 32, "channels": 3, "latent": 64, "width": 32, "norm": True, "activation": "relu", "init_std": None,
+        "classes": None, "condition": "projection", "g_condition": "concatenation",
     }  # fmt: skip
 
 
