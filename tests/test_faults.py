@@ -1,0 +1,135 @@
+"""The faults of chapter 5: each does what it says, the measures see what they can, the explorer follows its slider."""
+
+import base64
+import io
+import time
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from ganbook import data, faults, metrics
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.digits().batches(5000)[0]
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return faults.FaultPicture(size=300)
+
+
+def test_a_blur_spreads_a_point_and_keeps_its_light():
+    image = torch.full((1, 1, 28, 28), -1.0)
+    image[0, 0, 14, 14] = 1
+    found = faults.blurred(image, 1.5)
+    assert (found + 1).sum().item() == pytest.approx(2, rel=1e-3)
+    assert (found[0, 0, 14, 14] + 1).item() == pytest.approx(2 / (2 * np.pi * 1.5**2), rel=0.05)
+    torch.testing.assert_close(found, found.mT)  # the same in both directions
+    rows = (found[0, 0] + 1).sum(1) / 2
+    assert (rows * (torch.arange(28) - 14) ** 2).sum().item() == pytest.approx(1.5**2, rel=0.05)
+
+
+def test_a_blur_leaves_an_even_grey_and_without_width_everything(digits):
+    grey = torch.full((2, 1, 28, 28), 0.3)
+    torch.testing.assert_close(faults.blurred(grey, 2.0), grey)
+    assert faults.blurred(digits.x[:3], 0.0) is not None
+    assert torch.equal(faults.blurred(digits.x[:3], 0.0), digits.x[:3])
+
+
+def test_noise_has_its_size_and_its_seed():
+    grey = torch.zeros(50, 1, 28, 28)
+    found = faults.noisy(grey, 0.2)
+    assert found.std().item() == pytest.approx(0.2, rel=0.02) and found.abs().max() <= 1
+    assert torch.equal(found, faults.noisy(grey, 0.2)) and not torch.equal(found, faults.noisy(grey, 0.2, seed=1))
+    assert torch.equal(faults.noisy(grey, 0.0), grey)
+
+
+def test_missing_classes_are_missing_and_the_set_is_full(digits):
+    images = digits.x[:100] * 0 + digits.labels[:100].view(-1, 1, 1, 1)  # each image is its label
+    found = faults.missing(images, digits.labels[:100], (7, 8), 60)
+    assert len(found) == 60 and not torch.isin(found, torch.tensor([7.0, 8.0], device=found.device)).any()
+    with pytest.raises(ValueError, match="images are left without the classes"):
+        faults.missing(images, digits.labels[:100], range(9), 60)
+    assert torch.equal(faults.missing(images, digits.labels[:100], (), 60), images[:60])
+
+
+def test_one_image_is_repeated_and_originals_are_copied(digits):
+    images, originals = digits.x[:10], digits.x[10:20]
+    found = faults.repeated(images, 0.4)
+    assert (found[:4] == images[0]).all() and torch.equal(found[4:], images[4:])
+    found = faults.copied(images, originals, 0.3)
+    assert torch.equal(found[:3], originals[:3]) and torch.equal(found[3:], images[3:])
+    assert torch.equal(faults.repeated(images, 0.0), images) and torch.equal(
+        faults.copied(images, originals, 1), originals
+    )
+    with pytest.raises(ValueError, match="10 images are to be copies, but there are only 4 originals"):
+        faults.copied(images, originals[:4], 1.0)
+
+
+def test_the_measures_are_those_of_the_metrics(digits):
+    training, held_out = (metrics.digit_features(part) for part in digits.x[:600].split(300))
+    images = digits.x[600:900]
+    features = metrics.digit_features(images)
+    found = faults.measures(training, held_out, features)
+    assert len(found) == len(faults.NAMES)
+    assert found.fid == metrics.fid(training, features)
+    assert found.kid == pytest.approx(metrics.kid(training, features, blocks=1).value)
+    assert found.inception == pytest.approx(metrics.inception_score(metrics.digit_logits(images).softmax(1)), rel=1e-3)
+    assert found[3:5] == metrics.precision_recall(training, features)
+    assert found[5:7] == metrics.density_coverage(training, features)
+    assert 0.35 < found.copies < 0.65
+
+
+def test_copies_are_nearer_to_training_and_equals_are_halved():
+    draw = torch.Generator().manual_seed(0)
+    training, held_out, fresh = torch.randn(3, 400, 4, generator=draw)
+    assert faults.nearer_to_training(training, held_out, training) == 1
+    assert faults.nearer_to_training(training, held_out, held_out) == 0
+    assert faults.nearer_to_training(training, training, fresh) == 0.5
+    assert faults.nearer_to_training(training, held_out, fresh) == pytest.approx(0.5, abs=0.08)
+    with pytest.raises(ValueError, match="equally many: 400 training and 100 held-out"):
+        faults.nearer_to_training(training, held_out[:100], fresh)
+
+
+def test_every_fault_of_the_explorer_grows_from_the_same_faultless_set(picture):
+    values = {fault: picture.measured(fault, 0.0)[1] for fault in faults.FAULTS}
+    assert all(value == picture.honest for value in values.values())
+    worse = {fault: picture.measured(fault, 1.0)[1] for fault in faults.FAULTS}
+    for fault in faults.FAULTS[:4]:
+        assert worse[fault].fid > 2 * picture.honest.fid, fault
+    assert worse["copies of training digits"].fid < 0.1 * picture.honest.fid
+    assert worse["copies of training digits"].copies > 0.95
+
+
+def test_an_unknown_fault_is_named(picture):
+    with pytest.raises(ValueError, match="there are blur, noise"):
+        picture("rain", 0.5)
+
+
+def test_the_explorer_redraws_for_each_control_and_leaves_a_still():
+    explorer = faults.explorer()
+    pictures = [explorer.image.value]
+    explorer.controls["strength"].value = 0.8
+    pictures.append(explorer.image.value)
+    explorer.controls["fault"].value = "one image repeated"
+    pictures.append(explorer.image.value)
+    assert len(set(pictures)) == 3
+    still = base64.b64decode(explorer._repr_mimebundle_()["image/png"])
+    assert still == pictures[-1] and PIL.Image.open(io.BytesIO(still)).width <= 760
+
+
+def test_the_picture_follows_a_slider():
+    picture = faults.FaultPicture()
+    picture("blur", 0.5)  # the first call loads libraries
+    best = min(timed(picture, fault, 0.7) for fault in faults.FAULTS)
+    assert best < 0.5
+
+
+def timed(picture, fault, strength):
+    start = time.perf_counter()
+    picture(fault, strength)
+    return time.perf_counter() - start
