@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/conditional.py
     python benchmarks/conditional.py --only "projection" --seed 0
 
-Writes conditional.csv after every run, and goes on where it stopped. Chapter 6 shows the table and reruns one row.
+Writes conditional.csv after every run, and goes on where it stopped; projection with seed 0 also draws conditional.png.
+Chapter 6 shows the table, and its own game is one of its rows.
 Protocol: README.md in this folder.
 """
 
@@ -14,11 +15,12 @@ from pathlib import Path
 import torch
 from common import FOLDER, real_features, table_to_go_on_with, wait, write_table
 from dcgan import BATCH
+from PIL import Image
 
-from ganbook import GAN, data, losses, metrics, networks, penalties
+from ganbook import GAN, data, losses, metrics, networks, penalties, plotting
 from ganbook.schedules import falling
 
-STEPS = 2600
+STEPS = 3200
 SEEDS = range(3)
 FACTOR = 50.0  # class 0 is so many times as frequent as class 9
 
@@ -44,11 +46,11 @@ ROWS = [("all digits", name) for name in WAYS] + [("long tail", name) for name i
 PER_CLASS = [f"{what}_{c}" for what in ("accuracy", "fid") for c in range(10)]
 
 
-def game(experiment: str, variant: str, seed: int):
+def game(where: str, variant: str, seed: int):
     """The game of a row, its batches and its data: the course's DCGAN with labels."""
-    settings = {"classes": 10, **(WAYS if experiment == "all digits" else TAIL)[variant]}
+    settings = {"classes": 10, **(WAYS if where == "all digits" else TAIL)[variant]}
     balanced, weighted = settings.pop("balanced", False), settings.pop("weighted", False)
-    images = data.digits() if experiment == "all digits" else data.long_tail(data.digits(), FACTOR)
+    images = data.digits() if where == "all digits" else data.long_tail(data.digits(), FACTOR)
     weights = None
     if weighted:
         counts = torch.bincount(images.labels, minlength=10)
@@ -76,41 +78,52 @@ def measure(gan: GAN) -> dict:
     return {name: round(found[name], 4) for name in ("accuracy", "fid", "class_fid", *PER_CLASS)}
 
 
-def run(experiment: str, variant: str, seed: int = 0, steps: int = STEPS) -> dict:
-    """Play one game; the row of the table."""
-    if (experiment, variant) not in ROWS:
-        raise ValueError(f"there is no {variant!r} in {experiment!r}")
-    gan, batches = game(experiment, variant, seed)
+def picture(gan: GAN, path: Path, scale: int = 2) -> None:
+    """A row of 20 samples for each label, none left out, each pixel drawn as scale x scale."""
+    tiles = plotting.tile(gan.sample(200, torch.arange(10).repeat_interleave(20), seed=2), columns=20)
+    Image.fromarray(tiles.repeat(scale, 0).repeat(scale, 1)).save(path, optimize=True)
+
+
+def run(where: str, variant: str, seed: int = 0, steps: int = STEPS, drawn: Path | None = None) -> dict:
+    """Play one game; the row of the table. drawn: where to put a picture of its samples."""
+    if (where, variant) not in ROWS:
+        raise ValueError(f"there is no {variant!r} in {where!r}")
+    gan, batches = game(where, variant, seed)
     start = time.process_time()  # the processor's, so that other work on the machine does no harm
     for _ in gan.train(batches, steps):
         pass
     wait()
     seconds = round(time.process_time() - start, 1)
-    row = {"experiment": experiment, "variant": variant, "seed": seed, "steps": steps, "seconds": seconds}
+    if drawn:
+        picture(gan, drawn)
+    row = {"data": where, "variant": variant, "seed": seed, "steps": steps, "seconds": seconds}
     return row | measure(gan)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", choices=[*WAYS, *TAIL], help="one variant (default: all)")
+    parser.add_argument("--data", choices=["all digits", "long tail"], help="one of the two halves of the table")
     parser.add_argument("--seed", type=int, help="one seed (default: 0, 1 and 2)")
     parser.add_argument("--steps", type=int, default=STEPS, help="steps of each game")
     parser.add_argument("--again", action="store_true", help="measure anew what the table has")
     parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
     options = parser.parse_args()
     path = options.out / "conditional.csv"
-    everything = options.only is None and options.seed is None
+    everything = options.only is None and options.seed is None and options.data is None
     kept = [] if options.again and everything else table_to_go_on_with(path, steps=options.steps)
-    rows = {(row["experiment"], row["variant"], int(row["seed"])): row for row in kept}
+    rows = {(row["data"], row["variant"], int(row["seed"])): row for row in kept}
     order = [(*row, seed) for row in ROWS for seed in SEEDS]
     for key in order:
-        if options.only not in (None, key[1]) or options.seed not in (None, key[2]):
+        wishes = options.data, options.only, options.seed
+        if any(wish not in (None, own) for wish, own in zip(wishes, key, strict=True)):
             continue
         if options.again or key not in rows:
-            rows[key] = run(*key, options.steps)
+            shown = options.out / "conditional.png" if key == ("all digits", "projection", 0) else None
+            rows[key] = run(*key, options.steps, shown)
             write_table(path, [rows[key] for key in order if key in rows])
         print(
-            "{experiment:10s} {variant:30s} seed {seed} {seconds:>6} s  accuracy {accuracy:6}  FID {fid:8}"
+            "{data:10s} {variant:30s} seed {seed} {seconds:>6} s  accuracy {accuracy:6}  FID {fid:8}"
             "  within classes {class_fid}".format(**rows[key])
         )
 

@@ -21,6 +21,9 @@ COLUMNS = {
     "engine": "game what pairs steps_per_block inline_wall_us wall_ratio wall_low wall_high"
     " inline_cpu_us cpu_ratio cpu_low cpu_high machine",
     "dcgan_ablation": "variant seed steps seconds fid machine",
+    "conditional": "data variant seed steps seconds accuracy fid class_fid "
+    + " ".join(f"{what}_{c}" for what in ("accuracy", "fid") for c in range(10))
+    + " machine",
     "modes": "data variant games steps seed seconds modes quality reverse_kl machine",
 }
 SEEDS = {"0", "1", "2"}
@@ -101,6 +104,23 @@ def test_the_recipe_covers_every_mode_on_every_seed(where, modes):
         assert int(row["modes"]) == modes and float(row["quality"]) >= 0.95 and float(row["reverse_kl"]) <= 0.03, row
         if where == "grid":  # the same work on the ring: what is measured there is the machine
             assert float(row["seconds"]) <= 30, row  # alone, or as its share of ten side by side
+
+
+def test_the_table_of_conditional_games_has_every_variant_over_its_seeds_and_steps():
+    script_, table = script("conditional"), rows("conditional")
+    found = [(row["data"], row["variant"], row["seed"]) for row in table]
+    assert found == [(*row, seed) for row in script_.ROWS for seed in sorted(SEEDS)]
+    assert {row["steps"] for row in table} == {str(script_.STEPS)}
+
+
+def test_a_conditional_game_obeys_and_is_as_near_to_the_digits_as_the_unconditional_in_its_seconds():
+    table = rows("conditional", data="all digits", variant="projection")
+    assert min(float(row["accuracy"]) for row in table) >= 0.97
+    for name in ("unconditional", "unconditional, as in chapter 4"):
+        for row, other in zip(table, rows("conditional", data="all digits", variant=name), strict=True):
+            # More seconds than the other's by the cost of the labels; its distance is lower by much more than they buy.
+            assert float(row["seconds"]) < 1.25 * float(other["seconds"]), row
+            assert float(row["fid"]) < 0.5 * float(other["fid"]), row
 
 
 def test_the_picture_is_small_enough_for_the_readme():
@@ -275,3 +295,24 @@ def test_the_recipes_switches_switch_what_they_name():
     for name, found in switched.items():
         assert len(found) == 1 and found[0] in name, (name, found)
     assert [k for k, v in parts(bare).items() if v != parts(course)[k]] == ["Fourier", "loss"]
+
+
+def test_conditional_games_switch_what_they_name():
+    conditional = script("conditional")
+    for where, variant in conditional.ROWS:
+        gan, batches = conditional.game(where, variant, 0)
+        layers = str(gan.discriminator) + str(gan.generator)
+        assert (gan.classes is None) == ("unconditional" in variant)
+        assert ("ConditionalBatchNorm2d" in layers) == ("norm" in variant)
+        assert ("Projection" in layers) == (where == "long tail" or "projection" in variant)
+        assert ("TwoHeads" in layers) == (variant == "auxiliary") and ("Embedding" in layers) == (
+            variant == "embedding"
+        )
+        counts = sum(torch.bincount(batches[k].labels, minlength=10) for k in range(100)).float()
+        assert (counts.max() < 1.3 * counts.min()) == (where == "all digits" or "balanced" in variant), variant
+        if variant == "weighted":
+            labels = data.long_tail(data.digits(), conditional.FACTOR).labels
+            totals = torch.bincount(labels, weights=gan.class_weights[labels], minlength=10)
+            assert torch.allclose(totals, totals.mean()) and gan.class_weights[labels].mean() == pytest.approx(1)
+        else:
+            assert gan.class_weights is None
