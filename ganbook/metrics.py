@@ -189,7 +189,7 @@ class Interval(NamedTuple):
 
 
 def bootstrap(measure, *sets, draws: int = 200, level: float = 0.95, seed: int = 0) -> Interval:
-    """Confidence interval of the number `measure(*sets)`, for sets of samples (N, ...), each drawn anew with replacement.
+    """Confidence interval of the number `measure(*sets)`, sets of samples (N, ...), each drawn anew with replacement.
 
     The basic (reflected) interval, 2 value - quantiles: where a measure is biased for want of samples, as FID is, the
     draws are biased once more by about as much, and reflecting takes one bias off. The interval is then for the value
