@@ -40,6 +40,26 @@ def _g_relativistic(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(real - fake)
 
 
+def _d_hinge(real: Tensor, fake: Tensor) -> Tensor:
+    return F.relu(1 - real) + F.relu(1 + fake)
+
+
+def _d_least_squares(real: Tensor, fake: Tensor) -> Tensor:
+    return ((real - 1).square() + fake.square()) / 2
+
+
+def _g_least_squares(real: Tensor, fake: Tensor) -> Tensor:
+    return (fake - 1).square() / 2
+
+
+def _d_difference(real: Tensor, fake: Tensor) -> Tensor:
+    return fake - real
+
+
+def _g_height(real: Tensor, fake: Tensor) -> Tensor:
+    return -fake
+
+
 minimax = Loss(d=_d_cross_entropy, g=_g_minimax, paired=False)
 """The game as first stated: D maximises log D(x) + log(1 - D(G(z))), G minimises log(1 - D(G(z))).
 
@@ -55,3 +75,19 @@ relativistic = Loss(d=_d_relativistic, g=_g_relativistic)
 
 Relativistic pairing, Jolicoeur-Martineau 2018 (arXiv:1807.00734); with R1 and R2 in R3GAN, Huang et al. 2025, eq. 2
 (arXiv:2501.05441). Chapters 4 and 9."""
+
+hinge = Loss(d=_d_hinge, g=_g_height, paired=False)
+"""D learns only from samples within its margin: real logits below 1, fake ones above -1. G makes fakes' logits high.
+
+Lim & Ye 2017 (arXiv:1705.02894); Miyato et al. 2018, eq. 16 and 17 (arXiv:1802.05957). Chapter 9."""
+
+least_squares = Loss(d=_d_least_squares, g=_g_least_squares, paired=False)
+"""D regresses real samples on 1 and fake ones on 0; G wants its fakes at 1. Halved, as in the paper.
+
+Mao et al. 2017, eq. 2 with a = 0 and b = c = 1 (arXiv:1611.04076). Chapter 9."""
+
+wasserstein = Loss(d=_d_difference, g=_g_height, paired=False)
+"""The critic maximises its mean on real minus that on fake: the earth mover's distance, if it is 1-Lipschitz.
+
+Nothing here makes it so: clip its weights, `GAN(..., clip=0.01)`, or add `penalties.wgan_gp()`. Arjovsky et al. 2017,
+eq. 2 and 3 (arXiv:1701.07875). Chapters 7 and 8."""

@@ -69,6 +69,22 @@ def _r2(critic, real, fake, real_logits, fake_logits):
     return squared_gradient_norm(fake_logits, fake) / 2
 
 
+def _at_random_points(critic, real, fake):
+    """The norm (N,) of the critic's gradient at x_hat = real + t (fake - real), one t ~ U[0, 1] a sample."""
+    t = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
+    between = torch.lerp(real.detach(), fake.detach(), t).requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return gradient.float().flatten(1).norm(dim=1)  # torch gives a norm of 0 the gradient 0, not NaN
+
+
+def _wgan_gp(critic, real, fake, real_logits, fake_logits):
+    return (_at_random_points(critic, real, fake) - 1).square()
+
+
+def _wgan_gp_one_sided(critic, real, fake, real_logits, fake_logits):
+    return (_at_random_points(critic, real, fake) - 1).relu().square()
+
+
 def _penalty(measure, weight, every) -> Penalty:
     check_number("a penalty's weight", weight)
     if not (isinstance(every, numbers.Integral) and every >= 1):
@@ -88,6 +104,25 @@ def r1(weight=1.0, every: int = 1) -> Penalty:
 def r2(weight=1.0, every: int = 1) -> Penalty:
     """`weight / 2 * |grad D(x)|^2` at fake samples. Mescheder et al. 2018, eq. 10 (arXiv:1801.04406). Chapter 9."""
     return _penalty(_r2, weight, every)
+
+
+def wgan_gp(weight=10.0, every: int = 1, one_sided: bool = False) -> Penalty:
+    """`weight * (|grad D(x_hat)| - 1)^2` at random points between real and fake: the critic is to have slope 1 there.
+
+    x_hat = real + t (fake - real), one t ~ U[0, 1] a sample. one_sided: only slopes above 1 pay. A critic with batch
+    norm has no gradient of its own for each sample: leave batch norm out. Gulrajani et al. 2017, eq. 3
+    (arXiv:1704.00028); one-sided, Petzka et al. 2018, eq. 8 (arXiv:1709.08894). Chapter 8.
+    """
+    return _penalty(_wgan_gp_one_sided if one_sided else _wgan_gp, weight, every)
+
+
+def as_penalty(given) -> Penalty | None:
+    """A penalty, a function of one's own, or None, as a `Penalty` or None. Raises TypeError for anything else."""
+    if given in (r1, r2, wgan_gp):
+        raise TypeError(f"penalty=penalties.{given.__name__}: call it with its weight, as in {given.__name__}(1.0)")
+    if not (given is None or callable(given)):
+        raise TypeError(f"penalty={given!r}: give penalties.r1(1.0), say, a function of your own, or None")
+    return given if given is None or isinstance(given, Penalty) else Penalty((Term(given),))
 
 
 def total(*penalties: Penalty) -> Penalty:

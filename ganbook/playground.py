@@ -529,11 +529,7 @@ def _penalty_menu(given) -> tuple[dict, str]:
     }
     if given is None:
         return menu, "none"
-    if given in (penalties.r1, penalties.r2):
-        raise TypeError(f"penalty=penalties.{given.__name__}: call it with its weight, as in r1(0.1)")
-    if not callable(given):
-        raise TypeError(f"penalty={given!r}: give penalties.r1(0.1), say, a function of your own, or None")
-    return {"yours": given, **menu}, "yours"
+    return {"yours": penalties.as_penalty(given), **menu}, "yours"
 
 
 def _data_menu(given) -> tuple[dict, str]:

@@ -3,6 +3,7 @@
 import copy
 import io
 import math
+import numbers
 import operator
 import os
 import signal
@@ -58,6 +59,9 @@ class GAN:
     where the generator has no attribute of that name. seed: decides the weights of networks made by `ganbook.networks`
     (unless they have been changed since), and all that is random in the game.
 
+    clip: after each turn of the discriminator its weights are cut off at -clip and clip; None leaves them. Arjovsky et
+    al. 2017, algorithm 1 (arXiv:1701.07875). Chapter 7.
+
     Networks with an attribute `classes` are conditional: the game calls them with labels (N,) as well, the real images'
     own, and fakes are drawn of the same. A discriminator that gives (logits (N,), class logits (N, classes)) has an
     auxiliary classifier: both players minimise its cross-entropy besides, times `auxiliary`. class_weights: for each
@@ -82,27 +86,25 @@ class GAN:
         seed: int = 0,
         auxiliary: float = 1.0,
         class_weights=None,
+        clip: float | None = None,
     ):
         check_number("lr", lr)
         check_number("d_lr", lr if d_lr is None else d_lr)
         if not isinstance(loss, Loss):
             raise TypeError(f"loss={loss!r}: give losses.nonsaturating, say, or losses.Loss(d=..., g=...) of your own")
-        if penalty in (penalties.r1, penalties.r2):
-            raise TypeError(f"penalty=penalties.{penalty.__name__}: call it with its weight, as in r1(10.0)")
-        if not (penalty is None or callable(penalty)):
-            raise TypeError(f"penalty={penalty!r}: give penalties.r1(1.0), say, a function of your own, or None")
         if not 0 <= average < 1:
             raise ValueError(f"average={average}: the share that stays must be at least 0 and below 1")
         self.generator, self.discriminator = _placed(generator), _placed(discriminator)
         self.loss, self.lr, self.d_lr, self.betas = loss, lr, d_lr, tuple(map(float, betas))
-        if penalty is not None and not isinstance(penalty, Penalty):
-            penalty = Penalty((Term(penalty),))
-        self.penalty = penalty
+        self.penalty = penalties.as_penalty(penalty)
         self.d_steps, self.average, self.seed = check_count("d_steps", d_steps), float(average), operator.index(seed)
         latent = getattr(generator, "latent", None) if latent is None else latent
         if latent is None:
             raise ValueError("the generator has no attribute `latent`: give the size of z, GAN(..., latent=64)")
         self.latent = check_count("latent", latent)
+        if clip is not None and not (isinstance(clip, numbers.Real) and 0 < clip < math.inf):
+            raise ValueError(f"clip={clip!r}: give the size at which the weights are cut off, above 0, or None")
+        self.clip = None if clip is None else float(clip)
         self.classes = _common_classes(generator, discriminator)
         check_number("auxiliary", auxiliary)
         self.auxiliary, self.class_weights = float(auxiliary), None
@@ -223,6 +225,10 @@ class GAN:
         # A penalty made the samples want gradients too. Nobody reads those: they need not be computed.
         objective.backward(inputs=[weight for weight in self._d_weights if weight.requires_grad] if due else None)
         self._d_optimizer.step()
+        if self.clip is not None:  # after the step: the generator is to meet a clipped critic
+            with torch.no_grad():
+                torch._foreach_clamp_min_(self._d_weights, -self.clip)
+                torch._foreach_clamp_max_(self._d_weights, self.clip)
         self._d_turns += 1
         return loss.detach(), real_logits.detach(), fake_logits.detach()
 
@@ -332,6 +338,7 @@ class GAN:
                 "latent": self.latent,
                 "seed": self.seed,
                 "auxiliary": self.auxiliary,
+                "clip": self.clip,
                 "class_weights": None if self.class_weights is None else self.class_weights.tolist(),
             },
             "state": self._state(),

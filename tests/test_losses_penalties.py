@@ -16,6 +16,7 @@ from ganbook.penalties import squared_gradient_norm
 from ganbook.schedules import check_number, falling, value_at
 
 LOSSES = {"minimax": minimax, "nonsaturating": nonsaturating, "relativistic": relativistic}
+ALL = [*LOSSES.values(), losses.hinge, losses.least_squares, losses.wasserstein]
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 
 
@@ -75,6 +76,34 @@ def test_the_relativistic_loss_sees_differences_alone_and_turns_round_with_the_p
     torch.testing.assert_close(gradients(values, real), -gradients(values, fake))
 
 
+def test_the_hinge_teaches_d_within_its_margin_alone():
+    """Miyato et al. 2018, eq. 16 and 17, which are to be maximised."""
+    real = torch.tensor([-0.5, 0.9, 1.1, 3.0], dtype=torch.float64, requires_grad=True)
+    fake = torch.tensor([-3.0, -1.1, -0.9, 0.5], dtype=torch.float64, requires_grad=True)
+    expected = -torch.minimum(torch.zeros(4), real - 1) - torch.minimum(torch.zeros(4), -fake - 1)
+    torch.testing.assert_close(losses.hinge.d(real, fake), expected)
+    assert gradients(losses.hinge.d(real, fake), real).tolist() == [-1, -1, 0, 0]
+    assert gradients(losses.hinge.d(real, fake), fake).tolist() == [0, 0, 1, 1]
+    assert gradients(losses.hinge.g(None, fake), fake).tolist() == [-1] * 4
+
+
+def test_least_squares_regresses_on_1_and_0_and_its_best_d_is_the_density_ratio():
+    grid = torch.linspace(-1, 2, 3001, dtype=torch.float64)
+    for p, q in ((0.3, 0.1), (0.2, 0.7), (0.5, 0.5)):  # densities at a place: D* = p / (p + q), as for cross-entropy
+        nothing = torch.zeros_like(grid)
+        paid = p * losses.least_squares.d(grid, nothing) + q * losses.least_squares.d(nothing + 1, grid)
+        assert grid[paid.argmin()] == pytest.approx(p / (p + q), abs=1e-3)
+    best = losses.least_squares.g(None, grid)
+    assert grid[best.argmin()] == pytest.approx(1.0) and best[0] == pytest.approx(2.0)
+
+
+def test_the_wasserstein_loss_is_a_difference_that_both_players_pull_at(logits):
+    real, fake = logits
+    torch.testing.assert_close(losses.wasserstein.d(real, fake), fake - real)
+    torch.testing.assert_close(losses.wasserstein.d(real + 7, fake + 7), fake - real)
+    assert (gradients(losses.wasserstein.g(None, fake), fake) == -1).all()
+
+
 def test_at_the_equilibrium_the_values_are_the_textbooks():
     zero = torch.zeros(3)
     for loss, d, g in (
@@ -98,7 +127,7 @@ def test_logits_of_ten_thousand_stay_finite_and_exact(loss):
     assert loss.d(real, fake)[0] == 2e4
 
 
-@every_loss
+@pytest.mark.parametrize("loss", ALL)
 def test_a_loss_gives_one_value_a_sample(loss):
     assert loss.d(torch.zeros(7), torch.zeros(7)).shape == loss.g(torch.zeros(7), torch.zeros(7)).shape == (7,)
 
@@ -197,6 +226,49 @@ def test_total_takes_a_function_of_ones_own_like_a_game_does():
     torch.testing.assert_close(
         value(both, quadratic, real, fake, step=2), own + value(penalties.r1(1.0), quadratic, real, fake)
     )
+
+
+@points_and_images
+def test_a_linear_critic_pays_for_its_slope_alone_wherever_the_points_fall(shape):
+    """Its gradient is the same everywhere: the penalty is (|w| - 1)^2, and one-sided 0 below 1."""
+    weights = torch.linspace(-1, 2, math.prod(shape), device=DEVICE)
+    for length in (0.0, 0.4, 1.0, 3.0):
+        critic = linear(length * weights / weights.norm())
+        for one_sided, expected in ((False, 10 * (length - 1) ** 2), (True, 10 * max(length - 1.0, 0.0) ** 2)):
+            paid = value(penalties.wgan_gp(10.0, one_sided=one_sided), critic, *batches(shape))
+            assert paid.tolist() == pytest.approx([expected] * 6, rel=1e-4, abs=1e-4)
+
+
+@points_and_images
+def test_the_points_lie_between_their_own_pair_one_weight_a_sample(shape):
+    seen = []
+
+    def critic(x):
+        seen.append(x.detach())
+        return quadratic(x)
+
+    real, fake = batches(shape)
+    penalties.wgan_gp()(critic, real, fake, None, None)
+    step, way = seen[0] - real.detach(), (fake - real).detach()
+    t = (step.flatten(1) * way.flatten(1)).sum(1) / way.flatten(1).square().sum(1)
+    torch.testing.assert_close(step, t.view(-1, *[1] * len(shape)) * way)
+    assert (t > 0).all() and (t < 1).all() and len(t.unique()) == 6
+    many = [batches((1,), seed) for seed in range(200)]
+    torch.manual_seed(0)
+    weights = []
+    for real, fake in many:
+        seen.clear()
+        penalties.wgan_gp()(critic, real, fake, None, None)
+        weights.append(((seen[0] - real) / (fake - real)).detach().flatten())
+    assert torch.cat(weights).mean() == pytest.approx(0.5, abs=0.03)  # uniform
+    assert torch.cat(weights).std() == pytest.approx(12**-0.5, abs=0.03)
+
+
+def test_a_critic_without_slope_pays_for_it_and_gives_no_nan():
+    weights = torch.zeros(2, device=DEVICE, requires_grad=True)
+    paid = value(penalties.wgan_gp(10.0), linear(weights), *batches((2,)))
+    paid.mean().backward()
+    assert paid.tolist() == [10.0] * 6 and weights.grad.tolist() == [0.0, 0.0]
 
 
 def test_a_flat_critic_pays_nothing_and_gives_no_nan():

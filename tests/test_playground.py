@@ -239,8 +239,8 @@ def test_a_game_that_has_diverged_can_still_be_shown():
     [
         ({"loss": "hinge"}, TypeError, "loss='hinge': give losses.nonsaturating, say, or a pair of your functions"),
         ({"loss": (losses.minimax.d,)}, TypeError, "a pair of your functions"),
-        ({"penalty": penalties.r1}, TypeError, r"penalty=penalties.r1: call it with its weight, as in r1\(0.1\)"),
-        ({"penalty": 1.0}, TypeError, r"penalty=1.0: give penalties.r1\(0.1\), say"),
+        ({"penalty": penalties.r1}, TypeError, r"penalty=penalties.r1: call it with its weight, as in r1\(1.0\)"),
+        ({"penalty": 1.0}, TypeError, r"penalty=1.0: give penalties.r1\(1.0\), say"),
         ({"data": "circle"}, ValueError, "data='circle': there are 'ring', 'grid', 'two moons', 'spiral', and"),
         ({"data": torch.zeros(5, 3)}, TypeError, r"points \(N, 2\)"),
         ({"data": [[math.nan, 0.0]]}, TypeError, r"points \(N, 2\)"),

@@ -1294,3 +1294,40 @@ def test_in_bfloat16_losses_penalties_and_samples_are_single_precision(pictures,
 def test_a_penalty_that_was_not_called_is_named():
     with pytest.raises(TypeError, match="call it with its weight"):
         GAN(*networks.mlp(), penalty=penalties.r1)
+
+
+def test_a_clipped_critic_is_clipped_when_the_generator_meets_it(tmp_path):
+    met = []
+
+    def g(real, fake):
+        met.append(max(weight.abs().max().item() for weight in gan.discriminator.parameters()))
+        return -fake
+
+    wasserstein = losses.Loss(d=losses.wasserstein.d, g=g, paired=False)
+    gan = GAN(*networks.mlp(width=8), loss=wasserstein, clip=0.02, lr=0.1)
+    for _ in gan.train(data.ring().batches(16), 4, progress=False):
+        pass
+    assert len(met) == 4 and max(met) <= 0.02 + 1e-7
+    again = GAN(*networks.mlp(width=8), loss=losses.wasserstein, clip=0.02)
+    again.save(tmp_path / "game")
+    loaded = GAN.load(tmp_path / "game")
+    assert loaded.clip == 0.02 and loaded.loss is losses.wasserstein
+    for clip in (0, -1.0, math.nan, math.inf, "0.01"):
+        with pytest.raises(ValueError, match="give the size at which the weights are cut off"):
+            GAN(*networks.mlp(width=8), clip=clip)
+
+
+def test_a_game_with_the_penalty_of_wgan_gp_comes_back_from_its_file(tmp_path):
+    def made():
+        penalty = penalties.wgan_gp(one_sided=True)
+        return GAN(*networks.mlp(width=8), loss=losses.wasserstein, penalty=penalty, d_steps=2)
+
+    gan, batches = made(), data.ring().batches(16)
+    for _ in gan.train(batches, 2, progress=False):
+        pass
+    gan.save(tmp_path / "game")
+    again = GAN.load(tmp_path / "game")
+    for player in (gan, again):
+        for _ in player.train(batches, 4, progress=False):
+            pass
+    assert torch.equal(gan.sample(5, seed=0), again.sample(5, seed=0))
