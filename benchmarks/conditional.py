@@ -14,20 +14,20 @@ from pathlib import Path
 
 import torch
 from common import FOLDER, real_features, table_to_go_on_with, wait, write_table
-from dcgan import BATCH
-from PIL import Image
+from dcgan import BATCH, picture
+from dcgan import RECIPE as CHAPTER_4
 
-from ganbook import GAN, data, losses, metrics, networks, penalties, plotting
+from ganbook import GAN, data, metrics, networks, penalties
 from ganbook.schedules import falling
 
 STEPS = 3200
 SEEDS = range(3)
 FACTOR = 50.0  # class 0 is so many times as frequent as class 9
 
-RECIPE = {"loss": losses.nonsaturating, "penalty": penalties.r1(falling(1.0, 0.1), every=4), "lr": falling(3e-3, 1e-4)}
+RECIPE = {**CHAPTER_4, "penalty": penalties.r1(falling(1.0, 0.1), every=4)}
 
 WAYS = {  # how the label reaches the discriminator; it stands one-hot beside z
-    "unconditional, as in chapter 4": {"classes": None, "penalty": penalties.r1(falling(10.0, 0.3), every=4)},
+    "unconditional, as in chapter 4": {"classes": None, "recipe": CHAPTER_4},
     "unconditional": {"classes": None},
     "concatenation": {"condition": "concatenation"},
     "embedding": {"condition": "embedding", "g_condition": "embedding"},
@@ -55,7 +55,7 @@ def game(where: str, variant: str, seed: int):
     if weighted:
         counts = torch.bincount(images.labels, minlength=10)
         weights = counts.sum() / (10 * counts)  # 1 on average over the images
-    recipe = {**RECIPE, "penalty": settings.pop("penalty", RECIPE["penalty"])}
+    recipe = settings.pop("recipe", RECIPE)
     gan = GAN(*networks.dcgan(**settings), **recipe, seed=seed, class_weights=weights)
     return gan, images.batches(BATCH, seed, balanced)
 
@@ -78,12 +78,6 @@ def measure(gan: GAN) -> dict:
     return {name: round(found[name], 4) for name in ("accuracy", "fid", "class_fid", *PER_CLASS)}
 
 
-def picture(gan: GAN, path: Path, scale: int = 2) -> None:
-    """A row of 20 samples for each label, none left out, each pixel drawn as scale x scale."""
-    tiles = plotting.tile(gan.sample(200, torch.arange(10).repeat_interleave(20), seed=2), columns=20)
-    Image.fromarray(tiles.repeat(scale, 0).repeat(scale, 1)).save(path, optimize=True)
-
-
 def run(where: str, variant: str, seed: int = 0, steps: int = STEPS, drawn: Path | None = None) -> dict:
     """Play one game; the row of the table. drawn: where to put a picture of its samples."""
     if (where, variant) not in ROWS:
@@ -95,7 +89,7 @@ def run(where: str, variant: str, seed: int = 0, steps: int = STEPS, drawn: Path
     wait()
     seconds = round(time.process_time() - start, 1)
     if drawn:
-        picture(gan, drawn)
+        picture(gan.sample(200, torch.arange(10).repeat_interleave(20), seed=2), 20, drawn, scale=2)
     row = {"data": where, "variant": variant, "seed": seed, "steps": steps, "seconds": seconds}
     return row | measure(gan)
 

@@ -17,6 +17,7 @@ from ganbook.schedules import falling
 
 BATCH = 32
 STEPS = 2600
+RECIPE = {"loss": losses.nonsaturating, "penalty": penalties.r1(falling(10.0, 0.3), every=4), "lr": falling(3e-3, 1e-4)}
 
 
 def course_game(seed: int, steps: int, progress: bool = True, **changes):
@@ -24,13 +25,7 @@ def course_game(seed: int, steps: int, progress: bool = True, **changes):
 
     changes: settings of `networks.dcgan` that differ from the course's.
     """
-    gan = GAN(
-        *networks.dcgan(**changes),
-        loss=losses.nonsaturating,
-        penalty=penalties.r1(falling(10.0, 0.3), every=4),
-        lr=falling(3e-3, 1e-4),
-        seed=seed,
-    )
+    gan = GAN(*networks.dcgan(**changes), **RECIPE, seed=seed)
     return gan, gan.train(data.digits().batches(BATCH, seed), steps, progress)
 
 
@@ -72,9 +67,9 @@ def references(seed: int) -> list[dict]:
     return [{"what": what, "seed": seed, **blank, "fid": round(fid, 2)} for what, fid in distances.items()]
 
 
-def picture(gan: GAN, path: Path, scale: int = 3) -> None:
-    """The first 72 samples of seed 0, none left out, each pixel drawn as scale x scale."""
-    tiles = plotting.tile(gan.sample(72, seed=0), columns=12)
+def picture(images, columns: int, path: Path, scale: int) -> None:
+    """All of the images, row by row, each pixel drawn as scale x scale."""
+    tiles = plotting.tile(images, columns)
     Image.fromarray(tiles.repeat(scale, 0).repeat(scale, 1)).save(path, optimize=True)
 
 
@@ -101,7 +96,7 @@ def main() -> None:
         gan, measured = measure(seed, options.steps, marks)
         rows += measured
         if seed == 0:
-            picture(gan, options.out / "digits.png")
+            picture(gan.sample(72, seed=0), 12, options.out / "digits.png", scale=3)
     for seed in range(options.seeds):
         rows += references(seed)
     write_table(options.out / "dcgan.csv", rows)

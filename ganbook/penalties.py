@@ -56,9 +56,13 @@ def squared_gradient_norm(logits: Tensor, inputs: Tensor) -> Tensor:
 
     It can be differentiated again. A logit must depend on its own input alone: batch norm mixes the samples.
     """
+    return _gradient(logits, inputs).square().sum(1)
+
+
+def _gradient(logits, inputs):
+    """Per sample, the gradient of its logit by its inputs, flat, in single precision or better."""
     (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
-    single_or_better = torch.promote_types(gradient.dtype, torch.float32)
-    return gradient.to(single_or_better).flatten(1).square().sum(1)
+    return gradient.to(torch.promote_types(gradient.dtype, torch.float32)).flatten(1)
 
 
 def _r1(critic, real, fake, real_logits, fake_logits):
@@ -73,8 +77,7 @@ def _at_random_points(critic, real, fake):
     """The norm (N,) of the critic's gradient at x_hat = real + t (fake - real), one t ~ U[0, 1] a sample."""
     t = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
     between = torch.lerp(real.detach(), fake.detach(), t).requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-    return gradient.float().flatten(1).norm(dim=1)  # torch gives a norm of 0 the gradient 0, not NaN
+    return _gradient(critic(between), between).norm(dim=1)  # torch gives a norm of 0 the gradient 0, not NaN
 
 
 def _wgan_gp(critic, real, fake, real_logits, fake_logits):

@@ -8,9 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ganbook import networks
-from ganbook.checks import Mistake, ch06
-
-REPEATS = 5  # the checks draw their inputs at random: a right answer must pass whatever they draw
+from ganbook.checks import ch06
 
 
 def shuffle(images, labels, order=torch.randperm, of_labels=None):
@@ -216,22 +214,6 @@ WRONG = [
     (ch06.class_weights, lambda y, n: 0 * weights(y, n), "above 0"),
 ]
 
-STUBS = [ch06.shuffled, ch06.conditional_batch_norm, ch06.projection, ch06.class_loss, ch06.class_weights]
-
-
-@pytest.mark.parametrize(("check", "answer"), RIGHT)
-def test_right_answers_pass_for_every_draw(check, answer, capsys):
-    for _ in range(REPEATS):
-        check(answer)
-    assert capsys.readouterr().out == f"✔ Exercise {check.exercise} solved.\n" * REPEATS
-
-
-@pytest.mark.parametrize(("check", "answer", "names"), WRONG)
-def test_wrong_answers_are_named(check, answer, names):
-    for _ in range(3):
-        with pytest.raises(Mistake, match=names):
-            check(answer)
-
 
 def test_the_layer_of_the_exercise_is_the_package_s():
     x, labels = torch.randn(6, 3, 4, 4), torch.arange(6) % 2
@@ -246,17 +228,3 @@ def test_the_published_loss_of_the_exercise_has_the_floor_that_the_chapter_state
     labels = torch.arange(10)
     assert F.cross_entropy(sure.softmax(1), labels).item() == pytest.approx(math.log(math.e + 9) - 1, abs=1e-6)
     assert F.cross_entropy(sure, labels).item() == pytest.approx(0, abs=1e-6)
-
-
-@pytest.mark.parametrize("check", [*STUBS, ch06.borders])
-def test_an_open_stub_is_open_and_not_wrong(check, capsys):
-    check(... if check is ch06.borders else lambda *inputs: ...)
-    assert f"Exercise {check.exercise} is open" in capsys.readouterr().out
-
-
-def test_an_open_exercise_gets_no_points_from_nbgrader(monkeypatch, capsys):
-    ch06.class_weights(...)
-    assert capsys.readouterr().out.startswith("○ Exercise 6.6 is open")
-    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
-    with pytest.raises(Mistake, match="6.6 is open"):
-        ch06.class_weights(...)

@@ -1,0 +1,47 @@
+"""What the checks of chapters 4 to 6 promise: right answers pass, wrong ones are named, an open stub stays open.
+
+Each chapter's answers, and what is peculiar to its exercises, are in test_checks_chNN.py.
+"""
+
+import pytest
+import test_checks_ch04
+import test_checks_ch05
+import test_checks_ch06
+
+from ganbook.checks import Mistake
+
+CHAPTERS = (test_checks_ch04, test_checks_ch05, test_checks_ch06)
+RIGHT = [(check, answer) for chapter in CHAPTERS for check, answer in chapter.RIGHT]
+WRONG = [wrong for chapter in CHAPTERS for wrong in chapter.WRONG]
+STUBS = {check: (lambda *inputs: ...) if callable(answer) else ... for check, answer in RIGHT}
+every_exercise = pytest.mark.parametrize(("check", "stub"), STUBS.items(), ids=[check.exercise for check in STUBS])
+REPEATS = 5  # some checks draw their inputs at random: a right answer must pass whatever they draw
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_right_answers_pass_for_every_draw(check, answer, capsys):
+    for _ in range(REPEATS):
+        check(answer)
+    assert capsys.readouterr().out == f"✔ Exercise {check.exercise} solved.\n" * REPEATS
+
+
+@pytest.mark.parametrize(("check", "answer", "names"), WRONG)
+def test_wrong_answers_are_named(check, answer, names):
+    for _ in range(3):
+        with pytest.raises(Mistake, match=names):
+            check(answer)
+
+
+@every_exercise
+def test_an_open_stub_is_open_and_not_wrong(check, stub, capsys):
+    check(stub)
+    assert capsys.readouterr().out.startswith(f"○ Exercise {check.exercise} is open")
+
+
+@every_exercise
+def test_an_open_exercise_gets_no_points_from_nbgrader(check, stub, monkeypatch, capsys):
+    check(...)
+    assert capsys.readouterr().out.startswith(f"○ Exercise {check.exercise} is open")
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    with pytest.raises(Mistake, match=f"{check.exercise} is open"):
+        check(...)
