@@ -1,21 +1,26 @@
-"""What the checks of chapters 4 to 6 promise: right answers pass, wrong ones are named, an open stub stays open.
+"""What the checks of every chapter promise: right answers pass, wrong ones are named, an open stub stays open.
 
 Each chapter's answers, and what is peculiar to its exercises, are in test_checks_chNN.py.
 """
 
 import pytest
+import test_checks_ch01
+import test_checks_ch02
+import test_checks_ch03
 import test_checks_ch04
 import test_checks_ch05
 import test_checks_ch06
 
 from ganbook.checks import Mistake
 
-CHAPTERS = (test_checks_ch04, test_checks_ch05, test_checks_ch06)
+CHAPTERS = (
+    test_checks_ch01, test_checks_ch02, test_checks_ch03, test_checks_ch04, test_checks_ch05, test_checks_ch06
+)  # fmt: skip
 RIGHT = [(check, answer) for chapter in CHAPTERS for check, answer in chapter.RIGHT]
 WRONG = [wrong for chapter in CHAPTERS for wrong in chapter.WRONG]
-STUBS = {check: (lambda *inputs: ...) if callable(answer) else ... for check, answer in RIGHT}
+STUBS = {check: (lambda *inputs: ...) if callable(answer) else ... for check, answer in RIGHT} | test_checks_ch02.OPEN
 every_exercise = pytest.mark.parametrize(("check", "stub"), STUBS.items(), ids=[check.exercise for check in STUBS])
-REPEATS = 5  # some checks draw their inputs at random: a right answer must pass whatever they draw
+REPEATS = 10  # some checks draw their inputs at random: a right answer must pass whatever they draw
 
 
 @pytest.mark.parametrize(("check", "answer"), RIGHT)
@@ -30,6 +35,11 @@ def test_wrong_answers_are_named(check, answer, names):
     for _ in range(3):
         with pytest.raises(Mistake, match=names):
             check(answer)
+
+
+def test_each_exercise_has_three_wrong_answers_or_more():
+    for check in STUBS:
+        assert sum(wrong[0] is check for wrong in WRONG) >= 3, check.exercise
 
 
 @every_exercise
