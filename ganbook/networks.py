@@ -7,6 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.func import functional_call
 
 from ganbook.device import DEVICE
 
@@ -128,6 +129,63 @@ class FourierFeatures(nn.Module):
 
     def extra_repr(self) -> str:
         return f"count={self.frequencies.shape[-1]}, scale={self.scale}"
+
+
+class SpectralNorm(nn.Module):
+    """A layer whose weight is divided by its largest singular value, kernels of convolutions taken as matrices.
+
+    The singular value is estimated by one step of power iteration a call, from where the last call in training mode
+    left off, so it lags a little behind. With weights (copies, inputs, outputs) each copy is divided by its own.
+    A convolution's own norm may be larger than its matrix' by up to the root of the kernel's height times width.
+    Miyato et al. 2018, algorithm 1 (arXiv:1802.05957). Chapter 9.
+    """
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+        self.register_buffer("u", torch.empty_like(self._matrices(layer.weight)[:, :, 0]))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.u)
+
+    def _matrices(self, weight):
+        return weight if isinstance(self.layer, Linears) else weight.flatten(1)[None]
+
+    def forward(self, x):
+        weight = self.layer.weight
+        matrices = self._matrices(weight)
+        with torch.no_grad():
+            v = F.normalize(torch.einsum("ci,cij->cj", self.u, matrices), dim=1)
+            u = F.normalize(torch.einsum("cij,cj->ci", matrices, v), dim=1)
+            if self.training:
+                self.u.copy_(u)
+        # u and v count as fixed, the weight does not: so the gradient knows that the norm changes with the weight.
+        norm = torch.einsum("ci,cij,cj->c", u, matrices, v)
+        weight = weight / norm.view(-1, *[1] * (weight.ndim - 1))
+        return functional_call(self.layer, {"weight": weight}, (x,))
+
+
+class Block(nn.Module):
+    """A residual block: maps (N, inputs, H, W) to (N, outputs, H, W), a shortcut plus `gain` times two convolutions.
+
+    The gain is learned and begins at 0, so that at first every block is its shortcut and the network has no depth to
+    lose gradients in; nothing needs to be normalised. He et al. 2016 (arXiv:1512.03385), the gain Bachlechner et al.
+    2020, eq. 1 (arXiv:2003.04887). Chapter 9.
+    """
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+        first, second = nn.Conv2d(inputs, outputs, 3, padding=1), nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.branch = nn.Sequential(nn.LeakyReLU(0.2), first, nn.LeakyReLU(0.2), second)
+        self.gain = nn.Parameter(torch.zeros(()))
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.gain)
+
+    def forward(self, x):
+        return self.shortcut(x) + self.gain * self.branch(x)
 
 
 class OneHot(nn.Module):
@@ -305,6 +363,7 @@ def mlp(
     classes: int | None = None,
     condition: str = "projection",
     g_condition: str = "concatenation",
+    spectral: bool = False,
 ) -> tuple[Network, Network]:
     """Fully connected networks for samples of any `shape`: points (2,) or images (C, H, W).
 
@@ -314,7 +373,8 @@ def mlp(
     discriminator. copies: so many pairs side by side, each with weights of its own. Row i of a batch belongs to pair
     i % copies, so that one game of 10 copies with batches of 2,560 is ten games with batches of 256, in much less than
     ten times the time. classes, condition, g_condition: as in `dcgan`, not with copies, and g_condition not "norm".
-    Raises ValueError for sizes below 1. Goodfellow et al. 2014 (arXiv:1406.2661). Chapters 2 to 6.
+    spectral: as in `dcgan`.
+    Raises ValueError for sizes below 1. Goodfellow et al. 2014 (arXiv:1406.2661). Chapters 2 to 9.
     """
     if not isinstance(shape, (tuple, list)) or len(shape) not in (1, 3):
         raise ValueError(f"shape={shape!r}: points are (D,), images are (C, H, W)")
@@ -347,7 +407,7 @@ def mlp(
     verdict = _verdict(classes, condition, width) if copies == 1 else [linear(width, 1), *gathered, nn.Flatten(0)]
     judge = [*entrance, *hidden(inputs + wider, "leaky_relu"), *verdict]
     discriminator = [nn.Flatten(), *dealt, *features, *judge]
-    return Network(*generator), Network(*discriminator)
+    return Network(*generator), Network(*_normed(discriminator, spectral, classes))
 
 
 @_pair
@@ -362,6 +422,8 @@ def dcgan(
     classes: int | None = None,
     condition: str = "projection",
     g_condition: str = "concatenation",
+    spectral: bool = False,
+    dropout: float = 0.0,
 ) -> tuple[Network, Network]:
     """Convolutional networks for square images (N, channels, size, size) in [-1, 1].
 
@@ -375,8 +437,11 @@ def dcgan(
     condition says how they enter the discriminator: "concatenation", one-hot planes beside the image; "embedding", one
     learned plane; "projection"; "auxiliary", not at all, but the discriminator gives class logits (N, classes) beside
     its logits. g_condition says how they enter the generator: one-hot beside z, a learned vector as long as z beside it
-    ("embedding"), or by batch norm with scales of their own, "norm". Raises ValueError for a size that can't be halved
-    to between 4 and 8. After Radford et al. 2016 (arXiv:1511.06434). Chapters 4 and 6.
+    ("embedding"), or by batch norm with scales of their own, "norm".
+
+    spectral: every layer of the discriminator has `SpectralNorm`; not with classes. dropout: the share of what each
+    hidden layer of the discriminator says that is set to 0 at random in training. Raises ValueError for a size that
+    can't be halved to between 4 and 8. After Radford et al. 2016 (arXiv:1511.06434). Chapters 4, 6, 9 and 10.
     """
     _check_sizes(size=size, channels=channels, latent=latent, width=width)
     _check_classes(classes, condition, g_condition, ("concatenation", "embedding", "norm"))
@@ -386,13 +451,12 @@ def dcgan(
         raise ValueError(f"init_std={init_std!r}: give a standard deviation, 0 or more, or None for PyTorch's own")
     if activation not in ("relu", "tanh", "none"):
         raise ValueError(f"activation={activation!r}: there are 'relu', 'tanh' and 'none'")
-    small, doublings = size, 0
-    while small > 8 and small % 2 == 0:
-        small, doublings = small // 2, doublings + 1
-    if not 4 <= small <= 8 or doublings == 0:
-        raise ValueError(f"size={size}: dcgan draws 4 to 8 pixels doubled once or more, such as 28, 32 or 64 pixels")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout={dropout!r}: give the share that is set to 0, at least 0 and below 1")
+    small, doublings = _halved(size)
     g_activation = {"relu": nn.ReLU, "tanh": nn.Tanh, "none": nn.Identity}[activation]
     d_activation = functools.partial(nn.LeakyReLU, 0.2) if activation == "relu" else g_activation
+    dropped = [nn.Dropout(dropout)] if dropout else []
 
     def finished(features):
         if classes is not None and g_condition == "norm":
@@ -411,11 +475,76 @@ def dcgan(
     inputs = channels + wider
     for i in range(doublings):
         outputs = max(1, width // 2) * 2**i
-        discriminator += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), d_activation()]
+        discriminator += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), d_activation(), *dropped]
         inputs = outputs
-    discriminator += [nn.Conv2d(inputs, 2 * inputs, 3, stride=2, padding=1), d_activation()]
+    discriminator += [nn.Conv2d(inputs, 2 * inputs, 3, stride=2, padding=1), d_activation(), *dropped]
     discriminator += [nn.Flatten(), *_verdict(classes, condition, 2 * inputs * ((small + 1) // 2) ** 2)]
+    discriminator = _normed(discriminator, spectral, classes)
     return Network(*generator, init_std=init_std), Network(*discriminator, init_std=init_std)
+
+
+@_pair
+def resnet(
+    size: int = 28,
+    channels: int = 1,
+    latent: int = 64,
+    width: int = 32,
+    blocks: int = 1,
+    classes: int | None = None,
+    condition: str = "projection",
+    g_condition: str = "concatenation",
+    spectral: bool = False,
+) -> tuple[Network, Network]:
+    """Residual networks for square images (N, channels, size, size) in [-1, 1], with no normalisation anywhere.
+
+    Generator: z (N, latent), a dense layer to a small map of at most 8x8 pixels, then `blocks` residual blocks before
+    each doubling of the pixels, of `width` channels before the last, twice as many before the one before, and so on; a
+    convolution and tanh at the end. Discriminator: the mirror image, to logits (N,). classes, condition, g_condition,
+    spectral: as in `dcgan`, but g_condition not "norm". Raises ValueError for a size that can't be halved to between 4
+    and 8. After Huang et al. 2025, section 4 (R3GAN, arXiv:2501.05441). Chapter 9.
+    """
+    _check_sizes(size=size, channels=channels, latent=latent, width=width, blocks=blocks)
+    _check_classes(classes, condition, g_condition, ("concatenation", "embedding"))
+    small, doublings = _halved(size)
+    widths = [width * 2**i for i in reversed(range(doublings))]
+    entrance, wider = _entrance(classes, g_condition, (latent,))
+    generator = [*entrance, nn.Linear(latent + wider, widths[0] * small * small)]
+    generator += [nn.Unflatten(1, (widths[0], small, small))]
+    for before, own in zip([widths[0], *widths], widths, strict=False):
+        generator += [Block(before, own), *(Block(own, own) for _ in range(blocks - 1)), nn.Upsample(scale_factor=2)]
+    generator += [nn.LeakyReLU(0.2), nn.Conv2d(width, channels, 3, padding=1), nn.Tanh()]
+
+    discriminator, wider = _entrance(classes, condition, (1, size, size))
+    discriminator += [nn.Conv2d(channels + wider, width, 4, stride=2, padding=1)]
+    for i, own in enumerate(reversed(widths)):
+        pool = [nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)]
+        after = own if i + 1 == doublings else 2 * own
+        discriminator += [*(Block(own, own) for _ in range(blocks - 1)), Block(own, after), *pool]
+    rest = small // 2 + small % 2
+    discriminator += [nn.LeakyReLU(0.2), nn.Flatten(), *_verdict(classes, condition, widths[0] * rest * rest)]
+    return Network(*generator), Network(*_normed(discriminator, spectral, classes))
+
+
+def _halved(size: int) -> tuple[int, int]:
+    """How small a map is that a network begins with, and how often it is doubled."""
+    small, doublings = size, 0
+    while small > 8 and small % 2 == 0:
+        small, doublings = small // 2, doublings + 1
+    if not 4 <= small <= 8 or doublings == 0:
+        raise ValueError(f"size={size}: images are 4 to 8 pixels doubled once or more, such as 28, 32 or 64 pixels")
+    return small, doublings
+
+
+def _normed(layers, spectral, classes):
+    """The layers, with `spectral` each that has a weight in a `SpectralNorm`, those within a residual block too."""
+    if not spectral:
+        return layers
+    if classes is not None:
+        raise ValueError("spectral=True is for games without labels here: leave out `classes` or `spectral`")
+    for block in (layer for layer in layers if isinstance(layer, Block)):
+        block.branch = nn.Sequential(*_normed(block.branch, True, None))
+        block.shortcut = _normed([block.shortcut], True, None)[0]
+    return [SpectralNorm(x) if isinstance(x, (nn.Linear, nn.Conv2d, Linears)) else x for x in layers]
 
 
 def arc(a: torch.Tensor, b: torch.Tensor, steps: int) -> torch.Tensor:
@@ -437,7 +566,7 @@ def arc(a: torch.Tensor, b: torch.Tensor, steps: int) -> torch.Tensor:
 def rebuild(recipe) -> tuple[Network, Network]:
     """The pair that a recipe, (name, settings), describes, with weights of its own."""
     name, settings = recipe
-    return {"mlp": mlp, "dcgan": dcgan}[name](**settings)
+    return {"mlp": mlp, "dcgan": dcgan, "resnet": resnet}[name](**settings)
 
 
 def _check_sizes(**sizes: int) -> None:

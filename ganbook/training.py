@@ -67,6 +67,9 @@ class GAN:
     auxiliary classifier: both players minimise its cross-entropy besides, times `auxiliary`. class_weights: for each
     label what its samples' losses are multiplied by. Chapter 6.
 
+    augment: a function of samples (N, ...) to as many of the same shape, or None. The discriminator sees nothing, real
+    or fake, in its own turn or the generator's, but through it. A penalty is taken at what it returns. Chapter 10.
+
     Raises ValueError for players that don't fit each other and for settings out of range. Chapter 2 builds it by hand.
     """
 
@@ -87,6 +90,7 @@ class GAN:
         auxiliary: float = 1.0,
         class_weights=None,
         clip: float | None = None,
+        augment=None,
     ):
         check_number("lr", lr)
         check_number("d_lr", lr if d_lr is None else d_lr)
@@ -105,6 +109,9 @@ class GAN:
         if clip is not None and not (isinstance(clip, numbers.Real) and 0 < clip < math.inf):
             raise ValueError(f"clip={clip!r}: give the size at which the weights are cut off, above 0, or None")
         self.clip = None if clip is None else float(clip)
+        if not (augment is None or callable(augment)):
+            raise TypeError(f"augment={augment!r}: give a function of samples (N, ...), or None")
+        self.augment = augment
         self.classes = _common_classes(generator, discriminator)
         check_number("auxiliary", auxiliary)
         self.auxiliary, self.class_weights = float(auxiliary), None
@@ -206,6 +213,7 @@ class GAN:
         due = self.penalty is not None and self.penalty.due(self._d_turns)
         with torch.no_grad(), autocast():
             fake = _call(self.generator, self._z(real.shape[0]), labels).float()
+            real, fake = self._augmented(real), self._augmented(fake)
         if due:
             real, fake = real.detach().requires_grad_(), fake.requires_grad_()
         real_logits, real_classes = self._judge(real, labels)
@@ -242,10 +250,10 @@ class GAN:
             real_logits = None
             if self.loss.paired:
                 with torch.no_grad():
-                    real_logits, _ = self._judge(real, labels)
+                    real_logits, _ = self._judge(self._augmented(real), labels)
             with autocast():
                 fake = _call(self.generator, self._z(real.shape[0]), labels)
-            fake_logits, fake_classes = self._judge(fake, labels)
+            fake_logits, fake_classes = self._judge(self._augmented(fake), labels)
             loss = objective = self._mean(self.loss.g(real_logits, fake_logits), real, "loss.g", labels)
             if fake_classes is not None:
                 objective = loss + self._class_loss(fake_classes, labels)
@@ -265,6 +273,14 @@ class GAN:
             stays = min(self.average, (1 + self.steps_done) / (10 + self.steps_done))
             torch._foreach_lerp_(*self._pairs, 1 - stays)
         self.steps_done += 1
+
+    def _augmented(self, x):
+        if self.augment is None:
+            return x
+        seen = self.augment(x)
+        if seen.shape != x.shape:
+            raise ValueError(f"augment must return the shape it is given, {tuple(x.shape)}; got {tuple(seen.shape)}")
+        return seen
 
     def _judge(self, x, labels):
         """The discriminator's logits (N,) and its class logits (N, classes), None without an auxiliary classifier."""
@@ -339,6 +355,7 @@ class GAN:
                 "seed": self.seed,
                 "auxiliary": self.auxiliary,
                 "clip": self.clip,
+                "augment": None if self.augment is None else _own(self.augment),
                 "class_weights": None if self.class_weights is None else self.class_weights.tolist(),
             },
             "state": self._state(),
@@ -629,6 +646,10 @@ def _name_of(value, module) -> str:
     for name, known in vars(module).items():
         if known is value and not name.startswith("__"):
             return name
+    return _own(value)
+
+
+def _own(value) -> str:
     return _OWN + getattr(value, "__name__", type(value).__name__)
 
 
@@ -636,7 +657,7 @@ def _describe_number(number):
     if isinstance(number, falling):
         return {"falling": [float(end) for end in number]}
     if callable(number):
-        return _OWN + getattr(number, "__name__", "?")
+        return _own(number)
     return None if number is None else float(number)
 
 
@@ -669,6 +690,7 @@ def _restored(settings: dict) -> dict:
     return {
         **settings,
         "loss": _Own(loss) if loss.startswith(_OWN) else getattr(losses, loss),
+        "augment": _Own(settings["augment"]) if settings.get("augment") else None,
         "penalty": penalty(settings["penalty"]),
         "lr": number(settings["lr"]),
         "d_lr": number(settings["d_lr"]),

@@ -601,3 +601,36 @@ def test_measuring_leaves_the_readers_random_numbers_alone(cache, features, agai
 def test_only_digits_have_features(measure, shape, cache, features):
     with pytest.raises(ValueError, match=r"takes images \(N, 1, 28, 28\); got "):
         measure(torch.zeros(shape))
+
+
+# ---- Stacked digits
+
+
+def test_stacked_coverage_counts_the_numbers_that_are_read():
+    digits = data.digits()
+    surest = digits.images[metrics.digit_logits(digits.images).log_softmax(1).argmax(0)]  # one of each class, 0 to 9
+
+    def stacks(*numbers):
+        return torch.stack([torch.cat([surest[int(c)] for c in f"{n:03}"]) for n in numbers])
+
+    found = metrics.stacked_coverage(stacks(7, 70, 700, 700))
+    assert found.modes == 3
+    assert found.reverse_kl == pytest.approx(0.25 * math.log(250) * 2 + 0.5 * math.log(500))
+    assert found.confidence > 0.99
+    every = metrics.stacked_coverage(stacks(*range(1000)))
+    assert every.modes == 1000 and every.reverse_kl == pytest.approx(0, abs=1e-12)
+
+
+def test_digits_laid_over_each_other_cover_modes_with_less_confidence_than_real_ones():
+    stacks = data.stacked_digits().sample(5000, seed=0)
+    real = metrics.stacked_coverage(stacks)
+    assert real.confidence > 0.9 and real.modes > 980
+    assert real.reverse_kl == pytest.approx(999 / 10_000, rel=0.15)
+    mixed = metrics.stacked_coverage((stacks + stacks.roll(1, 0)) / 2)
+    assert mixed.confidence < 0.8 * real.confidence and mixed.modes > 500
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 28, 28), (5, 3, 32, 32), (0, 3, 28, 28), (3, 28, 28)])
+def test_stacked_coverage_says_what_stacks_are(shape):
+    with pytest.raises(ValueError, match=r"stacks are images \(N, 3, 28, 28\)"):
+        metrics.stacked_coverage(torch.zeros(shape))

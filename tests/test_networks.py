@@ -1,6 +1,7 @@
 """ganbook.networks: shapes, weights that are drawn again, recipes that rebuild, and sizes that can't be."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -14,6 +15,9 @@ MAKERS = {
     "points-copies": (networks.mlp, {"width": 8, "depth": 2, "fourier": 1.0, "copies": 3}),
     "mlp-images": (networks.mlp, {"shape": (3, 6, 5), "width": 8, "depth": 1}),
     "dcgan": (networks.dcgan, {"size": 16, "width": 4, "latent": 8}),
+    "dcgan-spectral": (networks.dcgan, {"size": 16, "width": 4, "latent": 8, "spectral": True, "dropout": 0.3}),
+    "resnet": (networks.resnet, {"size": 16, "width": 4, "latent": 8}),
+    "resnet-spectral": (networks.resnet, {"size": 16, "width": 4, "latent": 8, "spectral": True, "blocks": 2}),
 }
 every_pair = pytest.mark.parametrize(("make", "settings"), MAKERS.values(), ids=MAKERS.keys())
 
@@ -29,10 +33,11 @@ def same(a, b):
 # ---- What goes in and comes out
 
 
+@pytest.mark.parametrize("make", [networks.dcgan, networks.resnet])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [10, 16, 28, 32, 64])
-def test_dcgan_draws_images_of_the_size_and_judges_each_by_one_logit(size, channels):
-    generator, discriminator = networks.dcgan(size=size, channels=channels, latent=5, width=4)
+def test_images_are_drawn_of_the_size_asked_for_and_each_is_judged_by_one_logit(size, channels, make):
+    generator, discriminator = make(size=size, channels=channels, latent=5, width=4)
     images = generator(20 * torch.randn(3, 5, device=DEVICE))
     assert images.shape == (3, channels, size, size)
     assert images.abs().max() <= 1
@@ -199,6 +204,7 @@ def test_a_recipe_holds_every_setting_the_defaults_too():
     assert settings == {
         "size": 32, "channels": 3, "latent": 64, "width": 32, "norm": True, "activation": "relu", "init_std": None,
         "classes": None, "condition": "projection", "g_condition": "concatenation",
+            "spectral": False, "dropout": 0.0,
     }  # fmt: skip
 
 
@@ -207,7 +213,7 @@ def test_a_recipe_holds_every_setting_the_defaults_too():
 
 @pytest.mark.parametrize("size", [1, 4, 7, 8, 9, 18, 27, 30, 36, 100])
 def test_a_size_that_cannot_be_halved_to_a_small_map_is_refused(size):
-    with pytest.raises(ValueError, match=rf"size={size}: dcgan draws 4 to 8 pixels doubled once or more"):
+    with pytest.raises(ValueError, match=rf"size={size}: images are 4 to 8 pixels doubled once or more"):
         networks.dcgan(size=size)
 
 
@@ -316,3 +322,119 @@ def test_fourier_features_are_waves_of_the_drawn_frequencies():
 def test_mlp_says_what_is_wrong_with_its_settings(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
         networks.mlp(**wrong)
+
+
+# ---- Spectral norm, residual blocks, dropout
+
+
+def settled(discriminator, x, calls=300):
+    with torch.no_grad():
+        for _ in range(calls):
+            discriminator(x)
+    return [layer for layer in discriminator.modules() if isinstance(layer, networks.SpectralNorm)]
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [(networks.mlp, (6, 2)), (networks.dcgan, (6, 1, 28, 28)), (networks.resnet, (6, 1, 28, 28))],
+    ids=["mlp", "dcgan", "resnet"],
+)
+def test_spectral_norm_divides_each_weight_by_its_largest_singular_value(make, shape):
+    _, discriminator = make(width=8, spectral=True)
+    x = torch.rand(shape, device=DEVICE)
+    layers = settled(discriminator, x)
+    assert len(layers) == sum(isinstance(m, (nn.Linear, nn.Conv2d)) for m in discriminator.modules())
+    for layer in layers:
+        inputs = layer.layer.weight.shape[1]
+        dense = isinstance(layer.layer, nn.Linear)
+        probe = torch.rand((2, inputs) if dense else (2, inputs, 6, 6), device=DEVICE)
+        bare = copy.deepcopy(layer.layer)
+        with torch.no_grad():
+            bare.weight /= torch.linalg.matrix_norm(bare.weight.flatten(1), 2)
+        torch.testing.assert_close(layer(probe), bare(probe), rtol=1e-3, atol=1e-5)
+
+
+def test_spectral_norm_has_the_gradient_of_torchs_own():
+    torch.manual_seed(0)
+    plain = nn.Linear(5, 4).to(DEVICE)
+    ours, theirs = networks.SpectralNorm(copy.deepcopy(plain)), torch.nn.utils.parametrizations.spectral_norm(plain)
+    x = torch.randn(3, 5, device=DEVICE)
+    with torch.no_grad():
+        for _ in range(300):
+            ours(x), theirs(x)
+    for layer in (ours, theirs):
+        layer(x).square().sum().backward()
+    torch.testing.assert_close(ours(x), theirs(x))
+    torch.testing.assert_close(ours.layer.weight.grad, theirs.parametrizations.weight.original.grad)
+
+
+def test_each_copy_is_divided_by_its_own_singular_value_and_knows_its_slope():
+    _, discriminator = networks.mlp(width=8, copies=3, spectral=True)
+    for layer in settled(discriminator, torch.randn(6, 2, device=DEVICE)):
+        norms = torch.linalg.matrix_norm(layer.layer.weight, 2)
+        x = torch.randn(3, 4, layer.layer.weight.shape[1], device=DEVICE)
+        flat = layer(x) - layer.layer.bias
+        torch.testing.assert_close(flat, x @ (layer.layer.weight / norms[:, None, None]), rtol=1e-3, atol=1e-5)
+
+
+def test_a_discriminator_with_spectral_norm_is_1_lipschitz():
+    _, discriminator = networks.mlp(width=32, spectral=True)
+    settled(discriminator, torch.randn(6, 2, device=DEVICE))
+    x = (3 * torch.randn(500, 2, device=DEVICE)).requires_grad_()
+    (slope,) = torch.autograd.grad(discriminator(x).sum(), x)
+    assert slope.norm(dim=1).max() < 1 + 1e-3
+
+
+def test_spectral_norm_settles_in_training_and_stands_still_in_evaluation():
+    _, discriminator = networks.mlp(width=8, spectral=True)
+    x = torch.randn(6, 2, device=DEVICE)
+    discriminator.eval()
+    first = discriminator(x)
+    assert torch.equal(discriminator(x), first)
+    discriminator.train()
+    discriminator(x)
+    discriminator.eval()
+    assert not torch.equal(discriminator(x), first)
+
+
+@pytest.mark.parametrize("make", [networks.mlp, networks.dcgan, networks.resnet])
+def test_spectral_norm_refuses_labels(make):
+    with pytest.raises(ValueError, match="games without labels"):
+        make(classes=10, spectral=True)
+
+
+@pytest.mark.parametrize("settings", [{}, {"spectral": True}, {"classes": 4}])
+def test_a_residual_game_is_played_saved_and_goes_on(settings, tmp_path):
+    def made():
+        pair = networks.resnet(size=16, width=4, latent=8, **settings)
+        return GAN(*pair, loss=losses.relativistic, penalty=penalties.total(penalties.r1(0.1), penalties.r2(0.1)))
+
+    torch.manual_seed(0)
+    images = data.Images(torch.rand(16, 1, 16, 16) * 2 - 1, torch.arange(16) % 4)
+    gan, batches = made(), images.batches(8)
+    for _ in gan.train(batches, 2, progress=False):
+        pass
+    gan.save(tmp_path / "game")
+    again = GAN.load(tmp_path / "game")
+    for player in (gan, again):
+        for _ in player.train(batches, 4, progress=False):
+            pass
+    assert torch.equal(gan.sample(5, seed=0), again.sample(5, seed=0))
+
+
+def test_a_fresh_residual_block_is_its_shortcut_and_learns_to_be_more():
+    block = networks.Block(3, 3).to(DEVICE)
+    x = torch.randn(2, 3, 5, 5, device=DEVICE)
+    assert torch.equal(block(x), x)
+    block(x).square().sum().backward()
+    assert block.gain.grad != 0
+
+
+def test_dropout_stands_behind_every_hidden_layer_of_the_discriminator_alone():
+    generator, discriminator = networks.dcgan(width=4, dropout=0.4)
+    hidden = sum(isinstance(layer, nn.LeakyReLU) for layer in discriminator)
+    assert [layer.p for layer in discriminator if isinstance(layer, nn.Dropout)] == [0.4] * hidden
+    assert not any(isinstance(layer, nn.Dropout) for layer in generator)
+    for wrong in (-0.1, 1.0, math.nan):
+        with pytest.raises(ValueError, match="at least 0 and below 1"):
+            networks.dcgan(dropout=wrong)

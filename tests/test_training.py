@@ -1331,3 +1331,65 @@ def test_a_game_with_the_penalty_of_wgan_gp_comes_back_from_its_file(tmp_path):
         for _ in player.train(batches, 4, progress=False):
             pass
     assert torch.equal(gan.sample(5, seed=0), again.sample(5, seed=0))
+
+
+class Watching(torch.nn.Linear):
+    """A discriminator of points that keeps what it was shown."""
+
+    def __init__(self):
+        super().__init__(2, 1)
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(x.detach().mean().item())
+        return super().forward(x).flatten()
+
+
+def test_the_discriminator_sees_everything_through_the_augmentation():
+    """Real and fake, in both turns; gradients flow to the generator, and what is sampled is not augmented."""
+    met = []
+
+    def augment(x):
+        met.append(x.requires_grad)
+        return x + 100
+
+    generator, discriminator = networks.mlp(latent=3, width=8)[0], Watching()
+    gan = GAN(generator, discriminator, loss=losses.relativistic, augment=augment)
+    discriminator.seen.clear()
+    gan.d_step(data.ring().sample(16, seed=0))
+    assert met == [False, False] and min(discriminator.seen) > 50 and len(discriminator.seen) == 2
+    gan.g_step(data.ring().sample(16, seed=0))
+    assert met[2:] == [False, True] and min(discriminator.seen) > 50 and len(discriminator.seen) == 4
+    assert all(weight.grad.abs().sum() > 0 for weight in generator.parameters())
+    assert gan.sample(4, seed=0).abs().max() < 50
+
+
+def test_a_penalty_is_taken_at_augmented_points():
+    points = []
+
+    def measure(critic, real, fake, real_logits, fake_logits):
+        points.append(real.detach().mean().item())
+        return penalties.squared_gradient_norm(real_logits, real)
+
+    gan = GAN(*networks.mlp(width=8), penalty=measure, augment=lambda x: x + 100)
+    gan.d_step(data.ring().sample(16, seed=0))
+    assert points[0] > 50
+
+
+def test_an_augmentation_of_ones_own_is_given_again_on_loading(tmp_path):
+    def shifted(x):
+        return x + 1
+
+    gan = GAN(*networks.mlp(width=8), augment=shifted)
+    gan.save(tmp_path / "game")
+    with pytest.raises(ValueError, match="augment of your own"):
+        GAN.load(tmp_path / "game")
+    assert GAN.load(tmp_path / "game", augment=shifted).augment is shifted
+
+
+def test_an_augmentation_that_is_none_or_changes_the_shape_is_named():
+    with pytest.raises(TypeError, match="a function of samples"):
+        GAN(*networks.mlp(width=8), augment=0.5)
+    gan = GAN(*networks.mlp(width=8), augment=lambda x: x[:, :1])
+    with pytest.raises(ValueError, match="must return the shape it is given"):
+        gan.d_step(data.ring().sample(16, seed=0))
