@@ -63,7 +63,7 @@ def game(where: str, loss: str, regulariser: str, seed: int, copies: int = COPIE
 
 
 def run(where: str, loss: str, regulariser: str, seed: int = 0, steps: int | None = None) -> list[dict]:
-    """Play one game, on the grid ten side by side; a row for each. Seconds are the processor's, a game's share of them."""
+    """Play one game, on the grid ten side by side; a row for each. Seconds: a game's share of the processor's."""
     if loss not in LOSSES or regulariser not in REGULARISERS or where not in STEPS:
         raise ValueError(f"there is no {loss!r} with {regulariser!r} on {where!r}")
     steps = STEPS[where] if steps is None else steps

@@ -56,6 +56,16 @@ def printed(cell_list):
     return "".join(output.text for output in outputs if output.output_type == "stream")
 
 
+@pytest.mark.parametrize("page", ["README.md", "chapters/00_start_here.ipynb"])
+def test_the_maps_of_the_course_link_every_chapter_that_is_there_and_no_other(page):
+    path = ROOT / page
+    text = path.read_text() if path.suffix == ".md" else "\n".join(cell.source for cell in cells(path))
+    there = {path.name for path in CHAPTERS}
+    linked = set(re.findall(r"\((?:chapters/)?(\d\d_\w+\.ipynb)\)", text))
+    assert linked | {path.name} == there
+    assert len(re.findall(r"\| \*?to come\*? \|", text)) == 20 - len(there)
+
+
 def test_notebooks_are_what_their_sources_make():
     run = subprocess.run([sys.executable, ROOT / "sources" / "build.py", "--check"], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
