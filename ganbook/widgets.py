@@ -174,6 +174,93 @@ def latent_explorer(gan, count: int = 12, directions: int = 3) -> MovingPicture:
     return MovingPicture(draw, length=slider("length of z", 1.0, 0.0, 2.0), sample=number, **sliders)
 
 
+def transport(heaps, earth, holes, room, plan=None) -> MovingPicture:
+    """Move earth by hand: a field for each entry of a transport plan, its cost, what is left, and the least cost.
+
+    heaps (M, 2) and holes (K, 2): places. earth (M,) and room (K,): whole numbers of shovelfuls, as many of one as of
+    the other. plan (M, K): what to begin with, nothing if None. Heaps are lettered, holes numbered; fields are reached
+    by Tab, arrow keys change them. Raises ValueError where the arguments don't fit. Chapter 7.
+    """
+    picture = TransportPicture(heaps, earth, holes, room)
+    plan = np.zeros(picture.distance.shape, dtype=int) if plan is None else np.asarray(plan)
+    if plan.shape != picture.distance.shape:
+        raise ValueError(f"the plan must have the shape {picture.distance.shape}; it has {plan.shape}")
+    fields = {
+        f"{chr(65 + i)}{j + 1}": ipywidgets.BoundedIntText(
+            int(amount), min=0, max=int(picture.earth.sum()), description=f"{chr(65 + i)} to {j + 1}",
+            style={"description_width": "4em"}, layout=ipywidgets.Layout(width="9em"),
+        )
+        for (i, j), amount in np.ndenumerate(plan)
+    }  # fmt: skip
+    moving = MovingPicture(picture, **fields)
+    moving.children[0].layout = ipywidgets.Layout(
+        display="grid", grid_template_columns=f"repeat({plan.shape[1]}, 10em)"
+    )
+    return moving
+
+
+class TransportPicture:
+    """Heaps, holes and the ways between them for the entries of a plan, by rows; called for a PNG. Chapter 7."""
+
+    def __init__(self, heaps, earth, holes, room):
+        self.heaps, self.holes = (np.asarray(places, dtype=float) for places in (heaps, holes))
+        self.earth, self.room = np.asarray(earth), np.asarray(room)
+        for places, amounts in ((self.heaps, self.earth), (self.holes, self.room)):
+            if places.ndim != 2 or places.shape[1:] != (2,) or amounts.shape != places.shape[:1]:
+                raise ValueError(f"places are (N, 2), amounts (N,); got {places.shape} and {amounts.shape}")
+        if self.earth.sum() != self.room.sum() or min(self.earth.min(), self.room.min()) < 0:
+            raise ValueError(f"as much room as earth, please; got {self.room.sum()} and {self.earth.sum()}")
+        # Loaded here, because it takes a quarter of a second that few chapters need to spend.
+        from scipy.optimize import linprog
+
+        self.distance = np.linalg.norm(self.heaps[:, None] - self.holes, axis=2)
+        m, k = self.distance.shape
+        sums = np.r_[np.kron(np.eye(m), np.ones(k)), np.kron(np.ones(m), np.eye(k))]
+        self.least = linprog(self.distance.ravel(), A_eq=sums, b_eq=np.r_[self.earth, self.room]).fun
+
+    def __call__(self, **amounts) -> bytes:
+        plan = np.array(list(amounts.values())).reshape(self.distance.shape)
+        figure = Figure(figsize=(7.4, 2.9), dpi=100, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes, beside = figure.subplots(1, 2, width_ratios=(2, 1))
+        for (i, j), amount in np.ndenumerate(plan):
+            if amount:
+                start, end = self.heaps[i], self.holes[j]
+                axes.plot(*np.stack([start, end]).T, color=OTHER, linewidth=1.6 * amount, alpha=0.35)
+                axes.annotate(f"{amount}", (start + end) / 2, ha="center", va="center", fontsize=11)
+        left, free = self.earth - plan.sum(1), self.room - plan.sum(0)
+        for places, marker, color, names, rest in (
+            (self.heaps, "s", FAKE, [chr(65 + i) for i in range(len(left))], left),
+            (self.holes, "o", REAL, [str(j + 1) for j in range(len(free))], free),
+        ):
+            for place, name, amount in zip(places, names, rest, strict=True):
+                fill = color if amount > 0 else "white"
+                axes.plot(*place, marker, color=color, markerfacecolor=fill, markersize=21, markeredgewidth=1.8)
+                axes.annotate(
+                    name, place, color="white" if amount > 0 else color, ha="center", va="center", weight="bold"
+                )
+        axes.set(xlabel="metres", ylabel="metres", aspect="equal")
+        axes.margins(0.14)
+        beside.axis("off")
+        beside.text(0, 0.95, "\n".join(self._report(plan, left, free)), va="top", linespacing=1.6)
+        return frame(figure)
+
+    def _report(self, plan, left, free) -> list[str]:
+        moved, cost = plan.sum(), (plan * self.distance).sum()
+        lines = [f"moved: {moved} of {self.earth.sum()}", f"cost: {cost:.2f}"]
+        for k, amount in enumerate(left):
+            if amount:
+                lines.append(f"heap {chr(65 + k)} {'still has' if amount > 0 else 'is short of'} {abs(amount)}")
+        for k, amount in enumerate(free):
+            if amount:
+                lines.append(f"hole {k + 1} {'lacks' if amount > 0 else 'overflows by'} {abs(amount)}")
+        if not (left.any() or free.any()):
+            away = cost / self.least - 1
+            lines += ["all moved, all full", f"the least possible: {self.least:.2f}"]
+            lines.append("and you have it" if away < 1e-9 else f"yours is {away:.0%} above it")
+        return lines
+
+
 def frame(picture) -> bytes:
     """A picture as a PNG, a frame of a `film`. A matplotlib figure is drawn as it looks now, so record it at once.
 

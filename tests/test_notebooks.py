@@ -62,7 +62,7 @@ def test_the_maps_of_the_course_link_every_chapter_that_is_there_and_no_other(pa
     text = path.read_text() if path.suffix == ".md" else "\n".join(cell.source for cell in cells(path))
     there = {path.name for path in CHAPTERS}
     linked = set(re.findall(r"\((?:chapters/)?(\d\d_\w+\.ipynb)\)", text))
-    assert linked | {path.name} == there
+    assert linked | ({path.name} & there) == there
     assert len(re.findall(r"\| \*?to come\*? \|", text)) == 20 - len(there)
 
 
