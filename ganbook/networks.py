@@ -424,6 +424,7 @@ def dcgan(
     g_condition: str = "concatenation",
     spectral: bool = False,
     dropout: float = 0.0,
+    mapping: int = 0,
 ) -> tuple[Network, Network]:
     """Convolutional networks for square images (N, channels, size, size) in [-1, 1].
 
@@ -440,8 +441,10 @@ def dcgan(
     ("embedding"), or by batch norm with scales of their own, "norm".
 
     spectral: every layer of the discriminator has `SpectralNorm`; not with classes. dropout: the share of what each
-    hidden layer of the discriminator says that is set to 0 at random in training. Raises ValueError for a size that
-    can't be halved to between 4 and 8. After Radford et al. 2016 (arXiv:1511.06434). Chapters 4, 6, 9 and 10.
+    hidden layer of the discriminator says that is set to 0 at random in training. mapping: so many dense layers of
+    4 * latent units stand between z and the generator's first map, so that it can bend one Gaussian into several
+    clusters before it draws (Karras et al. 2019, section 2, arXiv:1812.04948). Raises ValueError for a size that can't
+    be halved to between 4 and 8. After Radford et al. 2016 (arXiv:1511.06434). Chapters 4, 6, 9 and 10.
     """
     _check_sizes(size=size, channels=channels, latent=latent, width=width)
     _check_classes(classes, condition, g_condition, ("concatenation", "embedding", "norm"))
@@ -451,6 +454,8 @@ def dcgan(
         raise ValueError(f"init_std={init_std!r}: give a standard deviation, 0 or more, or None for PyTorch's own")
     if activation not in ("relu", "tanh", "none"):
         raise ValueError(f"activation={activation!r}: there are 'relu', 'tanh' and 'none'")
+    if not isinstance(mapping, int) or mapping < 0:
+        raise ValueError(f"mapping={mapping!r}: it must be a whole number of layers, 0 or more")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout={dropout!r}: give the share that is set to 0, at least 0 and below 1")
     small, doublings = _halved(size)
@@ -464,8 +469,12 @@ def dcgan(
         return [*([nn.BatchNorm2d(features)] if norm else []), g_activation()]
 
     widths = [width * 2**i for i in reversed(range(doublings))]
-    entrance, wider = _entrance(classes, g_condition, (latent,))
-    generator = [*entrance, nn.Linear(latent + wider, widths[0] * small * small, bias=not norm)]
+    generator, wider = _entrance(classes, g_condition, (latent,))
+    inputs = latent + wider
+    for _ in range(mapping):
+        generator += [nn.Linear(inputs, 4 * latent), *([nn.BatchNorm1d(4 * latent)] if norm else []), g_activation()]
+        inputs = 4 * latent
+    generator += [nn.Linear(inputs, widths[0] * small * small, bias=not norm)]
     generator += [nn.Unflatten(1, (widths[0], small, small)), *finished(widths[0])]
     for a, b in zip(widths, widths[1:], strict=False):
         generator += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=not norm), *finished(b)]

@@ -316,3 +316,55 @@ def test_conditional_games_switch_what_they_name():
             assert torch.allclose(totals, totals.mean()) and gan.class_weights[labels].mean() == pytest.approx(1)
         else:
             assert gan.class_weights is None
+
+
+def test_games_of_the_tournament_differ_in_what_they_name_alone():
+    tournament = script("tournament")
+    for where in tournament.STEPS:
+        for loss in tournament.LOSSES:
+            for held in tournament.REGULARISERS:
+                gan = tournament.game(where, loss, held, seed=0, copies=2)
+                assert gan.loss is tournament.LOSSES[loss] and gan.clip is None and gan.d_steps == 1
+                assert ("SpectralNorm" in str(gan.discriminator)) == (held == "spectral norm")
+                terms = {term.measure.__name__ for term in gan.penalty.terms} if gan.penalty else set()
+                asked = {"gradient penalty": {"_wgan_gp"}, "R1": {"_r1"}, "R2": {"_r2"}, "R1 and R2": {"_r1", "_r2"}}
+                assert terms == asked.get(held, set())
+                assert gan.lr.start == 3e-3 and gan.betas == (0.0, 0.99) and gan.average == 0.995
+
+
+@pytest.mark.parametrize("where", ["grid", "stacked digits"])
+def test_a_run_of_the_tournament_is_decided_by_its_seed(where, monkeypatch):
+    tournament = script("tournament")
+    monkeypatch.setattr(tournament, "COPIES", 2)
+
+    def numbers(seed):
+        rows = tournament.run(where, "hinge", "R1", seed, steps=2)
+        assert len(rows) == (2 if where == "grid" else 1)
+        assert [row["seed"] for row in rows] == list(range(seed, seed + len(rows)))
+        return [{name: value for name, value in row.items() if name not in ("seconds", "seed")} for row in rows]
+
+    first = numbers(0)
+    torch.rand(5)
+    assert numbers(0) == first != numbers(1)
+
+
+def test_each_step_of_the_build_up_changes_what_it_names_and_keeps_the_rest():
+    stacked = script("stacked")
+
+    def parts(variant):
+        gan = stacked.game(variant, seed=0)
+        layers = str(gan.generator)
+        return {
+            "PyTorch's own weights": gan.generator.init_std, "rate": getattr(gan.lr, "start", gan.lr),
+            "averaged": gan.average, "loss": gan.loss, "batch norm": "BatchNorm" in layers,
+            "residual": "Block" in layers, "R2": gan.penalty is not None and len(gan.penalty.terms) == 2,
+            "R1": gan.penalty is not None,
+        }  # fmt: skip
+
+    names = [name for name, _ in stacked.BUILD_UP]
+    before = parts(names[0])
+    for name in names[1:]:
+        after = parts(name)
+        changed = [part for part in before if before[part] != after[part]]
+        assert len(changed) == 1 and changed[0] in name, (name, changed)
+        before = after

@@ -16,6 +16,7 @@ MAKERS = {
     "mlp-images": (networks.mlp, {"shape": (3, 6, 5), "width": 8, "depth": 1}),
     "dcgan": (networks.dcgan, {"size": 16, "width": 4, "latent": 8}),
     "dcgan-spectral": (networks.dcgan, {"size": 16, "width": 4, "latent": 8, "spectral": True, "dropout": 0.3}),
+    "dcgan-mapping": (networks.dcgan, {"size": 16, "width": 4, "latent": 8, "mapping": 2}),
     "resnet": (networks.resnet, {"size": 16, "width": 4, "latent": 8}),
     "resnet-spectral": (networks.resnet, {"size": 16, "width": 4, "latent": 8, "spectral": True, "blocks": 2}),
 }
@@ -204,7 +205,7 @@ def test_a_recipe_holds_every_setting_the_defaults_too():
     assert settings == {
         "size": 32, "channels": 3, "latent": 64, "width": 32, "norm": True, "activation": "relu", "init_std": None,
         "classes": None, "condition": "projection", "g_condition": "concatenation",
-            "spectral": False, "dropout": 0.0,
+            "spectral": False, "dropout": 0.0, "mapping": 0,
     }  # fmt: skip
 
 
@@ -438,3 +439,16 @@ def test_dropout_stands_behind_every_hidden_layer_of_the_discriminator_alone():
     for wrong in (-0.1, 1.0, math.nan):
         with pytest.raises(ValueError, match="at least 0 and below 1"):
             networks.dcgan(dropout=wrong)
+
+
+def test_a_mapping_network_stands_between_z_and_the_first_map():
+    plain, mapped = (networks.dcgan(width=4, latent=6, mapping=count)[0] for count in (0, 3))
+    dense = [layer for layer in mapped if isinstance(layer, nn.Linear)]
+    assert [tuple(layer.weight.shape) for layer in dense[:3]] == [(24, 6), (24, 24), (24, 24)]
+    assert dense[3].weight.shape == (8 * 49, 24) and len(dense) == 4
+    assert str(mapped[9:])[-200:] == str(plain)[-200:]  # the rest is the same
+    bare = networks.dcgan(width=4, latent=6, mapping=1, norm=False)[0]
+    assert not any(isinstance(layer, nn.BatchNorm1d) for layer in bare)
+    for wrong in (-1, 1.5, "2"):
+        with pytest.raises(ValueError, match="whole number of layers"):
+            networks.dcgan(mapping=wrong)
