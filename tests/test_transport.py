@@ -1,0 +1,68 @@
+"""The transport plan that a hand edits: chapter 7's widget."""
+
+import base64
+import io
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from ganbook import widgets
+
+PLACES = ([[0, 0], [4, 0]], [2, 1], [[0, 3], [4, 3]], [1, 2])  # a rectangle of 4 by 3 metres
+BEST = [[1, 1], [0, 1]]
+
+
+def report(plan):
+    picture = widgets.TransportPicture(*PLACES)
+    plan = np.array(plan)
+    return picture._report(plan, picture.earth - plan.sum(1), picture.room - plan.sum(0))
+
+
+def test_the_cost_what_is_left_and_the_least_are_told():
+    assert report(BEST) == [
+        "moved: 3 of 3",
+        "cost: 11.00",
+        "all moved, all full",
+        "the least possible: 11.00",
+        "and you have it",
+    ]
+    assert report([[0, 2], [1, 0]])[-1] == "yours is 36% above it"
+    assert report([[0, 0], [0, 1]])[2:] == ["heap A still has 2", "hole 1 lacks 1", "hole 2 lacks 1"]
+    assert report([[2, 1], [0, 0]])[2:] == [
+        "heap A is short of 1", "heap B still has 1", "hole 1 overflows by 1", "hole 2 lacks 1"
+    ]  # fmt: skip
+
+
+def test_fields_can_be_typed_into_and_the_picture_follows():
+    moving = widgets.transport(*PLACES)
+    assert list(moving.controls) == ["A1", "A2", "B1", "B2"]
+    pictures = [moving.image.value]
+    for name, amount in zip(moving.controls, np.ravel(BEST), strict=True):
+        moving.controls[name].value = int(amount)
+    pictures.append(moving.image.value)
+    assert pictures[0] != pictures[1]
+    moving.controls["A1"].value = 99  # no more than there is
+    assert moving.controls["A1"].value == 3
+    assert [moving.controls[name].description for name in ("A1", "B2")] == ["A to 1", "B to 2"]
+
+
+def test_the_plan_given_is_shown_and_stays_as_a_still():
+    moving = widgets.transport(*PLACES, plan=BEST)
+    assert [control.value for control in moving.controls.values()] == [1, 1, 0, 1]
+    still = base64.b64decode(moving._repr_mimebundle_()["image/png"])
+    assert still == moving.image.value and PIL.Image.open(io.BytesIO(still)).width <= 760
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([[0, 0]], [2], [[1, 1]], [3]), "as much room as earth"),
+        (([[0, 0]], [1, 2], [[1, 1]], [3]), "places are"),
+        (([0, 0], [1, 2], [[1, 1]], [3]), "places are"),
+        ((*PLACES, [[1, 1]]), "the plan must have the shape"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        widgets.transport(*arguments)
