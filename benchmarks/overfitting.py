@@ -1,0 +1,203 @@
+"""GANs on few digits: how far the discriminator overfits, and what each mend does about it, three seeds each.
+
+    OMP_NUM_THREADS=1 python benchmarks/overfitting.py
+    python benchmarks/overfitting.py --images 200 --only "both augmented" --seed 0
+
+Writes overfitting.csv after every game, eight lines a game, and goes on where it stopped. Chapter 10 shows the table,
+and its own games are rows of it. Protocol: README.md in this folder.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from common import FOLDER, table_to_go_on_with, write_table
+
+from ganbook import GAN, data, faults, losses, metrics, networks, penalties
+
+STEPS = 1200
+MARKS = 8  # how often a game is measured, at equal distances
+SEEDS = range(3)
+BATCH = 32
+HELD_OUT = 1000
+TARGET, MOVE, EVERY = 0.6, 0.05, 4  # of the adaptive augmentation
+
+SMOOTHED = losses.Loss(
+    d=lambda real, fake: 0.9 * F.softplus(-real) + 0.1 * F.softplus(real) + F.softplus(fake),
+    g=losses.nonsaturating.g,
+    paired=False,
+)
+MENDS = {
+    "none": {},
+    "R1": {"penalty": penalties.r1(3.0, every=4)},
+    "dropout": {"dropout": 0.3},
+    "instance noise": {"augment": lambda x: x + 0.5 * torch.randn_like(x)},
+    "one-sided smoothing": {"loss": SMOOTHED},
+    "real alone augmented": {"real_alone": True},
+    "both augmented": {"p": 1.0},
+    "adaptive": {"p": 0.0, "adaptive": True},
+    "R1, both augmented": {"p": 1.0, "penalty": penalties.r1(3.0, every=4)},
+}
+COUNTS = (4000, 1000, 200, 50)
+ROWS = [(images, "none") for images in COUNTS]
+ROWS += [(200, mend) for mend in MENDS if mend != "none"]
+ROWS += [(images, mend) for images in (1000, 50) for mend in ("R1", "both augmented", "adaptive", "R1, both augmented")]
+ROWS += [(4000, "both augmented")]
+
+
+def moved(x, far=4):
+    """Images (N, C, H, W), each moved by its own -far to far pixels in both directions; black comes in."""
+    n, _, height, width = x.shape
+    padded = F.pad(x, [far] * 4, value=-1.0)
+    down, right = torch.randint(2 * far + 1, (2, n, 1), device=x.device)
+    rows = (down + torch.arange(height, device=x.device))[:, :, None]
+    columns = (right + torch.arange(width, device=x.device))[:, None]
+    return padded[torch.arange(n, device=x.device)[:, None, None], :, rows, columns].movedim(-1, 1)
+
+
+def cut(x, side=14):
+    """Images (N, C, H, W), each with a grey square on it somewhere, partly outside perhaps."""
+    n, _, height, width = x.shape
+    top, left = torch.randint(1 - side, height, (2, n, 1), device=x.device)
+    rows = torch.arange(height, device=x.device) - top
+    columns = torch.arange(width, device=x.device) - left
+    inside = ((0 <= rows) & (rows < side))[:, None, :, None] & ((0 <= columns) & (columns < side))[:, None, None, :]
+    return torch.where(inside, 0.0, x)
+
+
+def lit(x):
+    """Images (N, C, H, W), each lighter or darker by its own -0.5 to 0.5."""
+    return x + torch.rand(len(x), 1, 1, 1, device=x.device) - 0.5
+
+
+def augmented(x, p=1.0):
+    """Each of three changes with probability p, drawn for each image."""
+    for change in (moved, cut, lit):
+        chosen = torch.rand(len(x), 1, 1, 1, device=x.device) < p
+        x = torch.where(chosen, change(x), x)
+    return x
+
+
+class Augmented:
+    """Batches of augmented images, in the range of images: the k-th is a function of the seed and of k."""
+
+    def __init__(self, batches, seed):
+        self.batches, self.seed = batches, seed
+
+    def __getitem__(self, k):
+        with torch.random.fork_rng():
+            torch.manual_seed(1_000_000 * self.seed + k)
+            return data.Batch(augmented(self.batches[k].x).clamp(-1, 1))
+
+
+def digits(images: int, seed: int):
+    """The digits that a game learns from, each seed its own where there are enough, and the held-out ones."""
+    every = data.digits().batches(5000)[0].x
+    pool, held_out = every[:-HELD_OUT], every[-HELD_OUT:]
+    first = seed * images % len(pool)
+    return pool[first : first + images], held_out
+
+
+def game(images: int, mend: str, seed: int):
+    """The game of a row, its batches, and what to call after each step."""
+    settings = dict(MENDS[mend])
+    dropout, p = settings.pop("dropout", 0.0), settings.pop("p", None)
+    adaptive, real_alone = settings.pop("adaptive", False), settings.pop("real_alone", False)
+    strength, signs = {"p": p or 0.0}, []
+    if p is not None:
+        settings["augment"] = lambda x: augmented(x, strength["p"])
+    G, D = networks.dcgan(width=16)[0], networks.dcgan(width=32, dropout=dropout)[1]
+    gan = GAN(G, D, **settings, lr=3e-3, seed=seed)
+    batches = data.Images(digits(images, seed)[0]).batches(BATCH, seed)
+
+    def after(step):
+        if adaptive:
+            signs.append(step.real_logits.sign().mean())
+            if step.index % EVERY == 0:
+                up = torch.stack(signs[-EVERY:]).mean() > TARGET
+                strength["p"] = min(1.0, max(0.0, strength["p"] + (MOVE if up else -MOVE)))
+
+    return gan, Augmented(batches, seed) if real_alone else batches, after, strength
+
+
+def measure(gan: GAN, training, held_out, references) -> dict:
+    """What a game looks like from outside: logits, what D tells from a fake, distances, copies, traces of a leak."""
+    samples = gan.sample(1000, seed=1)
+    features = metrics.digit_features(samples)
+    gan.discriminator.eval()
+    with torch.no_grad():
+        known, new, fake = (gan.discriminator(x).float().cpu() for x in (training[:HELD_OUT], held_out, samples))
+    gan.discriminator.train()
+    seen, unseen = references
+    n = min(len(seen), len(unseen))
+    ink = (samples[:, 0].cpu() + 1) / 2
+    centre = (ink.sum(1) * torch.arange(28)).sum(1) / ink.sum((1, 2)).clamp(min=1e-6)
+    found = {
+        "train_logit": known.mean(),
+        "held_logit": new.mean(),
+        "fake_logit": fake.mean(),
+        "train_told": (known[:, None] > fake).double().mean(),
+        "held_told": (new[:, None] > fake).double().mean(),
+        "fid": metrics.fid(unseen, features),
+        "fid_choosing": metrics.fid(unseen[::2], features),
+        "fid_reporting": metrics.fid(unseen[1::2], features),
+        "copies": faults.nearer_to_training(seen[:n], unseen[:n], features),
+        "centre": centre.std(),
+        "margin": samples[:, :, :2].mean() + 1,
+    }
+    return {name: round(float(value), 4) for name, value in found.items()}
+
+
+def run(images: int, mend: str, seed: int = 0, steps: int = STEPS) -> list[dict]:
+    """Play one game; its lines of the table, one at each of `MARKS` steps."""
+    if (images, mend) not in ROWS:
+        raise ValueError(f"there is no {mend!r} on {images} images")
+    training, held_out = digits(images, seed)
+    references = metrics.digit_features(training[:HELD_OUT]), metrics.digit_features(held_out)
+    gan, batches, after, strength = game(images, mend, seed)
+    lines, seconds, start = [], 0.0, time.process_time()  # the processor's, so that other work does no harm
+    for step in gan.train(batches, steps):
+        after(step)
+        if step.index % max(1, steps // MARKS) == 0 or step.index == steps:
+            seconds += time.process_time() - start
+            line = {"images": images, "mend": mend, "seed": seed, "steps": steps, "step": step.index}
+            line["seconds"] = round(seconds, 1)
+            lines.append(line | measure(gan, training, held_out, references) | {"p": round(strength["p"], 2)})
+            start = time.process_time()
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--images", type=int, choices=COUNTS, help="one number of training images (default: all)")
+    parser.add_argument("--only", choices=list(MENDS), help="one mend (default: all)")
+    parser.add_argument("--seed", type=int, help="one seed (default: 0, 1 and 2)")
+    parser.add_argument("--steps", type=int, default=STEPS, help="steps of each game")
+    parser.add_argument("--again", action="store_true", help="measure anew what the table has")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
+    options = parser.parse_args()
+    path = options.out / "overfitting.csv"
+    wishes = options.images, options.only, options.seed
+    everything = wishes == (None, None, None)
+    kept = [] if options.again and everything else table_to_go_on_with(path, steps=options.steps)
+    games = {}
+    for line in kept:
+        games.setdefault((int(line["images"]), line["mend"], int(line["seed"])), []).append(line)
+    order = [(*row, seed) for row in ROWS for seed in SEEDS]
+    for key in sorted(order, key=lambda key: key[2]):  # a seed of every game before the next seed of any
+        if any(wish not in (None, own) for wish, own in zip(wishes, key, strict=True)):
+            continue
+        if options.again or key not in games:
+            games[key] = run(*key, options.steps)
+            write_table(path, [line for key in order for line in games.get(key, ())])
+        print(
+            "{images:>4} {mend:20s} seed {seed} {seconds:>6} s  logits {train_logit:>7} training {held_logit:>7}"
+            " held out  FID {fid:>8}  copies {copies}".format(**games[key][-1]),
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,296 @@
+"""Checks of chapter 9, losses and regularisers."""
+
+import itertools
+import math
+
+import numpy as np
+import torch
+from torch.nn.functional import conv2d, pad, softplus
+
+from ganbook.checks import exercise, require
+
+LOSSES = ("nonsaturating", "least_squares", "hinge", "wasserstein", "relativistic")
+
+
+@exercise("9.1")
+def floors(answer):
+    """Lets a D that ends in a sigmoid be as good as it can, and recognises the floors of other mishaps."""
+    require(
+        isinstance(answer, dict) and set(answer) == set(LOSSES),
+        f"write a dictionary with a number for each of {', '.join(LOSSES)}.",
+    )
+    real, fake = torch.ones((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    right = {
+        "nonsaturating": softplus(-real) + softplus(fake),
+        "least_squares": ((real - 1) ** 2 + fake**2) / 2,
+        "hinge": (1 - real).relu() + (1 + fake).relu(),
+        "wasserstein": fake - real,
+        "relativistic": softplus(fake - real),
+    }
+    known = {
+        "nonsaturating": (
+            (0.0, "0 needs a real logit of +∞ and a fake one of -∞. Here they end at 1 and 0."),
+            (math.log(4), "log 4 is a coin toss, r = f = 0. D can do better: r = 1."),
+            (2 * math.log(1 + math.exp(-1)), "that has f = -1. A sigmoid gives nothing below 0."),
+            (math.log(1 + math.exp(-1)), "the fakes cost as well: softplus(0) is not 0."),
+            (math.log(2), "the real samples cost as well: softplus(-1) is not 0."),
+        ),
+        "least_squares": (
+            (0.25, "that is r = f = 1/2. D can do better: its targets are 1 and 0."),
+            (0.5, "one of the two targets is missed. A sigmoid can come near to both, 1 and 0."),
+        ),
+        "hinge": (
+            (0.0, "no cost needs a fake logit of -1, which a sigmoid does not give."),
+            (2.0, "2 is r = f = 0. D can do better: r = 1."),
+        ),
+        "wasserstein": (
+            (-math.inf, "without a sigmoid there is no floor. With one, f - r has the lowest value that it has."),
+            (0.0, "0 is r = f. D can do better."),
+            (1.0, "the sign: f - r with f = 0 and r = 1."),
+            (-2.0, "that has f = -1. A sigmoid gives nothing below 0."),
+        ),
+        "relativistic": (
+            (0.0, "0 needs a difference r - f of +∞. Here it is 1 at the most."),
+            (math.log(2), "log 2 is r = f. D can do better."),
+            (math.log(1 + math.exp(-2)), "that has f = -1. A sigmoid gives nothing below 0."),
+            (math.log(1 + math.e), "the sign: softplus(f - r) with f = 0 and r = 1."),
+        ),
+    }
+    for name in LOSSES:
+        require(answer[name] is not ... and answer[name] is not None, f"{name} is still open.")
+        found = _number(answer[name], infinite=True)
+        for value, message in known[name]:
+            require(found != value and not abs(found - value) < 1e-4, f"{name}: {message}")
+        lowest = right[name].item()
+        require(abs(found - lowest) < 2e-3, f"{name}: put r = 1 and f = 0 into the formula of the table.")
+
+
+@exercise("9.2")
+def least_squares_codes(answer):
+    """Draws densities and codes; the best D is told by its loss having no slope there."""
+    for cells in (5, 8):
+        p, q = torch.rand(2, cells, dtype=torch.float64).add(0.1)
+        p, q = p / p.sum(), q / q.sum()
+        a, b, c = (torch.randn(3) * 2).tolist()
+        try:
+            D, found = answer(p.clone(), q.clone(), a, b, c)
+            D = torch.as_tensor(D).detach().double()
+        except (TypeError, ValueError):
+            require(False, "return two things, the best D (cells,) and the goal, as `return D, goal`.")
+        require(D.shape == p.shape, f"the best D has a value for each of {cells} cells; its shape is {tuple(D.shape)}.")
+        found = _number(found)
+        best = (b * p + a * q) / (p + q)
+        for value, message in (
+            ((a * p + b * q) / (p + q), "a and b are swapped: reals are regressed on b, so b goes with p."),
+            (b * p + a * q, "the derivative p(D - b) + q(D - a) has p + q in front of D: divide by it."),
+            (p / (p + q), "this is for the codes 0 and 1. Leave a and b in."),
+            ((b * p - a * q) / (p + q), "a sign: p(D - b) + q(D - a) = 0 has + a q on the other side."),
+            (torch.full_like(p, (a + b) / 2), "this is the D of p = q. Weight the targets by the densities."),
+            ((b * p + a * q) / 2, "p + q is not 2 in a cell: divide by p + q."),
+        ):
+            require(not _near(D, value), f"D: {message}")
+        slope = p * (D - b) + q * (D - a)
+        require(slope.abs().max() < 1e-8, "D: in some cell the loss still has a slope, p(D - b) + q(D - a).")
+        square = (best - c) ** 2
+        goal = ((p + q) * square).sum() / 2
+        for value, message in (
+            (2 * goal, "the halves are missing: the paper's goal is half of this."),
+            ((q * square).sum() / 2, "the real samples' part, half of E_p(D - c)², is missing."),
+            ((p * square).sum() / 2, "the fakes' part, half of E_q(D - c)², is missing."),
+            (square.sum() / 2, "an expectation weights each cell by its density: p + q is missing."),
+            (((p + q) * square).mean() / 2, "a sum over the cells, not a mean: the densities are the weights."),
+            (((p - q) ** 2 / (p + q)).sum(), "this is Pearson's χ², which comes of -1, 1, 0. Leave a, b and c in."),
+            (((p - q) ** 2 / (p + q)).sum() / 2, "this is for the codes -1, 1, 0. Leave a, b and c in."),
+            ((p * (best - b) ** 2 + q * (best - a) ** 2).sum() / 2, "this is what D pays. G's goal has c in it."),
+        ):
+            require(not _near(found, value), f"the goal: {message}")
+        require(_near(found, goal), f"the goal is {goal:.4f} here; yours is {found:.4f}.")
+
+
+@exercise("9.3")
+def relativistic_losses(answer):
+    """Draws logits, and recognises every combination of the bugs that published code has."""
+    real, fake = 3 * torch.randn(2, 12, dtype=torch.float64)
+    try:
+        d, g = answer(real.clone(), fake.clone())
+    except (TypeError, ValueError):
+        require(False, "return two numbers, D's loss and G's, as `return d_loss, g_loss`.")
+    for name, value in (("D's loss", d), ("G's loss", g)):
+        require(
+            getattr(value, "shape", ()) != (12,),
+            f"{name}: this is one number a pair. The exercise asks for their mean.",
+        )
+    d, g = _number(d), _number(g)
+    one_way, other_way = softplus(fake - real), softplus(real - fake)
+    means = fake.mean() - real.mean()
+    require(
+        not (_near(d, other_way.mean()) and _near(g, one_way.mean())),
+        "the two are swapped: D pays where the fake of a pair is above the real.",
+    )
+    d_average = (softplus(fake.mean() - real) + softplus(fake - real.mean())).mean()
+    g_average = (softplus(real - fake.mean()) + softplus(real.mean() - fake)).mean()
+    for who, found, values in (
+        ("D", d, (one_way, other_way, means, d_average, softplus(-real) + softplus(fake))),
+        ("G", g, (other_way, one_way, -means, g_average, softplus(-fake))),
+    ):
+        right, turned, of_means, average, separate = values
+        for value, message in (
+            (softplus(of_means), "the mean stands inside the softplus. It judges no pair; take it last."),
+            (right.sum(), "a mean over the pairs, not a sum."),
+            (turned.mean(), "the sign in the softplus is turned."),
+            (separate.mean(), "this is the non-saturating loss, which looks at one side of the pair alone."),
+            (average, "this compares each sample with the mean of the others, the relativistic *average* loss."),
+            (average / 2, "this compares each sample with the mean of the others, the relativistic *average* loss."),
+            (of_means, "the softplus is missing: this is the Wasserstein loss."),
+        ):
+            require(not _near(found, value), f"{who}'s loss: {message}")
+        require(_near(found, right.mean()), f"{who}'s loss is {right.mean():.4f} here; yours is {found:.4f}.")
+
+
+@exercise("9.4")
+def conv_norm(answer):
+    """Compares with the largest singular value of the convolution as a matrix, for several strides and sizes."""
+    random_state = torch.Generator().manual_seed(2)  # gaps that a power iteration crosses soon
+    cases = (3, 2, 3, 6, 1, 1), (4, 2, 4, 8, 2, 1), (4, 3, 3, 7, 2, 1), (3, 2, 3, 6, 2, 0)
+    for outputs, channels, k, size, stride, padding in cases:
+        kernel = torch.randn(outputs, channels, k, k, dtype=torch.float64, generator=random_state)
+        found = _number(answer(kernel.clone(), size, stride, padding))
+        at = f"{k} x {k}, stride {stride}, padding {padding}, maps of {size} x {size}"
+        right = _norm(kernel, size, stride, padding)
+        flat = torch.linalg.matrix_norm(kernel.flatten(1), 2)
+        for value, message in (
+            (flat, "this is the norm of the flattened kernel. The convolution's own is asked for."),
+            (kernel.norm(), "this is the root of the sum of squares of the kernel."),
+            (math.ceil(k / stride) * flat, "this is the bound from above. The norm itself is asked for."),
+            (right**2, "this is the square: back and forth stretches by σ twice. Take the length of the convolved x."),
+            (1.0, "you give the length of a normalised vector. Convolve it once more, and give the length of that."),
+            (_norm(kernel, size, 1, padding), "the stride is missing."),
+            (_norm(kernel, size, stride, 0), "the padding is missing."),
+            (
+                _norm(kernel, size, stride, padding, mode="circular"),
+                "you wrap round at the edges; zeros are asked for.",
+            ),
+        ):
+            require(abs(found / float(value) - 1) > 1e-3 or abs(right / value - 1) < 3e-3, f"{at}: {message}")
+        require(
+            abs(found / right - 1) < 3e-3,
+            f"{at}: the largest singular value is {right:.4f}, yours is {found:.4f}."
+            + (" A power iteration comes from below: more turns?" if 0.8 < found / right < 1 else ""),
+        )
+
+
+def _norm(kernel, size, stride, padding, mode="constant"):
+    channels = kernel.shape[1]
+    units = torch.eye(channels * size**2, dtype=kernel.dtype).view(-1, channels, size, size)
+    padded = pad(units, 4 * [padding], mode=mode) if padding else units
+    return torch.linalg.matrix_norm(conv2d(padded, kernel, stride=stride).flatten(1), 2).item()
+
+
+ARRIVES = {"a": False, "b": True, "c": False, "d": False, "e": True, "f": False}
+_WHY = {
+    "a": "without a penalty the eigenvalues have no real part, whatever the loss. What would make it lose speed?",
+    "b": "D is a line, with one slope everywhere. What is R2 then?",
+    "c": "within the margin the hinge is a straight line, so its game is Wasserstein's.",
+    "d": "which slope does the penalty want D to have? And which slope has D at the solution?",
+    "e": "friction is friction: the eigenvalues are those of chapter 03 with κ = 1.",
+    "f": "clipping does nothing to a slope below 0.5, so nothing near the solution.",
+}
+
+
+@exercise("9.5")
+def arrives(answer):
+    """Asks for all six."""
+    require(
+        isinstance(answer, dict) and set(answer) == set(ARRIVES),
+        'write a dictionary with True or False for each letter, {"a": ..., ..., "f": ...}.',
+    )
+    for name in ARRIVES:
+        require(isinstance(answer[name], (bool, np.bool_)), f"{name} should be True or False, not {answer[name]!r}.")
+    wrong = [name for name in ARRIVES if bool(answer[name]) != ARRIVES[name]]
+    if wrong:
+        others = f" ({len(wrong)} of the six go otherwise.)" if len(wrong) > 1 else ""
+        require(False, f"{wrong[0]} goes otherwise: {_WHY[wrong[0]]}{others}")
+
+
+@exercise("9.6")
+def p_value(answer):
+    """Deals out all ways, for sets of equal and unequal sizes, with ties and without."""
+    rng = np.random.default_rng(6)
+    counts = np.array([25.0, 25, 24, 25]), np.array([23.0, 25, 22, 24])
+    for a, b in (_telling(rng, 5, 5), _telling(rng, 4, 6), counts):
+        found = _number(answer(a.copy(), b.copy()))
+        at, ways = f"{len(a)} against {len(b)}", math.comb(len(a) + len(b), len(a))
+        right, mistakes = _dealt(a, b)
+        for value, message in mistakes:
+            require(abs(value - right) < 1e-9 or abs(found - value) > 1e-9, f"{at}: {message}")
+        share = found * ways
+        require(
+            abs(share - round(share)) < 1e-6,
+            f"{at}: there are {ways} ways to deal, so the p-value is a multiple of 1/{ways}; {found:.5f} is not."
+            " Are you drawing at random, or dealing to sets of another size?",
+        )
+        require(abs(found - right) < 1e-9, f"{at}: {right * ways:.0f} of {ways} ways are as far; you find {share:.0f}.")
+
+
+def _telling(rng, n, m):
+    """Sets for which the right value and those of all mistakes differ, so that a message names the right mistake."""
+    while True:
+        a, b = rng.normal(size=n), rng.normal(size=m) + 1.0
+        right, mistakes = _dealt(a, b)
+        values = np.sort([right, *(value for value, _ in mistakes)])
+        if np.diff(values).min() > 1e-6:
+            return a, b
+
+
+def _dealt(a, b):
+    """The exact p-value, and those of mistakes with their messages."""
+    gaps, gap = _gaps(a, b), a.mean() - b.mean()
+    as_far = np.abs(gaps) >= abs(gap) - 1e-12
+    centred = np.concatenate([a - a.mean(), b - b.mean()])
+    t = abs(gap) / (centred.std() * math.sqrt(1 / len(a) + 1 / len(b)))
+    one_side = "you count one side only. A difference the other way is as far."
+    itself = "a and b as they are is one of the ways to deal: leave it in."
+    beyond = np.abs(gaps) > abs(gap) + 1e-12
+    mistakes = [
+        ((gaps >= gap - 1e-12).mean(), one_side),
+        ((gaps <= gap + 1e-12).mean(), one_side),
+        (beyond.mean(), "at least as far: count those that are equally far, a and b too."),
+        ((as_far.sum() - 1) / (len(gaps) - 1), itself),
+        ((as_far.sum() - 1) / len(gaps), itself),
+        (1 - as_far.mean(), "this is the share of the ways that are less far."),
+        (as_far.sum(), "this is a count. Divide by the number of ways."),
+        (math.erfc(t / math.sqrt(2)), "this is a test by the normal curve. Deal instead."),
+    ]
+    if len(a) == len(b):
+        paired = "you flip pairs. The k-th of a has nothing to do with the k-th of b: deal all anew."
+        mistakes.append((_flipped(a, b), paired))
+    elif (as_far.sum() - 1) == beyond.sum():  # for sets of unequal size no mirror image is as far
+        del mistakes[2]
+    return as_far.mean(), mistakes
+
+
+def _gaps(a, b):
+    """The difference of the means for each way to deal."""
+    values = np.concatenate([a, b])
+    chosen = np.array([values[list(rows)].sum() for rows in itertools.combinations(range(len(values)), len(a))])
+    return chosen / len(a) - (values.sum() - chosen) / len(b)
+
+
+def _flipped(a, b):
+    signs = np.array(list(itertools.product((1, -1), repeat=len(a))))
+    return (np.abs(signs @ (a - b)) >= abs((a - b).sum()) - 1e-12).mean()
+
+
+def _number(value, infinite=False):
+    """The answer as a float, or a Mistake."""
+    try:
+        value = float(value.detach() if isinstance(value, torch.Tensor) else value)
+    except (TypeError, ValueError, RuntimeError):
+        require(False, f"a number is asked for, not {type(value).__name__} of shape {getattr(value, 'shape', ())}.")
+    require(math.isfinite(value) or (infinite and not math.isnan(value)), "the result is not finite.")
+    return value
+
+
+def _near(found, value, tolerance=1e-7) -> bool:
+    found, value = torch.as_tensor(found).double(), torch.as_tensor(value).double()
+    return bool(torch.allclose(found, value, rtol=tolerance, atol=tolerance))

@@ -1,0 +1,140 @@
+"""The benchmark of chapter 10: its table is whole, its games switch what they name, its changes are the chapter's."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import pytest
+import torch
+from torch import nn
+
+from ganbook import data, losses
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+try:
+    import overfitting
+finally:
+    sys.path.remove(str(ROOT / "benchmarks"))
+
+COLUMNS = (
+    "images mend seed steps step seconds train_logit held_logit fake_logit train_told held_told"
+    " fid fid_choosing fid_reporting copies centre margin p machine"
+).split()
+
+
+def table():
+    with (ROOT / "benchmarks/overfitting.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_has_every_game_over_its_seeds_and_its_marks():
+    rows = table()
+    assert list(rows[0]) == COLUMNS and len({row["machine"] for row in rows}) == 1
+    marks = [overfitting.STEPS * k // overfitting.MARKS for k in range(1, overfitting.MARKS + 1)]
+    found = [(int(row["images"]), row["mend"], int(row["seed"]), int(row["step"])) for row in rows]
+    order = [(*row, seed, mark) for row in overfitting.ROWS for seed in overfitting.SEEDS for mark in marks]
+    assert found == order
+    for row in rows:
+        assert float(row["fid"]) > 0 and 0 <= float(row["copies"]) <= 1 and 0 <= float(row["p"]) <= 1, row
+        assert row["steps"] == str(overfitting.STEPS)
+        assert (float(row["p"]) == 1) == ("both" in row["mend"]) or row["mend"] == "adaptive", row
+
+
+def test_the_changes_of_the_chapter_are_those_of_the_benchmark():
+    cells = [
+        cell.source for cell in jupytext.read(ROOT / "sources/10_overfitting.md").cells if cell.cell_type == "code"
+    ]
+    chapter = {"torch": torch, "F": nn.functional}
+    for name in ("moved", "cut", "augmented"):
+        exec(next(cell for cell in cells if cell.startswith(f"def {name}(")), chapter)
+    x = data.digits().images[:50]
+    for name in ("moved", "cut", "lit", "augmented"):
+        torch.manual_seed(0)
+        here = chapter[name](x)
+        torch.manual_seed(0)
+        assert torch.equal(here, getattr(overfitting, name)(x)), name
+
+
+def test_each_change_is_drawn_for_each_image_and_lets_the_gradient_through():
+    x = data.digits().images[:1].repeat(60, 1, 1, 1).requires_grad_()
+    for change in (overfitting.moved, overfitting.cut, overfitting.lit, overfitting.augmented):
+        y = change(x)
+        assert y.shape == x.shape and len(y.detach().flatten(1).unique(dim=0)) > 30
+        (slope,) = torch.autograd.grad(y.sum(), x)
+        assert (slope.flatten(1).abs().sum(1) > 0).all() and torch.isfinite(slope).all()
+    assert torch.equal(overfitting.augmented(x, p=0.0), x)
+
+
+def test_moved_goes_as_far_as_it_says_in_all_directions_and_brings_black_in():
+    x = torch.full((900, 2, 12, 12), -1.0)
+    x[:, 0, 6, 6], x[:, 1, 6, 6] = 1.0, 0.5
+    y = overfitting.moved(x, far=2)
+    places = [(int(i), int(j)) for i, j in (y[:, 0] == 1).nonzero()[:, 1:]]
+    assert len(places) == 900 and {(i - 6, j - 6) for i, j in places} == {
+        (a, b) for a in range(-2, 3) for b in range(-2, 3)
+    }
+    assert torch.equal(y[:, 0] == 1, y[:, 1] == 0.5) and (overfitting.moved(-torch.ones_like(x)) == -1).all()
+
+
+def test_a_seed_has_digits_of_its_own_and_nobody_learns_from_held_out_ones():
+    for images in overfitting.COUNTS:
+        sets = [overfitting.digits(images, seed) for seed in overfitting.SEEDS]
+        assert all(len(training) == images and len(held_out) == overfitting.HELD_OUT for training, held_out in sets)
+        own = torch.cat([training for training, _ in sets]) if images < 4000 else sets[0][0]
+        together = torch.cat([own, sets[0][1]]).flatten(1)
+        assert len(together.unique(dim=0)) >= len(together) - 3  # the digits themselves hold next to no twins
+
+
+def test_the_games_switch_what_they_name():
+    for images, mend in overfitting.ROWS:
+        gan, batches, _, _ = overfitting.game(images, mend, 0)
+        assert (gan.penalty is not None) == ("R1" in mend)
+        assert ("Dropout" in str(gan.discriminator)) == (mend == "dropout")
+        assert (gan.augment is not None) == (mend in ("instance noise", "adaptive") or "both" in mend)
+        assert (gan.loss is losses.nonsaturating) == (mend != "one-sided smoothing")
+        plain = data.Images(overfitting.digits(images, 0)[0]).batches(overfitting.BATCH, 0)
+        assert torch.equal(batches[5].x, plain[5].x) == (mend != "real alone augmented")
+        assert torch.equal(batches[5].x, batches[5].x) and batches[5].x.abs().max() <= 1
+
+
+def test_smoothing_asks_for_nine_tenths_of_real_images_alone():
+    real, fake = torch.randn(2, 50, dtype=torch.float64)
+    cross_entropy = nn.functional.binary_cross_entropy_with_logits
+    wanted = [cross_entropy(x, torch.full_like(x, t), reduction="none") for x, t in ((real, 0.9), (fake, 0.0))]
+    assert torch.allclose(overfitting.SMOOTHED.d(real, fake), sum(wanted))
+    assert torch.equal(overfitting.SMOOTHED.g(None, fake), losses.nonsaturating.g(None, fake))
+
+
+def test_p_goes_up_while_d_is_sure_of_the_training_images_and_down_when_it_is_not():
+    _, _, after, strength = overfitting.game(50, "adaptive", 0)
+
+    def steps(sign, count, first):
+        for k in range(first, first + count):
+            after(type("Step", (), {"index": k, "real_logits": sign * torch.rand(32)}))
+
+    steps(+1, 40, 1)
+    assert strength["p"] == pytest.approx(10 * overfitting.MOVE)
+    steps(-1, 20, 41)
+    assert strength["p"] == pytest.approx(5 * overfitting.MOVE)
+    steps(-1, 200, 61)
+    assert strength["p"] == 0
+    with pytest.raises(ValueError, match="no 'dropout' on 50 images"):
+        overfitting.run(50, "dropout")
+
+
+def test_a_table_that_stopped_half_way_is_gone_on_with(tmp_path):
+    def run(*arguments):
+        command = [sys.executable, str(ROOT / "benchmarks/overfitting.py"), "--out", str(tmp_path), *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    one = ("--images", "50", "--only", "none", "--seed", "1", "--steps")
+    first = run(*one, "8")
+    assert first.returncode == 0, first.stderr
+    text = (tmp_path / "overfitting.csv").read_text()
+    assert text.splitlines()[0].split(",") == COLUMNS and len(text.splitlines()) == 1 + overfitting.MARKS
+    assert run(*one, "8").stdout == first.stdout and (tmp_path / "overfitting.csv").read_text() == text
+    other = run(*one, "9")
+    assert other.returncode == 1 and "was measured with steps '8'" in other.stderr
