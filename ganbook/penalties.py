@@ -75,7 +75,7 @@ def _r2(critic, real, fake, real_logits, fake_logits):
 
 def _at_random_points(critic, real, fake):
     """The norm (N,) of the critic's gradient at x_hat = real + t (fake - real), one t ~ U[0, 1] a sample."""
-    t = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
+    t = torch.rand(len(real), *[1] * (real.ndim - 1), dtype=real.dtype, device=real.device)
     between = torch.lerp(real.detach(), fake.detach(), t).requires_grad_()
     return _gradient(critic(between), between).norm(dim=1)  # torch gives a norm of 0 the gradient 0, not NaN
 

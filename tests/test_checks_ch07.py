@@ -192,7 +192,7 @@ WRONG = [
     (ch07.steepest, lambda c, w, d, n: c**d * w ** (d - 1) * n**0.5, "hidden layers make"),
     (ch07.steepest, lambda c, w, d, n: c ** (d + 1) * w**d, "that is the slope along one input"),
     (ch07.steepest, lambda c, w, d, n: c ** (d + 1) * w**d * n, "the root of the sum of squares"),
-    (ch07.steepest, lambda c, w, d, n: c ** (d + 1) * w ** (d / 2) * n**0.5, "not to its root"),
+    (ch07.steepest, lambda c, w, d, n: c ** (d + 1) * w ** (d / 2) * n**0.5, "not its root"),
     (ch07.steepest, lambda c, w, d, n: c ** (d + 1), "the units of a layer add up"),
     (ch07.steepest, lambda c, w, d, n: c, "a product over the layers"),
     (ch07.steepest, lambda c, w, d, n: steepest(c, w, d, n) * 2, "with all weights at c the slope is"),

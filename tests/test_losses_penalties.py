@@ -279,6 +279,12 @@ def test_a_flat_critic_pays_nothing_and_gives_no_nan():
     assert weights.grad.tolist() == [0.0, 0.0]
 
 
+def test_double_precision_stays_double_at_random_points_too():
+    x = torch.randn(6, 2, dtype=torch.float64)
+    paid = penalties.wgan_gp(10.0)(lambda x: 3 * x[:, 0], x, x + 1, None, None)
+    assert paid.dtype == torch.float64 and (paid - 40).abs().max() < 1e-12
+
+
 def test_the_penalty_teaches_the_critic_what_finite_differences_say():
     torch.manual_seed(0)
     critic = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 1), nn.Flatten(0)).double()
