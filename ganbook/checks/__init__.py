@@ -4,6 +4,7 @@ A check tests properties that a right answer has, on inputs it draws itself, so 
 """
 
 import functools
+import math
 import os
 
 import numpy as np
@@ -34,6 +35,16 @@ def tensor(value, shape: tuple[int, ...]):
     except (TypeError, ValueError, RuntimeError):
         require(False, f"a tensor of shape {shape} should come back, not {type(value).__name__}.")
     require(value.shape == shape, f"the shape should be {shape}; it is {tuple(value.shape)}.")
+    return value
+
+
+def number(value) -> float:
+    """The answer as a finite float, or a `Mistake`."""
+    try:
+        value = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        require(False, f"one number should come back, not {type(value).__name__}.")
+    require(math.isfinite(value), f"the number is {value}: a finite one should come back.")
     return value
 
 

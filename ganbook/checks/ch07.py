@@ -9,7 +9,7 @@ from scipy.stats import wasserstein_distance
 from torch import nn
 
 from ganbook import metrics, networks
-from ganbook.checks import exercise, require, tensor
+from ganbook.checks import exercise, number, require, tensor
 
 HEAPS, EARTH = np.array([[1.0, 5], [7, 5], [5, 2]]), np.array([4, 3, 2])
 """The puzzle of exercise 7.1: heaps A, B, C in metres, and shovelfuls of earth on each."""
@@ -108,7 +108,7 @@ def on_a_line(answer):
     """Draws sets of unequal size and asks scipy."""
     for n, m in ((6, 6), (5, 8), (9, 4), (1, 7)):
         a, b = torch.randn(n).double().numpy(), (1.5 * torch.randn(m).double() + 0.5).numpy()
-        found = _number(answer(a.copy(), b.copy()))
+        found = number(answer(a.copy(), b.copy()))
         right = wasserstein_distance(a, b)
         at = f"for {n} and {m} points: "
         every = np.sort(np.concatenate([a, b]))
@@ -150,7 +150,7 @@ def pull(answer):
             return (theta + (s - 1) * z).abs().mean().item()
 
         right = (distance(theta + 1e-3) - distance(theta - 1e-3)) / 2e-3
-        found = _number(answer(theta, s))
+        found = number(answer(theta, s))
 
         def share(x):
             return 0.5 * (1 + math.erf(x / math.sqrt(2)))
@@ -226,7 +226,7 @@ def critic_turn(answer):
         require(not same(play), message)
     require(same(_turn()), "the weights after one turn are not those of algorithm 1.")
     for (value, _, _), (right, _, _) in zip(found, turned(_turn()), strict=True):
-        value = _number(value)
+        value = number(value)
         require(abs(value + right) > 1e-5, "you return the loss. The estimate is its negative, E f(real) - E f(fake).")
         require(
             abs(value - right) < 1e-5,
@@ -247,7 +247,7 @@ def steepest(answer):
         x = torch.ones(1, inputs, dtype=torch.float64, device=next(f.parameters()).device, requires_grad=True)
         (slope,) = torch.autograd.grad(f(x).sum(), x)
         right = slope.norm().item()
-        found = _number(answer(c, width, depth, inputs))
+        found = number(answer(c, width, depth, inputs))
         at = f"c = {c:.2f}, width {width}, depth {depth}, {inputs} inputs: "
         root = math.sqrt(inputs)
         _named(
@@ -306,15 +306,6 @@ def _turn(sigmoid=False, sign=False, first=False, clip="weights", loss=lambda a,
 
 def _cross_entropy(on_real, on_fake):
     return (nn.functional.softplus(-on_real) + nn.functional.softplus(on_fake)).mean()
-
-
-def _number(value) -> float:
-    try:
-        value = float(value)
-    except (TypeError, ValueError, RuntimeError):
-        require(False, f"one number should come back, not {type(value).__name__}.")
-    require(math.isfinite(value), f"a finite number should come back; yours is {value}.")
-    return value
 
 
 def _named(found: float, right: float, *mistakes) -> None:

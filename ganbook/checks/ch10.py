@@ -5,14 +5,14 @@ import random
 
 import torch
 
-from ganbook.checks import exercise, recognise, recognise_number, require, same, tensor
+from ganbook.checks import exercise, number, recognise, recognise_number, require, same, tensor
 
 
 @exercise("10.1")
 def expected_share(answer):
     """Numbers drawn anew each time; what is forgotten is recognised by its value."""
     for n, m, c in ((700, 300, 0.0), (200, 260, 0.25), (4000, 1000, 0.1), *[_crowd() for _ in range(3)]):
-        found = _number(answer(n, m, c))
+        found = number(answer(n, m, c))
         chance, right = n / (n + m), c + (1 - c) * n / (n + m)
         at = f"for n = {n}, m = {m}, c = {c:.2f}"
         mistakes = [
@@ -49,7 +49,7 @@ def p_value(answer):
             masks[0] = torch.arange(2 * n) < n
             values = _p_values(nearest, masks)
         given = nearest.clone(), masks.clone()
-        found = _number(answer(*given))
+        found = number(answer(*given))
         require(
             torch.equal(given[0], nearest) and torch.equal(given[1], masks), "your function changes what it is given."
         )
@@ -210,7 +210,7 @@ def adapted(answer):
         if abs(sign - 0.6) < 0.01:
             continue
         right = p + math.copysign(move, sign - 0.6)
-        found = _number(answer(p, logits.clone(), 0.6, move))
+        found = number(answer(p, logits.clone(), 0.6, move))
         by_share = p + math.copysign(move, (logits > 0).double().mean().item() - 0.6)
         by_mean = p + math.copysign(move, logits.mean().item() - 0.6)
         by_probability = p + math.copysign(move, logits.sigmoid().mean().item() - 0.6)
@@ -230,20 +230,11 @@ def adapted(answer):
         ]
         recognise_number(found, *[(value, text) for value, text in mistakes if abs(value - right) > 1e-6])
         require(abs(found - right) < 1e-5, f"p = {p:.3f}, r = {sign:.2f}: p should be {right:.3f}, not {found:.3f}.")
-    found = _number(answer(0.98, torch.ones(8), 0.6, 0.05))
+    found = number(answer(0.98, torch.ones(8), 0.6, 0.05))
     require(found <= 1 + 1e-9, f"p is a probability: it became {found:.2f}. Cut it off at 1.")
     require(abs(found - 1) < 1e-6, f"near 1, p should go up to 1 and stop there; it became {found:.2f}.")
-    found = _number(answer(0.02, -torch.ones(8), 0.6, 0.05))
+    found = number(answer(0.02, -torch.ones(8), 0.6, 0.05))
     require(found >= -1e-9, f"p is a probability: it became {found:.2f}. Cut it off at 0.")
     require(abs(found) < 1e-6, f"near 0, p should go down to 0 and stop there; it became {found:.2f}.")
-    found = _number(answer(0.5, torch.ones(8), 1.5, 0.05))
+    found = number(answer(0.5, torch.ones(8), 1.5, 0.05))
     require(found < 0.5, "`target` has no effect.")
-
-
-def _number(value) -> float:
-    try:
-        value = float(value)
-    except (TypeError, ValueError, RuntimeError):
-        require(False, f"one number should come back, not {type(value).__name__}.")
-    require(math.isfinite(value), f"the number is {value}.")
-    return value
