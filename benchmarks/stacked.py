@@ -26,7 +26,7 @@ def both(weight, every: int = 4):
     return penalties.total(penalties.r1(weight, every), penalties.r2(weight, every))
 
 
-WEIGHT = falling(1.0, 0.3)
+WEIGHT = 1.0  # of R1 and of R2; it stays
 BUILD_UP = [  # each row has the changes of those above it, too
     ("DCGAN", {"init_std": 0.02, "lr": 2e-4, "betas": (0.5, 0.999), "average": 0.0}),
     ("PyTorch's own weights", {"init_std": None}),

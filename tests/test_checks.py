@@ -12,13 +12,14 @@ import test_checks_ch05
 import test_checks_ch06
 import test_checks_ch07
 import test_checks_ch08
+import test_checks_ch09
 import test_checks_ch10
 
 from ganbook.checks import Mistake
 
 CHAPTERS = (
     test_checks_ch01, test_checks_ch02, test_checks_ch03, test_checks_ch04, test_checks_ch05, test_checks_ch06,
-    test_checks_ch07, test_checks_ch08, test_checks_ch10,
+    test_checks_ch07, test_checks_ch08, test_checks_ch09, test_checks_ch10,
 )  # fmt: skip
 RIGHT = [(check, answer) for chapter in CHAPTERS for check, answer in chapter.RIGHT]
 WRONG = [wrong for chapter in CHAPTERS for wrong in chapter.WRONG]
