@@ -3,6 +3,7 @@
 import copy
 import csv
 import functools
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,8 @@ COLUMNS = {
     + " ".join(f"{what}_{c}" for what in ("accuracy", "fid") for c in range(10))
     + " machine",
     "modes": "data variant games steps seed seconds modes quality reverse_kl machine",
+    "tournament": "data loss regulariser seed steps seconds modes quality reverse_kl w1 confidence machine",
+    "stacked": "variant seed steps seconds cpu_seconds modes reverse_kl confidence machine",
 }
 SEEDS = {"0", "1", "2"}
 
@@ -121,6 +124,28 @@ def test_a_conditional_game_obeys_and_is_as_near_to_the_digits_as_the_unconditio
             # More seconds than the other's by the cost of the labels; its distance is lower by much more than they buy.
             assert float(row["seconds"]) < 1.25 * float(other["seconds"]), row
             assert float(row["fid"]) < 0.5 * float(other["fid"]), row
+
+
+def test_the_tournament_has_every_combination_over_its_seeds_and_steps():
+    tournament, table = script("tournament"), rows("tournament")
+    found = [(row["data"], row["loss"], row["regulariser"], int(row["seed"]), int(row["steps"])) for row in table]
+    seeds = {"grid": range(tournament.COPIES), "stacked digits": tournament.SEEDS["stacked digits"]}
+    assert found == [
+        (where, loss, held, seed, tournament.STEPS[where])
+        for where in tournament.STEPS
+        for loss in tournament.LOSSES
+        for held in tournament.REGULARISERS
+        for seed in seeds[where]
+    ]
+    for row in table:
+        assert 0 < float(row["reverse_kl"]) < math.inf, row  # the chapter takes logarithms
+        assert (row["w1"] == "") == (row["data"] == "stacked digits") == (row["confidence"] != ""), row
+
+
+def test_the_build_up_has_every_change_over_its_seeds_and_steps():
+    stacked, table = script("stacked"), rows("stacked")
+    found = [(row["variant"], int(row["seed"]), int(row["steps"])) for row in table if row["variant"] != "long"]
+    assert found == [(name, seed, stacked.SHORT) for name, _ in stacked.BUILD_UP for seed in stacked.SEEDS]
 
 
 def test_the_picture_is_small_enough_for_the_readme():
