@@ -13,6 +13,7 @@ from pathlib import Path
 
 from common import FOLDER, Stopwatch, table_to_go_on_with, wait, write_table
 from dcgan import picture
+from modes import both
 
 from ganbook import GAN, data, losses, metrics, networks, penalties
 from ganbook.schedules import falling
@@ -22,10 +23,6 @@ SHORT, LONG = 1500, 12_000  # steps
 SAMPLES = 26_000  # as in PacGAN's table 2
 
 
-def both(weight, every: int = 4):
-    return penalties.total(penalties.r1(weight, every), penalties.r2(weight, every))
-
-
 WEIGHT = 1.0  # of R1 and of R2; it stays
 BUILD_UP = [  # each row has the changes of those above it, too
     ("DCGAN", {"init_std": 0.02, "lr": 2e-4, "betas": (0.5, 0.999), "average": 0.0}),
@@ -33,7 +30,7 @@ BUILD_UP = [  # each row has the changes of those above it, too
     ("higher, falling rate, no momentum", {"lr": falling(3e-3, 1e-4), "betas": (0.0, 0.99)}),
     ("averaged generator", {"average": 0.995}),
     ("R1", {"penalty": penalties.r1(WEIGHT, every=4)}),
-    ("R2", {"penalty": both(WEIGHT)}),
+    ("R2", {"penalty": both(WEIGHT, every=4)}),
     ("relativistic loss", {"loss": losses.relativistic}),
     ("no batch norm", {"norm": False}),
     ("residual networks", {"networks": "resnet"}),
@@ -49,7 +46,7 @@ def game(variant: str, seed: int) -> GAN:
         if name == variant:
             break
     if variant == LONG_GAME:
-        settings = {"loss": losses.relativistic, "penalty": both(WEIGHT), "lr": falling(3e-3, 1e-4)}
+        settings = {"loss": losses.relativistic, "penalty": both(WEIGHT, every=4), "lr": falling(3e-3, 1e-4)}
     make = getattr(networks, settings.pop("networks", "dcgan"))
     own = {name: settings.pop(name) for name in ("init_std", "norm") if name in settings}
     if make is networks.resnet:  # it has neither

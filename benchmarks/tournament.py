@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from common import FOLDER, table_to_go_on_with, wait, write_table
+from modes import both
 
 from ganbook import GAN, data, losses, metrics, networks, penalties
 from ganbook.schedules import falling
@@ -41,7 +42,7 @@ REGULARISERS = {  # what each adds to a game on that data
     "gradient penalty": lambda where: {"penalty": penalties.wgan_gp(0.1 if where == "grid" else 10.0)},  # chapter 8
     "R1": lambda where: {"penalty": penalties.r1(*slope(where))},
     "R2": lambda where: {"penalty": penalties.r2(*slope(where))},
-    "R1 and R2": lambda where: {"penalty": penalties.total(penalties.r1(*slope(where)), penalties.r2(*slope(where)))},
+    "R1 and R2": lambda where: {"penalty": both(*slope(where))},
 }
 ROWS = [
     (where, loss, held, seed) for where in STEPS for loss in LOSSES for held in REGULARISERS for seed in SEEDS[where]

@@ -141,7 +141,7 @@ def fates(answer):
     """Lets the eigenvalues of each step decide."""
     names, words = tuple("abcde"), ("in", "round", "out")
     require(
-        isinstance(answer, dict) and sorted(answer) == list(names),
+        isinstance(answer, dict) and set(answer) == set(names),
         'write a dictionary with a word for each game, {"a": "in", "b": ...}, from a to e.',
     )
     for name, word in answer.items():

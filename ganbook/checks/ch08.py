@@ -203,7 +203,7 @@ PENALTIES = {
 def asked_slopes(answer):
     """Looks for the slope at which each penalty is 0, on the linear critic of the exercise."""
     require(
-        isinstance(answer, dict) and sorted(answer) == sorted(PENALTIES),
+        isinstance(answer, dict) and set(answer) == set(PENALTIES),
         'write a dictionary with a slope for each penalty, {"a": 1, "b": ...}, from a to f.',
     )
     hints = {
@@ -313,7 +313,7 @@ ROOTS = {
 def cures(answer):
     """Runs all six and looks."""
     require(
-        isinstance(answer, dict) and sorted(answer) == sorted(ROOTS),
+        isinstance(answer, dict) and set(answer) == set(ROOTS),
         'write a dictionary with a word for each, {"a": "nan", "b": ...}, from a to f.',
     )
     hints = {
