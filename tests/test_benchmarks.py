@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganbook import data, networks
+from ganbook import data, metrics, networks
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 COLUMNS = {
@@ -142,10 +142,18 @@ def test_the_tournament_has_every_combination_over_its_seeds_and_steps():
         assert (row["w1"] == "") == (row["data"] == "stacked digits") == (row["confidence"] != ""), row
 
 
-def test_the_build_up_has_every_change_over_its_seeds_and_steps():
+def test_stacked_digits_have_every_row_over_its_seeds_and_steps():
     stacked, table = script("stacked"), rows("stacked")
-    found = [(row["variant"], int(row["seed"]), int(row["steps"])) for row in table if row["variant"] != "long"]
-    assert found == [(name, seed, stacked.SHORT) for name, _ in stacked.BUILD_UP for seed in stacked.SEEDS]
+    steps = {name: stacked.SHORT for name, _ in stacked.BUILD_UP} | {name: n for name, (_, n) in stacked.DEEPER.items()}
+    found = [(row["variant"], int(row["seed"]), int(row["steps"])) for row in table]
+    assert found == [(name, seed, steps[name]) for name in stacked.ROWS for seed in stacked.SEEDS]
+
+
+def test_the_long_game_draws_every_number_and_nearly_as_readably_as_the_real_stacks():
+    real = metrics.stacked_coverage(data.stacked_digits().sample(5000, seed=0)).confidence
+    for row in rows("stacked", variant="long"):
+        assert int(row["modes"]) >= 999 and float(row["reverse_kl"]) <= 0.1, row
+        assert float(row["confidence"]) >= 0.85 * real and float(row["seconds"]) <= 15 * 60, row
 
 
 def test_the_picture_is_small_enough_for_the_readme():
@@ -393,3 +401,31 @@ def test_each_step_of_the_build_up_changes_what_it_names_and_keeps_the_rest():
         changed = [part for part in before if before[part] != after[part]]
         assert len(changed) == 1 and changed[0] in name, (name, changed)
         before = after
+
+
+def test_groups_differ_in_their_convolutions_alone():
+    stacked = script("stacked")
+    one, three = stacked.game("one group", 0), stacked.game("three groups", 0)
+    for whole, in_three in zip(one._layers(), three._layers(), strict=True):
+        assert in_three.count("groups=3") == 3 and in_three.replace(", groups=3", "") == whole
+    again = stacked.game("three groups", 0)
+    assert all(map(torch.equal, three.discriminator.parameters(), again.discriminator.parameters()))
+
+
+def test_three_groups_are_one_group_whose_other_weights_are_zero():
+    torch.manual_seed(0)
+    (one, _), (three, _) = (script("stacked").players(groups, width=6) for groups in (1, 3))
+    for whole, grouped in zip(one.modules(), three.modules(), strict=True):
+        if getattr(grouped, "groups", 1) > 1:
+            with torch.no_grad():
+                whole.weight.zero_()
+                for inputs in range(len(grouped.weight)):  # a transposed kernel is (inputs, outputs / groups, h, w)
+                    outputs = grouped.weight.shape[1]
+                    group = inputs * 3 // len(grouped.weight)
+                    whole.weight[inputs, group * outputs : (group + 1) * outputs] = grouped.weight[inputs]
+                if whole.bias is not None:
+                    whole.bias.copy_(grouped.bias)
+        elif list(whole.parameters(recurse=False)):
+            whole.load_state_dict(grouped.state_dict())
+    z = torch.randn(4, 64)
+    torch.testing.assert_close(one(z), three(z))
