@@ -70,7 +70,8 @@ def references(seed: int) -> list[dict]:
 def picture(images, columns: int, path: Path, scale: int) -> None:
     """All of the images, row by row, each pixel drawn as scale x scale."""
     tiles = plotting.tile(images, columns)
-    Image.fromarray(tiles.repeat(scale, 0).repeat(scale, 1)).save(path, optimize=True)
+    with data.atomic(path) as temporary:
+        Image.fromarray(tiles.repeat(scale, 0).repeat(scale, 1)).save(temporary, optimize=True)
 
 
 def report(rows: list[dict]) -> None:

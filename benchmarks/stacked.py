@@ -126,7 +126,6 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="measure anew what the table has")
     parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)  # before the games: a picture is saved there
     path = options.out / "stacked.csv"
     rows = {(row["variant"], int(row["seed"])): row for row in table_to_go_on_with(path)}
     order = [(variant, seed) for variant in ROWS for seed in SEEDS]

@@ -165,6 +165,13 @@ def test_the_picture_is_small_enough_for_the_readme():
 # ---- The scripts
 
 
+def test_a_picture_makes_the_folder_it_is_to_lie_in(tmp_path):
+    path = tmp_path / "new" / "digits.png"
+    script("dcgan").picture(torch.zeros(4, 1, 28, 28), 2, path, scale=3)
+    with Image.open(path) as picture:
+        assert picture.size == (3 * (2 * 29 - 1), 3 * (2 * 29 - 1))
+
+
 @pytest.mark.parametrize("name", ["digits", "ring"])
 def test_the_inline_step_of_the_engine_benchmark_makes_the_same_weights(name):
     engine = script("engine")
