@@ -1,7 +1,9 @@
-"""Make .venv or mend it, for the Makefile: `python environment.py lab`, or `test`, which adds the developer's packages.
+"""Make .venv or mend it, for the Makefile: `python environment.py lab`, or `test`, which adds the
+developer's packages.
 
-.venv/.lab-ready and .venv/.test-ready say what was installed. While something is being written, .venv/.unfinished is
-there: whoever finds it knows that an installation was cut off, trusts nothing in .venv, and starts over.
+.venv/.lab-ready and .venv/.test-ready say what was installed. While something is being written,
+.venv/.unfinished is there: whoever finds it knows that an installation was cut off, trusts nothing
+in .venv, and starts over.
 """
 
 import fcntl
@@ -22,12 +24,16 @@ UNFINISHED = VENV / ".unfinished"
 LOG = VENV / "pip.log"
 OLDEST = (3, 11)
 
-# JupyterLab's news pop-up and its search for updates, switched off as defaults of this .venv. A reader's own settings
-# are kept elsewhere, and still win.
-OVERRIDES = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+# JupyterLab's news pop-up and its search for updates, switched off as defaults of this .venv. A
+# reader's own settings are kept elsewhere, and still win.
+OVERRIDES = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+}
 
 NO_NETWORK = re.compile(
-    "connection (error|broken|aborted|reset|refused)|ConnectionError|timed out|IncompleteRead|ssl certificate", re.I
+    "connection (error|broken|aborted|reset|refused)|ConnectionError|timed out|IncompleteRead|ssl"
+    " certificate",
+    re.I,
 )
 
 
@@ -40,12 +46,18 @@ def main(purpose: str) -> None:
         version = version_in_venv()
     elif is_ready(purpose, version):
         return
-    print(f"Installing what `make {purpose}` needs into .venv: a few minutes the first time.", flush=True)
+    print(
+        f"Installing what `make {purpose}` needs into .venv: a few minutes the first time.",
+        flush=True,
+    )
     project = tomllib.loads(Path("pyproject.toml").read_text())
-    # What builds the package comes first and stays, so that a change of pyproject.toml alone needs no network.
+    # What builds the package comes first and stays, so that a change of pyproject.toml alone needs
+    # no network.
     if builders := project["build-system"]["requires"]:
         pip_install(purpose, "--quiet", *builders)
-    pip_install(purpose, "--no-build-isolation", "--editable", ".[dev]" if purpose == "test" else ".")
+    pip_install(
+        purpose, "--no-build-isolation", "--editable", ".[dev]" if purpose == "test" else "."
+    )
     settings = VENV / "share/jupyter/lab/settings/overrides.json"
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text(json.dumps(OVERRIDES))
@@ -55,7 +67,8 @@ def main(purpose: str) -> None:
 
 
 def wait_for_others():
-    """Lock the repository for as long as this process or a child of it lives: the lock goes with the open file."""
+    """Lock the repository for as long as this process or a child of it lives: the lock goes with
+    the open file."""
     lock = open("pyproject.toml", "rb")
     os.set_inheritable(lock.fileno(), True)
     try:
@@ -92,7 +105,10 @@ def reason_to_start_over(version) -> str | None:
 
 def make_venv(why: str) -> None:
     if not importlib.util.find_spec("ensurepip"):
-        stop(f"{sys.executable} can't make a virtual environment; on Debian, `apt install python3-venv` mends it.")
+        stop(
+            f"{sys.executable} can't make a virtual environment; on Debian, `apt install"
+            f" python3-venv` mends it."
+        )
     print(f"{why}, with Python {sys.version_info[0]}.{sys.version_info[1]}.", flush=True)
     VENV.mkdir(exist_ok=True)
     UNFINISHED.touch()
@@ -109,7 +125,14 @@ def make_venv(why: str) -> None:
 def pip_install(purpose: str, *arguments: str) -> None:
     LOG.unlink(missing_ok=True)
     UNFINISHED.touch()
-    options = ["--no-input", "--disable-pip-version-check", "--log", LOG, "--constraint", "constraints.txt"]
+    options = [
+        "--no-input",
+        "--disable-pip-version-check",
+        "--log",
+        LOG,
+        "--constraint",
+        "constraints.txt",
+    ]
     try:
         pip = run([PYTHON, "-m", "pip", "install", *options, *arguments])
     finally:
@@ -119,20 +142,35 @@ def pip_install(purpose: str, *arguments: str) -> None:
     if pip.returncode == 0:
         return
     if NO_NETWORK.search(log):
-        stop(f"pip can't reach its package index; run `make {purpose}` again with a network (details: {LOG}).")
-    stop(f"pip could not install what `make {purpose}` needs: {complaint(pip.stderr)} (details: {LOG})")
+        stop(
+            f"pip can't reach its package index; run `make {purpose}` again with a network"
+            f" (details: {LOG})."
+        )
+    stop(
+        f"pip could not install what `make {purpose}` needs: {complaint(pip.stderr)} (details:"
+        f" {LOG})"
+    )
 
 
 def run(command: list, stdout=None) -> subprocess.CompletedProcess:
-    # The child inherits the lock: were this process killed, the next one would still wait for the child.
-    options = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": subprocess.PIPE, "close_fds": False}
+    # The child inherits the lock: were this process killed, the next one would still wait for the
+    # child.
+    options = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": stdout,
+        "stderr": subprocess.PIPE,
+        "close_fds": False,
+    }
     return subprocess.run(command, text=True, errors="replace", **options)
 
 
 def complaint(text: str) -> str:
-    """The line that says what went wrong: the first of pip's errors, else whatever was said last."""
+    """The line that says what went wrong: the first of pip's errors, else whatever was said
+    last."""
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it gave no reason"]
-    return next((line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")), lines[-1])
+    return next(
+        (line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")), lines[-1]
+    )
 
 
 def stamp(purpose: str) -> Path:
@@ -140,8 +178,11 @@ def stamp(purpose: str) -> Path:
 
 
 def fingerprint(version) -> str:
-    """What decides the contents of .venv, and where it lies: an editable package is found by its path."""
-    files = b"".join(Path(name).read_bytes() for name in ("pyproject.toml", "constraints.txt", "environment.py"))
+    """What decides the contents of .venv, and where it lies: an editable package is found by its
+    path."""
+    files = b"".join(
+        Path(name).read_bytes() for name in ("pyproject.toml", "constraints.txt", "environment.py")
+    )
     return hashlib.sha256(files + f"{version} {Path.cwd()}".encode()).hexdigest()
 
 

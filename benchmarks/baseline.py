@@ -1,4 +1,5 @@
-"""Against the DCGAN scripts that people copy: same data, same seconds, and what each of three changes brings.
+"""Against the DCGAN scripts that people copy: same data, same seconds, and what each of three
+changes brings.
 
     python benchmarks/baseline.py
 
@@ -9,7 +10,8 @@ The ladder, each rung changed in one thing from the one before:
   networks   networks.dcgan at 28x28, with the same recipe
   course     the course's recipe too: penalty, learning rate, betas, batch of 32, averaged weights
 
-Writes baseline.csv after every run, and goes on where it stopped. Protocol: README.md in this folder.
+Writes baseline.csv after every run, and goes on where it stopped. Protocol: README.md in this
+folder.
 """
 
 import argparse
@@ -39,7 +41,8 @@ NO_END = 10**9
 
 
 class Digits(Dataset):
-    """28x28 bytes; each image is resized to 32x32, scaled and normalised when it is asked for, as torchvision does."""
+    """28x28 bytes; each image is resized to 32x32, scaled and normalised when it is asked for, as
+    torchvision does."""
 
     def __init__(self):
         self.pixels = ((data.digits().images.cpu() + 1) * 127.5).round().to(torch.uint8)[:, 0]
@@ -59,10 +62,18 @@ class Digits(Dataset):
 def copied_networks(latent: int = 100):
     def grown(inputs, outputs):
         # The 0.8 is meant for a momentum, and is eps: the copies have it so.
-        return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs, 0.8), nn.LeakyReLU(0.2, inplace=True)]
+        return [
+            nn.Conv2d(inputs, outputs, 3, padding=1),
+            nn.BatchNorm2d(outputs, 0.8),
+            nn.LeakyReLU(0.2, inplace=True),
+        ]
 
     def shrunk(inputs, outputs, norm=True):
-        layers = [nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(0.2, inplace=True), nn.Dropout2d(0.25)]
+        layers = [
+            nn.Conv2d(inputs, outputs, 3, 2, 1),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Dropout2d(0.25),
+        ]
         return layers + ([nn.BatchNorm2d(outputs, 0.8)] if norm else [])
 
     generator = nn.Sequential(
@@ -99,7 +110,8 @@ def copied_adam(network):
 
 
 def copied_step(generator, discriminator, g_optimizer, d_optimizer, real, latent: int = 100):
-    """One step of both players on `real` (N, 1, 32, 32), the generator first: their losses as numbers."""
+    """One step of both players on `real` (N, 1, 32, 32), the generator first: their losses as
+    numbers."""
     loss = nn.BCELoss()
     real = real.to(DEVICE)
     ones, zeros = torch.ones(len(real), 1, device=DEVICE), torch.zeros(len(real), 1, device=DEVICE)
@@ -118,7 +130,8 @@ def copied_step(generator, discriminator, g_optimizer, d_optimizer, real, latent
     return d_loss.item(), g_loss.item()
 
 
-# ---- The rungs. Each trains for `seconds` and returns the generator, the size of z, and the images it has seen.
+# ---- The rungs. Each trains for `seconds` and returns the generator, the size of z, and the images
+# it has seen.
 
 
 def copied(seed: int, seconds: float):
@@ -140,7 +153,8 @@ def copied(seed: int, seconds: float):
 
 def play(gan: GAN, training, batch: int, seconds: float):
     watch = Stopwatch()
-    # The game does not know how many steps the seconds hold: what falls follows the clock in place of the steps.
+    # The game does not know how many steps the seconds hold: what falls follows the clock in place
+    # of the steps.
     gan._share = lambda: min(1.0, watch.seconds() / seconds)
     watch.start()
     for _ in training:
@@ -151,15 +165,25 @@ def play(gan: GAN, training, batch: int, seconds: float):
 
 
 def with_copied_recipe(generator, discriminator, images: data.Images, seed: int, seconds: float):
-    recipe = {"loss": nonsaturating, "penalty": None, "lr": 2e-4, "betas": (0.5, 0.999), "average": 0}
-    gan = GAN(generator, discriminator, **recipe, latent=getattr(generator, "latent", 100), seed=seed)
+    recipe = {
+        "loss": nonsaturating,
+        "penalty": None,
+        "lr": 2e-4,
+        "betas": (0.5, 0.999),
+        "average": 0,
+    }
+    gan = GAN(
+        generator, discriminator, **recipe, latent=getattr(generator, "latent", 100), seed=seed
+    )
     return play(gan, gan.train(images.batches(BATCH, seed), NO_END), BATCH, seconds)
 
 
 def engine(seed: int, seconds: float):
     torch.manual_seed(seed)
     generator, discriminator = copied_networks()
-    discriminator = nn.Sequential(*discriminator[:-1], nn.Flatten(0))  # logits: the sigmoid is in the loss
+    discriminator = nn.Sequential(
+        *discriminator[:-1], nn.Flatten(0)
+    )  # logits: the sigmoid is in the loss
     images = data.Images(torch.stack(list(Digits())))
     return with_copied_recipe(generator, discriminator, images, seed, seconds)
 
@@ -179,8 +203,11 @@ RUN = {"copied": copied, "course": course, "engine": engine, "networks": our_net
 
 
 def features(images: torch.Tensor) -> torch.Tensor:
-    """Digit features (N, 64) of images (N, 1, 32, 32), resized to 28x28, or of (N, 1, 28, 28), taken as they are."""
-    return metrics.digit_features(F.interpolate(images, (28, 28), mode="bilinear", antialias=True, align_corners=False))
+    """Digit features (N, 64) of images (N, 1, 32, 32), resized to 28x28, or of (N, 1, 28, 28),
+    taken as they are."""
+    return metrics.digit_features(
+        F.interpolate(images, (28, 28), mode="bilinear", antialias=True, align_corners=False)
+    )
 
 
 @functools.cache
@@ -190,9 +217,11 @@ def resized_features() -> torch.Tensor:
 
 @torch.no_grad()
 def distances(generator: nn.Module, latent: int, seed: int) -> dict:
-    """The distance of 5,000 samples to the digits, and to the digits that went the samples' way to 32x32 and back.
+    """The distance of 5,000 samples to the digits, and to the digits that went the samples' way to
+    32x32 and back.
 
-    Of the samples drawn in evaluation mode and in training mode, where the copies draw theirs, the better ones count.
+    Of the samples drawn in evaluation mode and in training mode, where the copies draw theirs, the
+    better ones count.
     """
     z = torch.randn(5000, latent, generator=torch.Generator().manual_seed(seed)).to(DEVICE)
     found = []
@@ -213,14 +242,16 @@ def measure(rung: str, seed: int, seconds: float) -> dict:
 
 
 def resize_alone(seconds: float) -> dict:
-    """What the way to 32x32 and back costs where nothing is generated: the real digits, sent there and back."""
+    """What the way to 32x32 and back costs where nothing is generated: the real digits, sent there
+    and back."""
     fid = round(metrics.fid(resized_features(), real_features()), 2)
     row = {"rung": "real resized", "seed": "", "seconds": seconds, "images_per_s": ""}
     return {**row, "fid": fid, "fid_same_way": 0.0}
 
 
 def compare(rows: list[dict]) -> dict[str, dict[str, list[float]]]:
-    """For each rung, seed by seed: images/s, and the lower of the two distances, which is the kinder to the copies."""
+    """For each rung, seed by seed: images/s, and the lower of the two distances, which is the
+    kinder to the copies."""
     found = {}
     for row in sorted((row for row in rows if row["seed"] != ""), key=lambda row: int(row["seed"])):
         rung = found.setdefault(row["rung"], {"speed": [], "fid": []})
@@ -234,7 +265,10 @@ def report(rows: list[dict]) -> None:
         return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
     def ratios(before, after):
-        faster, better = np.divide(after["speed"], before["speed"]), np.divide(before["fid"], after["fid"])
+        faster, better = (
+            np.divide(after["speed"], before["speed"]),
+            np.divide(before["fid"], after["fid"]),
+        )
         return f"{spread(faster)} times the images/s, FID divided by {spread(better)}"
 
     found = compare(rows)
@@ -248,8 +282,12 @@ def report(rows: list[dict]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seconds", type=float, default=40.0, help="seconds of training of each run")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0: so many pairs")
+    parser.add_argument(
+        "--seconds", type=float, default=40.0, help="seconds of training of each run"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="how many seeds, from 0: so many pairs"
+    )
     parser.add_argument("--again", action="store_true", help="measure everything anew")
     parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
     options = parser.parse_args()
@@ -259,7 +297,12 @@ def main() -> None:
     if ("real resized", "") not in done:
         rows.append(resize_alone(options.seconds))
     for seed in range(options.seeds):
-        for rung in ["copied", "course", "engine", "networks"]:  # the pair that is compared runs one after the other
+        for rung in [
+            "copied",
+            "course",
+            "engine",
+            "networks",
+        ]:  # the pair that is compared runs one after the other
             if (rung, str(seed)) not in done:
                 rows.append(measure(rung, seed, options.seconds))
                 print(rows[-1])

@@ -1,4 +1,5 @@
-"""What the benchmarks share: the machine in one line, a stopwatch, tables, the distance to the real digits."""
+"""What the benchmarks share: the machine in one line, a stopwatch, tables, the distance to the real
+digits."""
 
 import csv
 import functools
@@ -14,11 +15,14 @@ FOLDER = Path(__file__).parent
 
 
 def machine() -> str:
-    """Processor, threads, precision and version of torch: each row of a table says where it was measured."""
+    """Processor, threads, precision and version of torch: each row of a table says where it was
+    measured."""
     name = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
+        name = next(
+            (line.split(":")[1].strip() for line in lines if line.startswith("model name")), name
+        )
     return f"{name}; {device.describe()}; torch {torch.__version__}".replace(",", "")
 
 
@@ -52,7 +56,8 @@ def real_features() -> torch.Tensor:
 
 
 def distance(images: torch.Tensor) -> float:
-    """Frechet distance of images (N, 1, 28, 28) to the 5,000 embedded digits. N is 5,000 in every table."""
+    """Frechet distance of images (N, 1, 28, 28) to the 5,000 embedded digits. N is 5,000 in every
+    table."""
     return metrics.fid(metrics.digit_features(images), real_features())
 
 
@@ -65,7 +70,8 @@ def read_table(path: Path) -> list[dict]:
 
 
 def table_to_go_on_with(path: Path, **settings) -> list[dict]:
-    """The rows of a table that stopped half-way. All must be of this machine and of these settings: none mixes two."""
+    """The rows of a table that stopped half-way. All must be of this machine and of these settings:
+    none mixes two."""
     rows = read_table(path)
     for row in rows:
         for name, value in {"machine": machine(), **settings}.items():

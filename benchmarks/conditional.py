@@ -1,11 +1,12 @@
-"""Conditional DCGANs on the embedded digits: four ways in for a label, and what mends rare classes; three seeds each.
+"""Conditional DCGANs on the embedded digits: four ways in for a label, and what mends rare classes;
+three seeds each.
 
     OMP_NUM_THREADS=1 python benchmarks/conditional.py
     python benchmarks/conditional.py --only "projection" --seed 0
 
-Writes conditional.csv after every run, and goes on where it stopped; projection with seed 0 also draws conditional.png.
-Chapter 6 shows the table, and its own game is one of its rows.
-Protocol: README.md in this folder.
+Writes conditional.csv after every run, and goes on where it stopped; projection with seed 0 also
+draws conditional.png. Chapter 6 shows the table, and its own game is one of its rows. Protocol:
+README.md in this folder.
 """
 
 import argparse
@@ -78,7 +79,9 @@ def measure(gan: GAN) -> dict:
     return {name: round(found[name], 4) for name in ("accuracy", "fid", "class_fid", *PER_CLASS)}
 
 
-def run(where: str, variant: str, seed: int = 0, steps: int = STEPS, drawn: Path | None = None) -> dict:
+def run(
+    where: str, variant: str, seed: int = 0, steps: int = STEPS, drawn: Path | None = None
+) -> dict:
     """Play one game; the row of the table. drawn: where to put a picture of its samples."""
     if (where, variant) not in ROWS:
         raise ValueError(f"there is no {variant!r} in {where!r}")
@@ -97,7 +100,9 @@ def run(where: str, variant: str, seed: int = 0, steps: int = STEPS, drawn: Path
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", choices=[*WAYS, *TAIL], help="one variant (default: all)")
-    parser.add_argument("--data", choices=["all digits", "long tail"], help="one of the two halves of the table")
+    parser.add_argument(
+        "--data", choices=["all digits", "long tail"], help="one of the two halves of the table"
+    )
     parser.add_argument("--seed", type=int, help="one seed (default: 0, 1 and 2)")
     parser.add_argument("--steps", type=int, default=STEPS, help="steps of each game")
     parser.add_argument("--again", action="store_true", help="measure anew what the table has")
@@ -113,11 +118,14 @@ def main() -> None:
         if any(wish not in (None, own) for wish, own in zip(wishes, key, strict=True)):
             continue
         if options.again or key not in rows:
-            shown = options.out / "conditional.png" if key == ("all digits", "projection", 0) else None
+            shown = (
+                options.out / "conditional.png" if key == ("all digits", "projection", 0) else None
+            )
             rows[key] = run(*key, options.steps, shown)
             write_table(path, [rows[key] for key in order if key in rows])
         print(
-            "{data:10s} {variant:30s} seed {seed} {seconds:>6} s  accuracy {accuracy:6}  FID {fid:8}"
+            "{data:10s} {variant:30s} seed {seed} {seconds:>6} s  accuracy {accuracy:6}  FID"
+            " {fid:8}"
             "  within classes {class_fid}".format(**rows[key])
         )
 

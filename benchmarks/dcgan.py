@@ -1,4 +1,5 @@
-"""The course's DCGAN on the embedded digits: Frechet distance against seconds of training, over seeds.
+"""The course's DCGAN on the embedded digits: Frechet distance against seconds of training, over
+seeds.
 
     python benchmarks/dcgan.py
 
@@ -17,7 +18,11 @@ from ganbook.schedules import falling
 
 BATCH = 32
 STEPS = 2600
-RECIPE = {"loss": losses.nonsaturating, "penalty": penalties.r1(falling(10.0, 0.3), every=4), "lr": falling(3e-3, 1e-4)}
+RECIPE = {
+    "loss": losses.nonsaturating,
+    "penalty": penalties.r1(falling(10.0, 0.3), every=4),
+    "lr": falling(3e-3, 1e-4),
+}
 
 
 def course_game(seed: int, steps: int, progress: bool = True, **changes):
@@ -30,7 +35,8 @@ def course_game(seed: int, steps: int, progress: bool = True, **changes):
 
 
 def measure(seed: int, steps: int, marks: list[int]):
-    """Train one game; the game, and a row for each of the steps in `marks`. Measuring stops the watch."""
+    """Train one game; the game, and a row for each of the steps in `marks`. Measuring stops the
+    watch."""
     rows, watch = [], Stopwatch()
     gan, training = course_game(seed, steps)
     watch.start()
@@ -52,19 +58,28 @@ def measure(seed: int, steps: int, marks: list[int]):
 
 
 def references(seed: int) -> list[dict]:
-    """What the distance is of things that are no GAN: the digits themselves, and a Gaussian fitted to their pixels."""
+    """What the distance is of things that are no GAN: the digits themselves, and a Gaussian fitted
+    to their pixels."""
     images = data.digits().images.cpu()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         halves = real_features()[torch.randperm(len(images))].chunk(2)
         pixels = images.flatten(1).double()
-        # A few pixels are black in all images: the covariance is singular, and its root is taken by eigenvectors.
+        # A few pixels are black in all images: the covariance is singular, and its root is taken by
+        # eigenvectors.
         values, vectors = torch.linalg.eigh(pixels.T.cov())
-        draws = torch.randn(5000, len(values), dtype=torch.double) * values.clamp(min=0).sqrt() @ vectors.T
+        draws = (
+            torch.randn(5000, len(values), dtype=torch.double)
+            * values.clamp(min=0).sqrt()
+            @ vectors.T
+        )
     gaussian = (draws + pixels.mean(0)).float().reshape(-1, *images.shape[1:])
     distances = {"real halves": metrics.fid(*halves), "pixel gaussian": distance(gaussian)}
     blank = {"step": "", "seconds": "", "images_per_s": ""}
-    return [{"what": what, "seed": seed, **blank, "fid": round(fid, 2)} for what, fid in distances.items()]
+    return [
+        {"what": what, "seed": seed, **blank, "fid": round(fid, 2)}
+        for what, fid in distances.items()
+    ]
 
 
 def picture(images, columns: int, path: Path, scale: int) -> None:
@@ -87,7 +102,9 @@ def report(rows: list[dict]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, default=STEPS, help="steps of each game")
-    parser.add_argument("--every", type=int, default=650, help="measure at multiples of this, and at the end")
+    parser.add_argument(
+        "--every", type=int, default=650, help="measure at multiples of this, and at the end"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0")
     parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
     options = parser.parse_args()

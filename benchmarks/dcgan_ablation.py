@@ -1,9 +1,11 @@
-"""What each part of the course's DCGAN does: initialisation, batch norm and activation, each switched, over seeds.
+"""What each part of the course's DCGAN does: initialisation, batch norm and activation, each
+switched, over seeds.
 
     python benchmarks/dcgan_ablation.py
     python benchmarks/dcgan_ablation.py --only "no batch norm" --seed 0
 
-Writes dcgan_ablation.csv after every run, and goes on where it stopped. Chapter 4 shows the table and reruns one row.
+Writes dcgan_ablation.csv after every run, and goes on where it stopped. Chapter 4 shows the table
+and reruns one row.
 """
 
 import argparse
@@ -36,7 +38,13 @@ def run(variant: str, seed: int = 0, steps: int = STEPS) -> dict:
         pass
     watch.stop()
     fid = round(distance(gan.sample(5000, seed=1)), 2)
-    return {"variant": variant, "seed": seed, "steps": steps, "seconds": round(watch.seconds(), 1), "fid": fid}
+    return {
+        "variant": variant,
+        "seed": seed,
+        "steps": steps,
+        "seconds": round(watch.seconds(), 1),
+        "fid": fid,
+    }
 
 
 def main() -> None:
@@ -61,7 +69,13 @@ def main() -> None:
     for key in wanted:
         if options.again or key not in rows:
             rows[key] = run(*key, options.steps)
-            write_table(path, [rows[key] for key in sorted(rows, key=lambda key: ([*VARIANTS].index(key[0]), key[1]))])
+            write_table(
+                path,
+                [
+                    rows[key]
+                    for key in sorted(rows, key=lambda key: ([*VARIANTS].index(key[0]), key[1]))
+                ],
+            )
         print("{variant:35s} seed {seed}  {seconds:>5} s  FID {fid}".format(**rows[key]))
 
 

@@ -1,9 +1,11 @@
-"""What the engine itself costs: `gan.train`, its bar on, against the same step written inline in plain torch.
+"""What the engine itself costs: `gan.train`, its bar on, against the same step written inline in
+plain torch.
 
     python benchmarks/engine.py
 
-Short blocks of the two alternate, and which goes first alternates too; each pair of neighbours gives a ratio. The
-inline step against itself says how fine this can tell. Writes engine.csv. Protocol: README.md in this folder.
+Short blocks of the two alternate, and which goes first alternates too; each pair of neighbours
+gives a ratio. The inline step against itself says how fine this can tell. Writes engine.csv.
+Protocol: README.md in this folder.
 """
 
 import argparse
@@ -42,8 +44,11 @@ GAMES = {"digits": digits_game, "ring": ring_game}
 
 
 def inline(gan: GAN, batches, steps: int):
-    """The game of `gan`, which must not have begun, as one writes it by hand. Yields the averaged generator."""
-    generator, discriminator, averaged = (copy.deepcopy(n) for n in (gan.generator, gan.discriminator, gan.averaged))
+    """The game of `gan`, which must not have begun, as one writes it by hand. Yields the averaged
+    generator."""
+    generator, discriminator, averaged = (
+        copy.deepcopy(n) for n in (gan.generator, gan.discriminator, gan.averaged)
+    )
     fused = {"betas": gan.betas, "fused": DEVICE.type in ("cpu", "cuda")}
     g_optimizer = torch.optim.Adam(generator.parameters(), value_at(gan.lr, 0.0), **fused)
     d_optimizer = torch.optim.Adam(discriminator.parameters(), value_at(gan.lr, 0.0), **fused)
@@ -77,7 +82,9 @@ def inline(gan: GAN, batches, steps: int):
         for weight in d_weights:
             weight.requires_grad_(False)
         with autocast():
-            fake_logits = discriminator(generator(torch.randn(len(real), gan.latent, device=DEVICE)))
+            fake_logits = discriminator(
+                generator(torch.randn(len(real), gan.latent, device=DEVICE))
+            )
         g_loss = gan.loss.g(None, fake_logits.float()).mean()
         g_optimizer.zero_grad()
         g_loss.backward()
@@ -99,7 +106,8 @@ def block(training, steps: int) -> tuple[float, float]:
 
 
 def paired(a, b, steps: int, seconds: float):
-    """Blocks of two games in turn, a b, b a, a b, ...: for both the seconds (pairs, 2) of clock and processor."""
+    """Blocks of two games in turn, a b, b a, a b, ...: for both the seconds (pairs, 2) of clock and
+    processor."""
     block(a, 8), block(b, 8)
     rows, end = [], time.perf_counter() + seconds
     while time.perf_counter() < end or len(rows) < 6:
@@ -110,7 +118,8 @@ def paired(a, b, steps: int, seconds: float):
 
 
 def median(values) -> tuple[float, float, float]:
-    """The median and its 95 % interval, by order statistics: no assumption on how the values are distributed."""
+    """The median and its 95 % interval, by order statistics: no assumption on how the values are
+    distributed."""
     values = np.sort(values)
     reach = 0.98 * math.sqrt(len(values))
     low, high = math.floor(len(values) / 2 - reach), math.ceil(len(values) / 2 + reach)
@@ -118,7 +127,8 @@ def median(values) -> tuple[float, float, float]:
 
 
 class Screen(io.StringIO):
-    """Somewhere for the bar to be drawn: without a terminal there would be none, and it would cost nothing."""
+    """Somewhere for the bar to be drawn: without a terminal there would be none, and it would cost
+    nothing."""
 
     def isatty(self):
         return True
@@ -138,7 +148,11 @@ def measure(name: str, seconds: float) -> list[dict]:
         for kind, seen, by_hand in zip(("wall", "cpu"), times.T, inline_times.T, strict=True):
             row[f"inline_{kind}_us"] = round(np.median(by_hand) / BLOCK[name] * 1e6)
             middle, low, high = median(seen / by_hand)
-            row |= {f"{kind}_ratio": round(middle, 4), f"{kind}_low": round(low, 4), f"{kind}_high": round(high, 4)}
+            row |= {
+                f"{kind}_ratio": round(middle, 4),
+                f"{kind}_low": round(low, 4),
+                f"{kind}_high": round(high, 4),
+            }
         rows.append(row)
     return rows
 
@@ -157,7 +171,9 @@ def report(rows: list[dict]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seconds", type=float, default=120.0, help="seconds for each of the two games")
+    parser.add_argument(
+        "--seconds", type=float, default=120.0, help="seconds for each of the two games"
+    )
     parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
     options = parser.parse_args()
     rows = [row for name in GAMES for row in measure(name, options.seconds)]

@@ -1,10 +1,11 @@
-"""Which modes a generator covers, ten seeds each: what helps against collapse, and what each part of the recipe does.
+"""Which modes a generator covers, ten seeds each: what helps against collapse, and what each part
+of the recipe does.
 
     python benchmarks/modes.py
     python benchmarks/modes.py --only "recipe" --data ring
 
-Writes modes.csv after every run, and goes on where it stopped. Chapter 3 shows the table and reruns one row.
-Protocol: README.md in this folder.
+Writes modes.csv after every run, and goes on where it stopped. Chapter 3 shows the table and reruns
+one row. Protocol: README.md in this folder.
 """
 
 import argparse
@@ -30,7 +31,8 @@ DATA = {
 
 
 class Packed(nn.Module):
-    """A discriminator that sees `size` samples of one generator at once; each of them gets the logit of its pack."""
+    """A discriminator that sees `size` samples of one generator at once; each of them gets the
+    logit of its pack."""
 
     def __init__(self, size: int, copies: int, **settings):
         super().__init__()
@@ -46,15 +48,20 @@ def both(weight, every: int = 1):
     return penalties.total(penalties.r1(weight, every), penalties.r2(weight, every))
 
 
-def game(copies: int, seed: int, *, generator=None, discriminator=None, judge=None, **settings) -> GAN:
-    """The recipe that chapter 3 ends with. Whatever is given changes that part of it; judge: another discriminator."""
+def game(
+    copies: int, seed: int, *, generator=None, discriminator=None, judge=None, **settings
+) -> GAN:
+    """The recipe that chapter 3 ends with. Whatever is given changes that part of it; judge:
+    another discriminator."""
     parts = {
         "loss": losses.relativistic,
         "penalty": both(falling(1.0, 0.0005), every=3),
         "lr": falling(3e-3, 1e-5),
         **settings,
     }
-    g, _ = networks.mlp(**{"latent": 2, "width": 64, "activation": "relu", "copies": copies, **(generator or {})})
+    g, _ = networks.mlp(
+        **{"latent": 2, "width": 64, "activation": "relu", "copies": copies, **(generator or {})}
+    )
     _, d = networks.mlp(**{"width": 64, "fourier": 0.5, "copies": copies, **(discriminator or {})})
     return GAN(g, judge or d, **parts, seed=seed)
 
@@ -65,7 +72,9 @@ def plain(copies: int, seed: int, **settings) -> GAN:
 
 
 def packs_of(size):
-    return lambda copies, seed: plain(copies, seed, judge=Packed(size, copies, width=64, fourier=0.5))
+    return lambda copies, seed: plain(
+        copies, seed, judge=Packed(size, copies, width=64, fourier=0.5)
+    )
 
 
 def four_judges(copies, seed):
@@ -108,27 +117,38 @@ ROWS = (  # data, variant, games side by side
 
 
 def look_ahead(gan: GAN, real, fake, turns: int) -> dict:
-    """The discriminator's weights after so many more turns against the same batch, as functions of the fakes.
+    """The discriminator's weights after so many more turns against the same batch, as functions of
+    the fakes.
 
-    The turns are those of its Adam, without the first moment, which this game does not use (betas[0] is 0).
+    The turns are those of its Adam, without the first moment, which this game does not use
+    (betas[0] is 0).
     """
-    memory = [gan._d_optimizer.state[weight]["exp_avg_sq"] for weight in gan.discriminator.parameters()]
+    memory = [
+        gan._d_optimizer.state[weight]["exp_avg_sq"] for weight in gan.discriminator.parameters()
+    ]
     done = int(gan._d_optimizer.state[next(gan.discriminator.parameters())]["step"])
     weights, forget = dict(gan.discriminator.named_parameters()), gan.betas[1]
     rate = gan._d_optimizer.param_groups[0]["lr"]
     for turn in range(done + 1, done + 1 + turns):
-        real_logits, fake_logits = (functional_call(gan.discriminator, weights, (x,)) for x in (real, fake))
+        real_logits, fake_logits = (
+            functional_call(gan.discriminator, weights, (x,)) for x in (real, fake)
+        )
         loss = gan.loss.d(real_logits, fake_logits).mean()
         gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
-        memory = [forget * m + (1 - forget) * g.square() for m, g in zip(memory, gradients, strict=True)]
-        sizes = [(m / (1 - forget**turn) + 1e-16).sqrt() for m in memory]  # inside, or a gradient of 0 becomes NaN
+        memory = [
+            forget * m + (1 - forget) * g.square() for m, g in zip(memory, gradients, strict=True)
+        ]
+        sizes = [
+            (m / (1 - forget**turn) + 1e-16).sqrt() for m in memory
+        ]  # inside, or a gradient of 0 becomes NaN
         moves = [rate * g / size for g, size in zip(gradients, sizes, strict=True)]
         weights = {name: w - move for (name, w), move in zip(weights.items(), moves, strict=True)}
     return weights
 
 
 def unrolled(gan: GAN, batches, steps: int, turns: int = 3):
-    """The generator learns against the discriminator that would be there some turns later, if it stood still itself.
+    """The generator learns against the discriminator that would be there some turns later, if it
+    stood still itself.
 
     Metz et al. 2017, eq. 7 to 9 (arXiv:1611.02163).
     """
@@ -137,7 +157,9 @@ def unrolled(gan: GAN, batches, steps: int, turns: int = 3):
         real = batches[k].x
         gan.d_step(real)
         fake = gan.generator(torch.randn(len(real), gan.latent, device=DEVICE))
-        fake_logits = functional_call(gan.discriminator, look_ahead(gan, real, fake, turns), (fake,))
+        fake_logits = functional_call(
+            gan.discriminator, look_ahead(gan, real, fake, turns), (fake,)
+        )
         loss = gan.loss.g(None, fake_logits).mean()
         gan._g_optimizer.param_groups[0]["lr"] = value_at(gan.lr, k / steps)
         gan._g_optimizer.zero_grad()
@@ -147,24 +169,33 @@ def unrolled(gan: GAN, batches, steps: int, turns: int = 3):
         yield
 
 
-def run(where: str, variant: str, copies: int = COPIES, seed: int = 0, steps: int | None = None) -> list[dict]:
-    """Play `copies` games side by side; a row for each. A game's seconds are its share of theirs."""
+def run(
+    where: str, variant: str, copies: int = COPIES, seed: int = 0, steps: int | None = None
+) -> list[dict]:
+    """Play `copies` games side by side; a row for each. A game's seconds are its share of
+    theirs."""
     if (where, variant) not in {row[:2] for row in ROWS}:
         raise ValueError(f"there is no {variant!r} on {where!r}")
     steps = STEPS[variant] if steps is None else steps
     points = DATA[where]()
     batches = points.batches(copies * BATCH, seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # a game draws the package's networks from its own seed, but not those of a Packed
+        torch.manual_seed(
+            seed
+        )  # a game draws the package's networks from its own seed, but not those of a Packed
         gan = {**HELP, **PARTS}[variant](copies, seed)
         watch = Stopwatch()
         watch.start()
-        for _ in unrolled(gan, batches, steps) if variant == "unrolled" else gan.train(batches, steps):
+        for _ in (
+            unrolled(gan, batches, steps) if variant == "unrolled" else gan.train(batches, steps)
+        ):
             pass
         watch.stop()
     shared = {"data": where, "variant": variant, "games": copies, "steps": steps}
     rows = []
-    for k, samples in enumerate(gan.sample(copies * SAMPLES, seed=seed + 1).view(SAMPLES, copies, 2).unbind(1)):
+    for k, samples in enumerate(
+        gan.sample(copies * SAMPLES, seed=seed + 1).view(SAMPLES, copies, 2).unbind(1)
+    ):
         found = metrics.coverage(samples, points.centers, points.std)
         rows.append(
             {
@@ -184,8 +215,10 @@ def report(rows: list[dict]) -> None:
         [float(row[n]) for row in rows] for n in ("modes", "quality", "reverse_kl", "seconds")
     )
     print(
-        "{data:12s} {variant:24s} ".format(**rows[0]) + f"{seconds[0]:5.1f} s a game   modes {min(modes):.0f} to"
-        f" {max(modes):.0f}   high quality {min(quality):.1%} to {max(quality):.1%}   KL {min(kl):.3f} to {max(kl):.3f}"
+        "{data:12s} {variant:24s} ".format(**rows[0])
+        + f"{seconds[0]:5.1f} s a game   modes {min(modes):.0f} to"
+        f" {max(modes):.0f}   high quality {min(quality):.1%} to {max(quality):.1%}   KL"
+        f" {min(kl):.3f} to {max(kl):.3f}"
     )
 
 
@@ -193,7 +226,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", choices=[*HELP, *PARTS], help="one variant (default: all)")
     parser.add_argument("--data", choices=DATA, help="one data set (default: all)")
-    parser.add_argument("--steps", type=int, help="steps of each game (default: 2,500, of the recipe 12,000)")
+    parser.add_argument(
+        "--steps", type=int, help="steps of each game (default: 2,500, of the recipe 12,000)"
+    )
     parser.add_argument("--again", action="store_true", help="measure anew what the table has")
     parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
     options = parser.parse_args()

@@ -1,10 +1,11 @@
-"""GANs on few digits: how far the discriminator overfits, and what each mend does about it, three seeds each.
+"""GANs on few digits: how far the discriminator overfits, and what each mend does about it, three
+seeds each.
 
     OMP_NUM_THREADS=1 python benchmarks/overfitting.py
     python benchmarks/overfitting.py --images 200 --only "both augmented" --seed 0
 
-Writes overfitting.csv after every game, eight lines a game, and goes on where it stopped. Chapter 10 shows the table,
-and its own games are rows of it. Protocol: README.md in this folder.
+Writes overfitting.csv after every game, eight lines a game, and goes on where it stopped. Chapter
+10 shows the table, and its own games are rows of it. Protocol: README.md in this folder.
 """
 
 import argparse
@@ -43,12 +44,17 @@ MENDS = {
 COUNTS = (4000, 1000, 200, 50)
 ROWS = [(images, "none") for images in COUNTS]
 ROWS += [(200, mend) for mend in MENDS if mend != "none"]
-ROWS += [(images, mend) for images in (1000, 50) for mend in ("R1", "both augmented", "adaptive", "R1, both augmented")]
+ROWS += [
+    (images, mend)
+    for images in (1000, 50)
+    for mend in ("R1", "both augmented", "adaptive", "R1, both augmented")
+]
 ROWS += [(4000, "both augmented")]
 
 
 def moved(x, far=4):
-    """Images (N, C, H, W), each moved by its own -far to far pixels in both directions; black comes in."""
+    """Images (N, C, H, W), each moved by its own -far to far pixels in both directions; black comes
+    in."""
     n, _, height, width = x.shape
     padded = F.pad(x, [far] * 4, value=-1.0)
     down, right = torch.randint(2 * far + 1, (2, n, 1), device=x.device)
@@ -63,7 +69,9 @@ def cut(x, side=14):
     top, left = torch.randint(1 - side, height, (2, n, 1), device=x.device)
     rows = torch.arange(height, device=x.device) - top
     columns = torch.arange(width, device=x.device) - left
-    inside = ((0 <= rows) & (rows < side))[:, None, :, None] & ((0 <= columns) & (columns < side))[:, None, None, :]
+    inside = ((0 <= rows) & (rows < side))[:, None, :, None] & ((0 <= columns) & (columns < side))[
+        :, None, None, :
+    ]
     return torch.where(inside, 0.0, x)
 
 
@@ -81,7 +89,8 @@ def augmented(x, p=1.0):
 
 
 class Augmented:
-    """Batches of augmented images, in the range of images: the k-th is a function of the seed and of k."""
+    """Batches of augmented images, in the range of images: the k-th is a function of the seed and
+    of k."""
 
     def __init__(self, batches, seed):
         self.batches, self.seed = batches, seed
@@ -93,7 +102,8 @@ class Augmented:
 
 
 def digits(images: int, seed: int):
-    """The digits that a game learns from, each seed its own where there are enough, and the held-out ones."""
+    """The digits that a game learns from, each seed its own where there are enough, and the
+    held-out ones."""
     every = data.digits().batches(5000)[0].x
     pool, held_out = every[:-HELD_OUT], every[-HELD_OUT:]
     first = seed * images % len(pool)
@@ -123,12 +133,15 @@ def game(images: int, mend: str, seed: int):
 
 
 def measure(gan: GAN, training, held_out, references) -> dict:
-    """What a game looks like from outside: logits, what D tells from a fake, distances, copies, traces of a leak."""
+    """What a game looks like from outside: logits, what D tells from a fake, distances, copies,
+    traces of a leak."""
     samples = gan.sample(1000, seed=1)
     features = metrics.digit_features(samples)
     gan.discriminator.eval()
     with torch.no_grad():
-        known, new, fake = (gan.discriminator(x).float().cpu() for x in (training[:HELD_OUT], held_out, samples))
+        known, new, fake = (
+            gan.discriminator(x).float().cpu() for x in (training[:HELD_OUT], held_out, samples)
+        )
     gan.discriminator.train()
     seen, unseen = references
     n = min(len(seen), len(unseen))
@@ -157,21 +170,35 @@ def run(images: int, mend: str, seed: int = 0, steps: int = STEPS) -> list[dict]
     training, held_out = digits(images, seed)
     references = metrics.digit_features(training[:HELD_OUT]), metrics.digit_features(held_out)
     gan, batches, after, strength = game(images, mend, seed)
-    lines, seconds, start = [], 0.0, time.process_time()  # the processor's, so that other work does no harm
+    lines, seconds, start = (
+        [],
+        0.0,
+        time.process_time(),
+    )  # the processor's, so that other work does no harm
     for step in gan.train(batches, steps):
         after(step)
         if step.index % max(1, steps // MARKS) == 0 or step.index == steps:
             seconds += time.process_time() - start
-            line = {"images": images, "mend": mend, "seed": seed, "steps": steps, "step": step.index}
+            line = {
+                "images": images,
+                "mend": mend,
+                "seed": seed,
+                "steps": steps,
+                "step": step.index,
+            }
             line["seconds"] = round(seconds, 1)
-            lines.append(line | measure(gan, training, held_out, references) | {"p": round(strength["p"], 2)})
+            lines.append(
+                line | measure(gan, training, held_out, references) | {"p": round(strength["p"], 2)}
+            )
             start = time.process_time()
     return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, choices=COUNTS, help="one number of training images (default: all)")
+    parser.add_argument(
+        "--images", type=int, choices=COUNTS, help="one number of training images (default: all)"
+    )
     parser.add_argument("--only", choices=list(MENDS), help="one mend (default: all)")
     parser.add_argument("--seed", type=int, help="one seed (default: 0, 1 and 2)")
     parser.add_argument("--steps", type=int, default=STEPS, help="steps of each game")
@@ -186,14 +213,17 @@ def main() -> None:
     for line in kept:
         games.setdefault((int(line["images"]), line["mend"], int(line["seed"])), []).append(line)
     order = [(*row, seed) for row in ROWS for seed in SEEDS]
-    for key in sorted(order, key=lambda key: key[2]):  # a seed of every game before the next seed of any
+    for key in sorted(
+        order, key=lambda key: key[2]
+    ):  # a seed of every game before the next seed of any
         if any(wish not in (None, own) for wish, own in zip(wishes, key, strict=True)):
             continue
         if options.again or key not in games:
             games[key] = run(*key, options.steps)
             write_table(path, [line for key in order for line in games.get(key, ())])
         print(
-            "{images:>4} {mend:20s} seed {seed} {seconds:>6} s  logits {train_logit:>7} training {held_logit:>7}"
+            "{images:>4} {mend:20s} seed {seed} {seconds:>6} s  logits {train_logit:>7} training"
+            " {held_logit:>7}"
             " held out  FID {fid:>8}  copies {copies}".format(**games[key][-1]),
             flush=True,
         )

@@ -1,10 +1,11 @@
-"""The modern baseline on stacked digits, built up from DCGAN one change at a time, then played long; three seeds each.
+"""The modern baseline on stacked digits, built up from DCGAN one change at a time, then played
+long; three seeds each.
 
     python benchmarks/stacked.py
     python benchmarks/stacked.py --only "R1" --seed 0
 
-Writes stacked.csv after every run, and goes on where it stopped; the last row's seed 0 also draws stacked.png.
-Chapter 9 shows the table. Protocol: README.md in this folder.
+Writes stacked.csv after every run, and goes on where it stopped; the last row's seed 0 also draws
+stacked.png. Chapter 9 shows the table. Protocol: README.md in this folder.
 """
 
 import argparse
@@ -46,7 +47,13 @@ def game(variant: str, seed: int) -> GAN:
         torch.manual_seed(seed)
         rates = {"lr": falling(3e-3, 1e-3), "d_lr": falling(1.5e-3, 1e-3)}
         penalty = both(WEIGHT, every=4)
-        return GAN(*players(DEEPER[variant][0]), loss=losses.relativistic, penalty=penalty, seed=seed, **rates)
+        return GAN(
+            *players(DEEPER[variant][0]),
+            loss=losses.relativistic,
+            penalty=penalty,
+            seed=seed,
+            **rates,
+        )
     settings = {}
     for name, changes in BUILD_UP:
         settings |= changes
@@ -56,20 +63,25 @@ def game(variant: str, seed: int) -> GAN:
     own = {name: settings.pop(name) for name in ("init_std", "norm") if name in settings}
     if make is networks.resnet:  # it has neither
         own = {}
-    generator, discriminator = make(channels=3, width=32, **own)[0], make(channels=3, width=64, **own)[1]
+    generator, discriminator = (
+        make(channels=3, width=32, **own)[0],
+        make(channels=3, width=64, **own)[1],
+    )
     return GAN(generator, discriminator, seed=seed, **settings)
 
 
 def players(groups: int, width: int = 96, latent: int = 64) -> tuple[nn.Sequential, nn.Sequential]:
     """DCGAN's networks, one layer deeper each: G begins at 4x4 pixels, D has a hidden dense layer.
 
-    groups: every convolution is so many side by side, each with its own share of the channels, as in ResNeXt (Xie et
-    al. 2017, arXiv:1611.05431) and in R3GAN; they meet in the dense layers alone. D's first weights are those of He et
-    al. 2015 (arXiv:1502.01852).
+    groups: every convolution is so many side by side, each with its own share of the channels, as
+    in ResNeXt (Xie et al. 2017, arXiv:1611.05431) and in R3GAN; they meet in the dense layers
+    alone. D's first weights are those of He et al. 2015 (arXiv:1502.01852).
     """
 
     def up(inputs, outputs, kernel):
-        convolution = nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=1, bias=False, groups=groups)
+        convolution = nn.ConvTranspose2d(
+            inputs, outputs, kernel, stride=2, padding=1, bias=False, groups=groups
+        )
         return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
 
     def down(inputs, outputs, kernel):
@@ -79,9 +91,16 @@ def players(groups: int, width: int = 96, latent: int = 64) -> tuple[nn.Sequenti
     first = [nn.Linear(latent, 4 * width * 16, bias=False), nn.Unflatten(1, (4 * width, 4, 4))]
     normed = [nn.BatchNorm2d(4 * width), nn.ReLU()]
     last = [nn.ConvTranspose2d(width, 3, 4, stride=2, padding=1, groups=groups), nn.Tanh()]
-    generator = nn.Sequential(*first, *normed, *up(4 * width, 2 * width, 3), *up(2 * width, width, 4), *last)
+    generator = nn.Sequential(
+        *first, *normed, *up(4 * width, 2 * width, 3), *up(2 * width, width, 4), *last
+    )
     generator.latent = latent
-    maps = [*down(3, width // 2, 4), *down(width // 2, width, 4), *down(width, 2 * width, 3), nn.Flatten()]
+    maps = [
+        *down(3, width // 2, 4),
+        *down(width // 2, width, 4),
+        *down(width, 2 * width, 3),
+        nn.Flatten(),
+    ]
     hidden = [nn.Linear(2 * width * 16, 2 * width), nn.LeakyReLU(0.2)]
     discriminator = nn.Sequential(*maps, *hidden, nn.Linear(2 * width, 1), nn.Flatten(0))
     for layer in discriminator:
@@ -122,7 +141,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", choices=ROWS, help="one variant (default: all)")
     parser.add_argument("--seed", type=int, help="one seed (default: 0, 1 and 2)")
-    parser.add_argument("--steps", type=int, help=f"steps of each game (default: {SHORT:,}, of the long one {LONG:,})")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        help=f"steps of each game (default: {SHORT:,}, of the long one {LONG:,})",
+    )
     parser.add_argument("--again", action="store_true", help="measure anew what the table has")
     parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
     options = parser.parse_args()

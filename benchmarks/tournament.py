@@ -1,10 +1,11 @@
-"""Five losses times six regularisers, on the grid of 25 (ten seeds each) and on stacked digits (five seeds each).
+"""Five losses times six regularisers, on the grid of 25 (ten seeds each) and on stacked digits
+(five seeds each).
 
     OMP_NUM_THREADS=1 python benchmarks/tournament.py
     python benchmarks/tournament.py --data grid --loss hinge --regulariser R1
 
-Writes tournament.csv after every run, and goes on where it stopped. Chapter 9 shows the table and reruns a part of it.
-Protocol: README.md in this folder.
+Writes tournament.csv after every run, and goes on where it stopped. Chapter 9 shows the table and
+reruns a part of it. Protocol: README.md in this folder.
 """
 
 import argparse
@@ -20,7 +21,10 @@ from ganbook.schedules import falling
 COPIES = 10  # seeds of the grid, side by side in one game
 STEPS = {"grid": 2500, "stacked digits": 600}
 BATCH = {"grid": 256, "stacked digits": 32}
-SEEDS = {"grid": range(1), "stacked digits": range(5)}  # of games; one game on the grid plays ten seeds
+SEEDS = {
+    "grid": range(1),
+    "stacked digits": range(5),
+}  # of games; one game on the grid plays ten seeds
 
 LOSSES = {
     "non-saturating": losses.nonsaturating,
@@ -32,25 +36,33 @@ LOSSES = {
 
 
 def slope(where: str):
-    """The weight of R1 and of R2: as in chapter 3 on points, and as in chapter 6 on images, applied every so often."""
+    """The weight of R1 and of R2: as in chapter 3 on points, and as in chapter 6 on images, applied
+    every so often."""
     return (falling(1.0, 0.0005), 3) if where == "grid" else (falling(1.0, 0.1), 4)
 
 
 REGULARISERS = {  # what each adds to a game on that data
     "none": lambda where: {},
     "spectral norm": lambda where: {"spectral": True},
-    "gradient penalty": lambda where: {"penalty": penalties.wgan_gp(0.1 if where == "grid" else 10.0)},  # chapter 8
+    "gradient penalty": lambda where: {
+        "penalty": penalties.wgan_gp(0.1 if where == "grid" else 10.0)
+    },  # chapter 8
     "R1": lambda where: {"penalty": penalties.r1(*slope(where))},
     "R2": lambda where: {"penalty": penalties.r2(*slope(where))},
     "R1 and R2": lambda where: {"penalty": both(*slope(where))},
 }
 ROWS = [
-    (where, loss, held, seed) for where in STEPS for loss in LOSSES for held in REGULARISERS for seed in SEEDS[where]
+    (where, loss, held, seed)
+    for where in STEPS
+    for loss in LOSSES
+    for held in REGULARISERS
+    for seed in SEEDS[where]
 ]
 
 
 def game(where: str, loss: str, regulariser: str, seed: int, copies: int = 1) -> GAN:
-    """The players, and all that is the same in every row: rates, betas, batches, one turn each a step."""
+    """The players, and all that is the same in every row: rates, betas, batches, one turn each a
+    step."""
     settings = REGULARISERS[regulariser](where)
     spectral = settings.pop("spectral", False)
     if where == "grid":
@@ -58,13 +70,18 @@ def game(where: str, loss: str, regulariser: str, seed: int, copies: int = 1) ->
         _, d = networks.mlp(width=64, fourier=0.5, copies=copies, spectral=spectral)
     else:
         g, _ = networks.dcgan(channels=3)
-        _, d = networks.dcgan(channels=3, width=64, spectral=spectral)  # a weaker judge finds fewer modes
+        _, d = networks.dcgan(
+            channels=3, width=64, spectral=spectral
+        )  # a weaker judge finds fewer modes
     rate = falling(3e-3, 1e-5) if where == "grid" else falling(3e-3, 1e-4)
     return GAN(g, d, loss=LOSSES[loss], lr=rate, seed=seed, **settings)
 
 
-def run(where: str, loss: str, regulariser: str, seed: int = 0, steps: int | None = None) -> list[dict]:
-    """Play one game, on the grid ten side by side; a row for each. Seconds: a game's share of the processor's."""
+def run(
+    where: str, loss: str, regulariser: str, seed: int = 0, steps: int | None = None
+) -> list[dict]:
+    """Play one game, on the grid ten side by side; a row for each. Seconds: a game's share of the
+    processor's."""
     if loss not in LOSSES or regulariser not in REGULARISERS or where not in STEPS:
         raise ValueError(f"there is no {loss!r} with {regulariser!r} on {where!r}")
     steps = STEPS[where] if steps is None else steps
@@ -79,12 +96,14 @@ def run(where: str, loss: str, regulariser: str, seed: int = 0, steps: int | Non
     shared = {"data": where, "loss": loss, "regulariser": regulariser}
     measured = points(gan, source, copies, seed) if where == "grid" else [stacks(gan)]
     return [
-        {**shared, "seed": seed + k, "steps": steps, "seconds": seconds, **found} for k, found in enumerate(measured)
+        {**shared, "seed": seed + k, "steps": steps, "seconds": seconds, **found}
+        for k, found in enumerate(measured)
     ]
 
 
 def points(gan: GAN, grid, copies: int, seed: int) -> list[dict]:
-    """As in modes.py, and the exact earth mover's distance of 1,000 samples to 1,000 points of the grid."""
+    """As in modes.py, and the exact earth mover's distance of 1,000 samples to 1,000 points of the
+    grid."""
     real = grid.sample(1000, seed=1)
     rows = []
     for samples in gan.sample(copies * 2500, seed=seed + 1).view(2500, copies, 2).unbind(1):
@@ -129,9 +148,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", choices=STEPS, help="one data set (default: both)")
     parser.add_argument("--loss", choices=LOSSES, help="one loss (default: all)")
-    parser.add_argument("--regulariser", choices=REGULARISERS, help="one regulariser (default: all)")
+    parser.add_argument(
+        "--regulariser", choices=REGULARISERS, help="one regulariser (default: all)"
+    )
     parser.add_argument("--seed", type=int, help="one seed of a game (default: all)")
-    parser.add_argument("--steps", type=int, help="steps of each game (default: 2,500 on the grid, 600 on digits)")
+    parser.add_argument(
+        "--steps", type=int, help="steps of each game (default: 2,500 on the grid, 600 on digits)"
+    )
     parser.add_argument("--again", action="store_true", help="measure anew what the table has")
     parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
     options = parser.parse_args()

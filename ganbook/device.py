@@ -24,14 +24,17 @@ def _multiplies_bf16(device: torch.device) -> bool:
 
 
 DEVICE = _pick()
-"""The device of all data and games: CUDA, else Apple's, else the CPU. The variable GANBOOK_DEVICE overrides it."""
+"""The device of all data and games: CUDA, else Apple's, else the CPU. The variable GANBOOK_DEVICE
+overrides it."""
 
 BF16 = _multiplies_bf16(DEVICE)
-"""Whether networks run in bfloat16: where the hardware multiplies it natively (GPUs since Ampere, CPUs with AMX)."""
+"""Whether networks run in bfloat16: where the hardware multiplies it natively (GPUs since Ampere,
+CPUs with AMX)."""
 
 
 def autocast(enabled: bool = True):
-    """A context in which networks compute in bfloat16 where the hardware has it, and in float32 elsewhere."""
+    """A context in which networks compute in bfloat16 where the hardware has it, and in float32
+    elsewhere."""
     if BF16 and enabled:
         return torch.autocast(DEVICE.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
@@ -43,7 +46,8 @@ def budget(*, cpu, cuda):
 
 
 def describe() -> str:
-    """One line on what this machine computes with: device, threads or memory, precision. Chapter 0."""
+    """One line on what this machine computes with: device, threads or memory, precision. Chapter
+    0."""
     precision = "bfloat16 and float32" if BF16 else "float32"
     if DEVICE.type == "cuda":
         properties = torch.cuda.get_device_properties(DEVICE)

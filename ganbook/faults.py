@@ -1,4 +1,5 @@
-"""Faults of a set of digits, made on purpose, and eight numbers that may or may not see them. Chapter 5."""
+"""Faults of a set of digits, made on purpose, and eight numbers that may or may not see them.
+Chapter 5."""
 
 import functools
 import math
@@ -17,7 +18,8 @@ from ganbook.widgets import MovingPicture, frame, slider
 
 
 def blurred(images: torch.Tensor, width: float) -> torch.Tensor:
-    """Images (N, 1, H, W) under a Gaussian blur of standard deviation `width`, in pixels; 0 leaves them. Chapter 5."""
+    """Images (N, 1, H, W) under a Gaussian blur of standard deviation `width`, in pixels; 0 leaves
+    them. Chapter 5."""
     if not width > 0:
         return images
     reach = math.ceil(3 * width)
@@ -34,29 +36,39 @@ def noisy(images: torch.Tensor, std: float, seed: int = 0) -> torch.Tensor:
 
 
 def missing(images: torch.Tensor, labels: torch.Tensor, classes, n: int) -> torch.Tensor:
-    """The first n images (n, C, H, W) whose label is not among `classes`. Raises ValueError for fewer. Chapter 5."""
-    kept = ~torch.isin(labels, torch.as_tensor(list(classes), dtype=labels.dtype, device=labels.device))
+    """The first n images (n, C, H, W) whose label is not among `classes`. Raises ValueError for
+    fewer. Chapter 5."""
+    kept = ~torch.isin(
+        labels, torch.as_tensor(list(classes), dtype=labels.dtype, device=labels.device)
+    )
     if kept.sum() < n:
-        raise ValueError(f"only {int(kept.sum())} images are left without the classes {list(classes)}, not {n}")
+        raise ValueError(
+            f"only {int(kept.sum())} images are left without the classes {list(classes)}, not {n}"
+        )
     return images[kept][:n]
 
 
 def repeated(images: torch.Tensor, share: float) -> torch.Tensor:
-    """Images (N, C, H, W), the first of them in place of the first `share` (0 to 1) of all. Chapter 5."""
+    """Images (N, C, H, W), the first of them in place of the first `share` (0 to 1) of all. Chapter
+    5."""
     count = round(share * len(images))
     return torch.cat([images[:1].expand(count, *images.shape[1:]), images[count:]])
 
 
 def copied(images: torch.Tensor, originals: torch.Tensor, share: float) -> torch.Tensor:
-    """Images (N, C, H, W), the first `share` (0 to 1) of them replaced by as many of the `originals`. Chapter 5."""
+    """Images (N, C, H, W), the first `share` (0 to 1) of them replaced by as many of the
+    `originals`. Chapter 5."""
     count = round(share * len(images))
     if count > len(originals):
-        raise ValueError(f"{count} images are to be copies, but there are only {len(originals)} originals")
+        raise ValueError(
+            f"{count} images are to be copies, but there are only {len(originals)} originals"
+        )
     return torch.cat([originals[:count], images[count:]])
 
 
 class Measures(NamedTuple):
-    """What the metrics say of a set of digits. kid is of one block; copies: `nearer_to_training`, 1/2 if honest."""
+    """What the metrics say of a set of digits. kid is of one block; copies: `nearer_to_training`,
+    1/2 if honest."""
 
     fid: float
     kid: float
@@ -73,10 +85,11 @@ NAMES = ("FID", "KID", "IS", "precision", "recall", "density", "coverage", "copi
 
 
 def measures(training, held_out, fake) -> Measures:
-    """All eight for features of digits, each (., 64) as `metrics.digit_features` gives them. Chapter 5.
+    """All eight for features of digits, each (., 64) as `metrics.digit_features` gives them.
+    Chapter 5.
 
-    training: of the digits that a generator learned from; the metrics hold the fakes against these. held_out: of as
-    many others, for the test of copies.
+    training: of the digits that a generator learned from; the metrics hold the fakes against these.
+    held_out: of as many others, for the test of copies.
     """
     fake = torch.as_tensor(fake)
     probabilities = metrics.digit_classifier().head(fake.to(DEVICE)).softmax(1)
@@ -91,13 +104,18 @@ def measures(training, held_out, fake) -> Measures:
 
 
 def nearer_to_training(training, held_out, fake) -> float:
-    """The share of fakes whose nearest training sample is nearer than their nearest held-out one: 1/2 if honest.
+    """The share of fakes whose nearest training sample is nearer than their nearest held-out one:
+    1/2 if honest.
 
-    All are features (N, F); training and held-out samples must be equally many, or the more numerous would be nearer
-    for that reason: raises ValueError. A simple form of the test of Meehan et al. 2020 (arXiv:2004.05675). Chapter 5.
+    All are features (N, F); training and held-out samples must be equally many, or the more
+    numerous would be nearer for that reason: raises ValueError. A simple form of the test of Meehan
+    et al. 2020 (arXiv:2004.05675). Chapter 5.
     """
     if len(training) != len(held_out):
-        raise ValueError(f"compare with equally many: {len(training)} training and {len(held_out)} held-out samples")
+        raise ValueError(
+            f"compare with equally many: {len(training)} training and {len(held_out)} held-out"
+            f" samples"
+        )
     to_training, to_held_out = (metrics.nearest(fake, others)[0] for others in (training, held_out))
     return float((to_training < to_held_out).mean() + (to_training == to_held_out).mean() / 2)
 
@@ -107,20 +125,35 @@ _GONE = 6  # classes at most, so that enough digits are left for a full set
 
 
 class FaultPicture:
-    """Digits with a fault of some strength (0 to 1), and the eight metrics beside their values without it; for a PNG.
+    """Digits with a fault of some strength (0 to 1), and the eight metrics beside their values
+    without it; for a PNG.
 
-    A set is of `size` digits, and so are the training and the held-out digits. Raises ValueError for an unknown fault.
-    Chapter 5.
+    A set is of `size` digits, and so are the training and the held-out digits. Raises ValueError
+    for an unknown fault. Chapter 5.
     """
 
-    limits = ((0.3, 3e3), (-30, 3e4), (1, 10.5), (0, 1.05), (0, 1.05), (0, 2.1), (0, 1.05), (0, 1.05))
+    limits = (
+        (0.3, 3e3),
+        (-30, 3e4),
+        (1, 10.5),
+        (0, 1.05),
+        (0, 1.05),
+        (0, 2.1),
+        (0, 1.05),
+        (0, 1.05),
+    )
     scales = ("log", "symlog", *["linear"] * 6)
     arrows = ("↓", "↓", "↑", "↑", "↑", "↑", "↑", "½")  # where better is
 
     def __init__(self, size: int = 800):
         images, labels = data.digits().batches(5000)[0]
         parts = images.split([size, size, len(images) - 2 * size])
-        self.size, self.training, self.pool, self.labels = size, parts[0], parts[2], labels[2 * size :]
+        self.size, self.training, self.pool, self.labels = (
+            size,
+            parts[0],
+            parts[2],
+            labels[2 * size :],
+        )
         self.features = [metrics.digit_features(part) for part in parts[:2]]
         self.measured = functools.lru_cache(200)(self._measure)
         self.honest = self.measured("blur", 0.0)[1]
@@ -130,11 +163,15 @@ class FaultPicture:
         above.axis("off")
         self.row = above.imshow(tile(self.pool[:36], 18), cmap="gray", vmin=0, vmax=255)
         self.title = self.figure.text(0.01, 0.945, "")
-        self.figure.text(0.01, 0.015, "orange cross: now    blue line: without a fault", fontsize=9, color=OTHER)
+        self.figure.text(
+            0.01, 0.015, "orange cross: now    blue line: without a fault", fontsize=9, color=OTHER
+        )
         self.dots, self.numbers = [], []
         for k, (name, arrow) in enumerate(zip(NAMES, self.arrows, strict=True)):
             axes = self.figure.add_axes((0.02 + 0.123 * k, 0.225, 0.1, 0.335))
-            axes.set_yscale(self.scales[k], **({"linthresh": 50} if self.scales[k] == "symlog" else {}))
+            axes.set_yscale(
+                self.scales[k], **({"linthresh": 50} if self.scales[k] == "symlog" else {})
+            )
             axes.set(xlim=(-1, 1), ylim=self.limits[k], xticks=[], yticks=[])
             axes.minorticks_off()
             axes.spines[:].set_visible(False)
@@ -142,8 +179,18 @@ class FaultPicture:
             axes.set_title(f"{name} {arrow}", fontsize=9, pad=4)
             axes.axhline(self._inside(k, self.honest[k]), color=REAL)
             self.dots.append(axes.plot([0], [1], "X", color=FAKE, markersize=10, clip_on=False)[0])
-            self.numbers.append(axes.text(0, -0.05, "", transform=axes.transAxes, ha="left", va="top", color=FAKE))
-            axes.text(0, -0.2, _short(self.honest[k]), transform=axes.transAxes, va="top", color=REAL, fontsize=9)
+            self.numbers.append(
+                axes.text(0, -0.05, "", transform=axes.transAxes, ha="left", va="top", color=FAKE)
+            )
+            axes.text(
+                0,
+                -0.2,
+                _short(self.honest[k]),
+                transform=axes.transAxes,
+                va="top",
+                color=REAL,
+                fontsize=9,
+            )
 
     def _inside(self, k, value):
         low, high = self.limits[k]
@@ -154,7 +201,10 @@ class FaultPicture:
         if fault == "blur":
             images, text = blurred(whole, 2 * strength), f"a blur of {2 * strength:.1f} pixels"
         elif fault == "noise":
-            images, text = noisy(whole, strength), f"noise of {strength:.1f}, where black to white is 2"
+            images, text = (
+                noisy(whole, strength),
+                f"noise of {strength:.1f}, where black to white is 2",
+            )
         elif fault == "classes missing":
             gone = range(10 - round(_GONE * strength), 10)
             images = missing(self.pool, self.labels, gone, self.size)
@@ -162,7 +212,10 @@ class FaultPicture:
         elif fault == "one image repeated":
             images, text = repeated(whole, strength), f"one image in {strength:.0%} of the places"
         elif fault == "copies of training digits":
-            images, text = copied(whole, self.training, strength), f"{strength:.0%} are copies of training digits"
+            images, text = (
+                copied(whole, self.training, strength),
+                f"{strength:.0%} are copies of training digits",
+            )
         else:
             raise ValueError(f"fault={fault!r}: there are {', '.join(FAULTS)}")
         # From all over the set, because some faults begin at its front.
@@ -186,9 +239,12 @@ def _short(value: float) -> str:
 
 
 def explorer() -> MovingPicture:
-    """Choose a fault, drag its strength, see which of eight numbers see it. By keyboard: Tab and arrows. Chapter 5."""
+    """Choose a fault, drag its strength, see which of eight numbers see it. By keyboard: Tab and
+    arrows. Chapter 5."""
     return MovingPicture(
         FaultPicture(),
-        fault=ipywidgets.Dropdown(options=FAULTS, description="fault", style={"description_width": "6em"}),
+        fault=ipywidgets.Dropdown(
+            options=FAULTS, description="fault", style={"description_width": "6em"}
+        ),
         strength=slider("strength", 0.3, 0.0, 1.0),
     )

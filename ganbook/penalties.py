@@ -7,14 +7,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganbook.schedules import check_number, value_at
+from ganbook.arguments import check_number
+from ganbook.schedules import value_at
 
 
 class Term(NamedTuple):
-    """One summand: `weight * measure(critic, real, fake, real_logits, fake_logits)` at every `every`-th step.
+    """One summand: `weight * measure(critic, real, fake, real_logits, fake_logits)` at every
+    `every`-th step.
 
-    measure: the critic, two batches (N, ...) that require gradients, and the logits (N,) that the critic has given them
-    already, to (N,). weight: a number, or a function of the share of steps done.
+    measure: the critic, two batches (N, ...) that require gradients, and the logits (N,) that the
+    critic has given them already, to (N,). weight: a number, or a function of the share of steps
+    done.
     """
 
     measure: Callable[..., Tensor]
@@ -23,7 +26,8 @@ class Term(NamedTuple):
 
 
 class Penalty(NamedTuple):
-    """One or several terms added to the discriminator's loss: made by `r1(...)` or `r2(...)`, joined by `total`."""
+    """One or several terms added to the discriminator's loss: made by `r1(...)` or `r2(...)`,
+    joined by `total`."""
 
     terms: tuple[Term, ...]
 
@@ -31,12 +35,14 @@ class Penalty(NamedTuple):
         """Whether any term is applied at this step, counted from 0."""
         return any(step % term.every == 0 for term in self.terms)
 
-    def __call__(self, critic, real, fake, real_logits, fake_logits, step: int = 0, share: float = 0.0) -> Tensor:
+    def __call__(
+        self, critic, real, fake, real_logits, fake_logits, step: int = 0, share: float = 0.0
+    ) -> Tensor:
         """The penalty (N,) at `step`, counted from 0, after `share` (0 to 1) of all steps.
 
-        A term applied at every k-th step counts k times there, so that its mean over the steps stays the same
-        (lazy regularisation: Karras et al. 2020, appendix B, arXiv:1912.04958). Raises ValueError for a term that does
-        not give one value a sample.
+        A term applied at every k-th step counts k times there, so that its mean over the steps
+        stays the same (lazy regularisation: Karras et al. 2020, appendix B, arXiv:1912.04958).
+        Raises ValueError for a term that does not give one value a sample.
         """
         total = torch.zeros(len(real), device=real.device)
         for term in self.terms:
@@ -52,9 +58,11 @@ class Penalty(NamedTuple):
 
 
 def squared_gradient_norm(logits: Tensor, inputs: Tensor) -> Tensor:
-    """Per sample, the squared norm (N,) of the gradient of `logits` (N,) with respect to `inputs` (N, ...).
+    """Per sample, the squared norm (N,) of the gradient of `logits` (N,) with respect to `inputs`
+    (N, ...).
 
-    It can be differentiated again. A logit must depend on its own input alone: batch norm mixes the samples.
+    It can be differentiated again. A logit must depend on its own input alone: batch norm mixes the
+    samples.
     """
     return _gradient(logits, inputs).square().sum(1)
 
@@ -74,10 +82,13 @@ def _r2(critic, real, fake, real_logits, fake_logits):
 
 
 def _at_random_points(critic, real, fake):
-    """The norm (N,) of the critic's gradient at x_hat = real + t (fake - real), one t ~ U[0, 1] a sample."""
+    """The norm (N,) of the critic's gradient at x_hat = real + t (fake - real), one t ~ U[0, 1] a
+    sample."""
     t = torch.rand(len(real), *[1] * (real.ndim - 1), dtype=real.dtype, device=real.device)
     between = torch.lerp(real.detach(), fake.detach(), t).requires_grad_()
-    return _gradient(critic(between), between).norm(dim=1)  # torch gives a norm of 0 the gradient 0, not NaN
+    return _gradient(critic(between), between).norm(
+        dim=1
+    )  # torch gives a norm of 0 the gradient 0, not NaN
 
 
 def _wgan_gp(critic, real, fake, real_logits, fake_logits):
@@ -91,43 +102,58 @@ def _wgan_gp_one_sided(critic, real, fake, real_logits, fake_logits):
 def _penalty(measure, weight, every) -> Penalty:
     check_number("a penalty's weight", weight)
     if not (isinstance(every, numbers.Integral) and every >= 1):
-        raise ValueError(f"every={every!r}: a penalty is applied at every step (1) or less often (2, 3, ...)")
+        raise ValueError(
+            f"every={every!r}: a penalty is applied at every step (1) or less often (2, 3, ...)"
+        )
     return Penalty((Term(measure, weight, int(every)),))
 
 
 def r1(weight=1.0, every: int = 1) -> Penalty:
-    """`weight / 2 * |grad D(x)|^2` at real samples: the discriminator is to be flat where the data is.
+    """`weight / 2 * |grad D(x)|^2` at real samples: the discriminator is to be flat where the data
+    is.
 
-    weight: gamma in the paper, a number or a function of the share of steps done (`falling(3.0, 0.3)`).
-    Mescheder et al. 2018, eq. 9 (arXiv:1801.04406). Chapters 3 and 4.
+    weight: gamma in the paper, a number or a function of the share of steps done (`falling(3.0,
+    0.3)`). Mescheder et al. 2018, eq. 9 (arXiv:1801.04406). Chapters 3 and 4.
     """
     return _penalty(_r1, weight, every)
 
 
 def r2(weight=1.0, every: int = 1) -> Penalty:
-    """`weight / 2 * |grad D(x)|^2` at fake samples. Mescheder et al. 2018, eq. 10 (arXiv:1801.04406). Chapter 9."""
+    """`weight / 2 * |grad D(x)|^2` at fake samples. Mescheder et al. 2018, eq. 10
+    (arXiv:1801.04406). Chapter 9."""
     return _penalty(_r2, weight, every)
 
 
 def wgan_gp(weight=10.0, every: int = 1, one_sided: bool = False) -> Penalty:
-    """`weight * (|grad D(x_hat)| - 1)^2` at random points between real and fake: the critic is to have slope 1 there.
+    """`weight * (|grad D(x_hat)| - 1)^2` at random points between real and fake: the critic is to
+    have slope 1 there.
 
-    x_hat = real + t (fake - real), one t ~ U[0, 1] a sample. one_sided: only slopes above 1 pay. A critic with batch
-    norm has no gradient of its own for each sample: leave batch norm out. Gulrajani et al. 2017, eq. 3
-    (arXiv:1704.00028); one-sided, Petzka et al. 2018, eq. 8 (arXiv:1709.08894). Chapter 8.
+    x_hat = real + t (fake - real), one t ~ U[0, 1] a sample. one_sided: only slopes above 1 pay. A
+    critic with batch norm has no gradient of its own for each sample: leave batch norm out.
+    Gulrajani et al. 2017, eq. 3 (arXiv:1704.00028); one-sided, Petzka et al. 2018, eq. 8
+    (arXiv:1709.08894). Chapter 8.
     """
     return _penalty(_wgan_gp_one_sided if one_sided else _wgan_gp, weight, every)
 
 
 def as_penalty(given) -> Penalty | None:
-    """A penalty, a function of one's own, or None, as a `Penalty` or None. Raises TypeError for anything else."""
+    """A penalty, a function of one's own, or None, as a `Penalty` or None. Raises TypeError for
+    anything else."""
     if given in (r1, r2, wgan_gp):
-        raise TypeError(f"penalty=penalties.{given.__name__}: call it with its weight, as in {given.__name__}(1.0)")
+        raise TypeError(
+            f"penalty=penalties.{given.__name__}: call it with its weight, as in"
+            f" {given.__name__}(1.0)"
+        )
     if not (given is None or callable(given)):
-        raise TypeError(f"penalty={given!r}: give penalties.r1(1.0), say, a function of your own, or None")
+        raise TypeError(
+            f"penalty={given!r}: give penalties.r1(1.0), say, a function of your own, or None"
+        )
     return given if given is None or isinstance(given, Penalty) else Penalty((Term(given),))
 
 
 def total(*penalties: Penalty) -> Penalty:
-    """The sum of several penalties, each with its own weight and `every`: `total(r1(1.0), r2(1.0), my_function)`."""
-    return Penalty(tuple(t for p in penalties for t in (p.terms if isinstance(p, Penalty) else (Term(p),))))
+    """The sum of several penalties, each with its own weight and `every`: `total(r1(1.0), r2(1.0),
+    my_function)`."""
+    return Penalty(
+        tuple(t for p in penalties for t in (p.terms if isinstance(p, Penalty) else (Term(p),)))
+    )

@@ -15,10 +15,11 @@ START = np.array([1.0, 1.0])
 
 
 def velocity(z: np.ndarray, weight: float = 0.0) -> np.ndarray:
-    """(theta', psi') (..., 2) of the Dirac-GAN at z = (theta, psi), with an R1 penalty of this weight.
+    """(theta', psi') (..., 2) of the Dirac-GAN at z = (theta, psi), with an R1 penalty of this
+    weight.
 
-    Data at 0, the fake at theta, logit psi x, each player down its own cross-entropy loss (the saturating one).
-    Mescheder et al. 2018, section 2 (arXiv:1801.04406). Chapter 3.
+    Data at 0, the fake at theta, logit psi x, each player down its own cross-entropy loss (the
+    saturating one). Mescheder et al. 2018, section 2 (arXiv:1801.04406). Chapter 3.
     """
     theta, psi = z[..., 0], z[..., 1]
     fooled = expit(psi * theta)
@@ -51,7 +52,8 @@ METHODS = {
 
 
 def path(method: str, h: float, weight: float = 0.0, steps: int = STEPS) -> np.ndarray:
-    """The points (at most steps + 1, 2) that `method` visits from (1, 1) with step size h, until they leave for good.
+    """The points (at most steps + 1, 2) that `method` visits from (1, 1) with step size h, until
+    they leave for good.
 
     Raises ValueError for an unknown method. Chapter 3.
     """
@@ -66,7 +68,8 @@ def path(method: str, h: float, weight: float = 0.0, steps: int = STEPS) -> np.n
 
 
 def growth(method: str, h: float, weight: float = 0.0) -> float:
-    """The largest |eigenvalue| of one step at the equilibrium: above 1 it is left, below 1 reached. Chapter 3."""
+    """The largest |eigenvalue| of one step at the equilibrium: above 1 it is left, below 1 reached.
+    Chapter 3."""
     kappa = 0.5  # the slope of the cross-entropy at a logit of 0
     J = np.array([[0, kappa], [-kappa, -weight]])
     one, zero = np.eye(2), np.zeros((2, 2))
@@ -80,7 +83,8 @@ def growth(method: str, h: float, weight: float = 0.0) -> float:
 
 
 class PhasePicture:
-    """Where a method goes in the plane of theta and psi, and its distance from the equilibrium; called for a PNG."""
+    """Where a method goes in the plane of theta and psi, and its distance from the equilibrium;
+    called for a PNG."""
 
     def __init__(self):
         self.figure = Figure(figsize=(7.4, 3.5), dpi=100, layout="none")
@@ -89,7 +93,13 @@ class PhasePicture:
         _set_plane(self.plane)
         self.plane.set(xlabel="θ, where the fake is", ylabel="ψ, the slope of D")
         self.distance = self.figure.add_axes((0.585, 0.135, 0.395, 0.73))
-        self.distance.set(yscale="log", xlim=(0, STEPS), ylim=(1e-6, 1e2), xlabel="step", ylabel="distance from (0, 0)")
+        self.distance.set(
+            yscale="log",
+            xlim=(0, STEPS),
+            ylim=(1e-6, 1e2),
+            xlabel="step",
+            ylabel="distance from (0, 0)",
+        )
         self.arrows = _arrows(self.plane, 0.0)
         (self.trail,) = self.plane.plot([], [], ".-", color=FAKE, markersize=3, linewidth=0.8)
         self.plane.plot(*START, "o", color=FAKE, markersize=7)
@@ -100,28 +110,44 @@ class PhasePicture:
         points = path(method, h, weight)
         self.arrows.set_UVC(*_unit(velocity(_mesh(), weight)))
         self.trail.set_data(*points.T)
-        self.curve.set_data(np.arange(len(points)), np.maximum(np.linalg.norm(points, axis=1), 1e-12))
+        self.curve.set_data(
+            np.arange(len(points)), np.maximum(np.linalg.norm(points, axis=1), 1e-12)
+        )
         size = growth(method, h, weight)
-        fate = "it goes in" if size < 1 - 1e-9 else "neither in nor out" if size < 1 + 1e-9 else "it goes out"
+        fate = (
+            "it goes in"
+            if size < 1 - 1e-9
+            else "neither in nor out"
+            if size < 1 + 1e-9
+            else "it goes out"
+        )
         self.text.set_text(f"largest |λ| of a step = {size:.4f}\nnear (0, 0): {fate}")
         return frame(self.figure)
 
 
 def explorer() -> MovingPicture:
-    """The phase portrait of the Dirac-GAN; method, step size and weight of R1 are there to be moved. Chapter 3."""
+    """The phase portrait of the Dirac-GAN; method, step size and weight of R1 are there to be
+    moved. Chapter 3."""
     return MovingPicture(
         PhasePicture(),
-        method=ipywidgets.Dropdown(options=list(METHODS), description="method", style={"description_width": "6em"}),
+        method=ipywidgets.Dropdown(
+            options=list(METHODS), description="method", style={"description_width": "6em"}
+        ),
         h=slider("step size", 0.3, 0.1, 6.0),
         weight=slider("R1 weight", 0.0, 0.0, 4.0),
     )
 
 
-def portraits(cases=(("simultaneous", 0.3, 0.0), ("alternating", 0.3, 0.0), ("simultaneous", 0.3, 0.3))) -> bytes:
-    """A row of phase portraits, one for each (method, step size, weight of R1): a PNG. Chapter 3."""
+def portraits(
+    cases=(("simultaneous", 0.3, 0.0), ("alternating", 0.3, 0.0), ("simultaneous", 0.3, 0.3)),
+) -> bytes:
+    """A row of phase portraits, one for each (method, step size, weight of R1): a PNG. Chapter
+    3."""
     figure = Figure(figsize=(2.55 * len(cases), 2.9), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (method, h, weight) in zip(figure.subplots(1, len(cases), squeeze=False).flat, cases, strict=True):
+    for axes, (method, h, weight) in zip(
+        figure.subplots(1, len(cases), squeeze=False).flat, cases, strict=True
+    ):
         _set_plane(axes)
         _arrows(axes, weight)
         points = path(method, h, weight, 100)
@@ -151,6 +177,11 @@ def _arrows(axes, weight):
 
 
 def _set_plane(axes):
-    axes.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), xticks=[-2, -1, 0, 1, 2], yticks=[-2, -1, 0, 1, 2])
+    axes.set(
+        xlim=(-LIMIT, LIMIT),
+        ylim=(-LIMIT, LIMIT),
+        xticks=[-2, -1, 0, 1, 2],
+        yticks=[-2, -1, 0, 1, 2],
+    )
     axes.set_aspect("equal")
     axes.plot(0, 0, "+", color=CRITIC, markersize=12, markeredgewidth=CRITIC_LINE["linewidth"])

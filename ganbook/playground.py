@@ -1,4 +1,5 @@
-"""The playground: a game in the plane that trains in the kernel while the page draws it and its knobs are turned."""
+"""The playground: a game in the plane that trains in the kernel while the page draws it and its
+knobs are turned."""
 
 import asyncio
 import base64
@@ -25,14 +26,23 @@ from matplotlib.ticker import MaxNLocator
 
 from ganbook import data as datasets
 from ganbook import losses, metrics, networks, penalties
+from ganbook.arguments import check_count
 from ganbook.device import DEVICE
 from ganbook.plotting import CRITIC, CRITIC_LINE, FAKE, FAKE_LINE, OTHER, REAL, array
-from ganbook.schedules import check_count
 from ganbook.training import GAN
 
-SAMPLES, ARROWS, CELLS, LINES = 256, 64, 48, 17  # points of a kind, arrows, cells along a side of D's surface, lattice
+SAMPLES, ARROWS, CELLS, LINES = (
+    256,
+    64,
+    48,
+    17,
+)  # points of a kind, arrows, cells along a side of D's surface, lattice
 MEASURED = 512  # samples that modes are counted among
-SLICE, PICTURE, MEASURE = 0.025, 0.025, 0.25  # seconds: of training at a time, between pictures, between measurements
+SLICE, PICTURE, MEASURE = (
+    0.025,
+    0.025,
+    0.25,
+)  # seconds: of training at a time, between pictures, between measurements
 AHEAD = 8  # pictures sent but not yet drawn: where the page is slow, no queue of them piles up
 SILENCE = 10.0  # seconds without a sign of the page until the game pauses
 DRAWN = "drawn by you"
@@ -55,13 +65,16 @@ def _toys():
 
 
 class Playground(anywidget.AnyWidget):
-    """What `playground` makes. `gan`: the game, a `GAN`, for other cells to look into; `error`: what stopped it."""
+    """What `playground` makes. `gan`: the game, a `GAN`, for other cells to look into; `error`:
+    what stopped it."""
 
     _esm = Path(__file__).with_name("playground.js")
     _css = Path(__file__).with_name("playground.css")
     setup = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, loss, penalty, data, lr, d_lr, d_steps, batch, width, depth, pair, seed, steps):
+    def __init__(
+        self, loss, penalty, data, lr, d_lr, d_steps, batch, width, depth, pair, seed, steps
+    ):
         self._losses, loss = _loss_menu(loss)
         self._penalties, penalty = _penalty_menu(penalty)
         self._data, data = _data_menu(data)
@@ -71,8 +84,14 @@ class Playground(anywidget.AnyWidget):
             "d_steps": check_count("d_steps", d_steps), "batch": check_count("batch", batch), "speed": 0,
             "layers": ["real", "fake", "surface", "arrows", "lattice"],
         }  # fmt: skip
-        with torch.random.fork_rng(devices=[]):  # the reader's random numbers go on as if nothing had been made
-            self._pair = networks.mlp(latent=2, width=width, depth=depth) if pair is None else _checked_pair(pair)
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # the reader's random numbers go on as if nothing had been made
+            self._pair = (
+                networks.mlp(latent=2, width=width, depth=depth)
+                if pair is None
+                else _checked_pair(pair)
+            )
         self._seed, self._drawn = seed, np.zeros((0, 2), np.float32)
         self.error, self.playing, self._views, self._task = "", False, set(), None
         self._sent = self._seen = 0
@@ -90,12 +109,15 @@ class Playground(anywidget.AnyWidget):
     # ---- The game
 
     def reset(self) -> None:
-        """Start the game anew from its seed. Functions of the reader's are taken as they are defined by now."""
+        """Start the game anew from its seed. Functions of the reader's are taken as they are
+        defined by now."""
         self.error = ""
         with self._stopping():
             own = self._losses.get("yours")
             if own is not None:
-                self._losses["yours"] = own._replace(d=_as_defined_now(own.d), g=_as_defined_now(own.g))
+                self._losses["yours"] = own._replace(
+                    d=_as_defined_now(own.d), g=_as_defined_now(own.g)
+                )
             if "yours" in self._penalties:
                 self._penalties["yours"] = _as_defined_now(self._penalties["yours"])
             self._begin()
@@ -106,14 +128,17 @@ class Playground(anywidget.AnyWidget):
         generator, discriminator = copy.deepcopy(self._pair)
         self.gan = GAN(generator, discriminator, average=0, seed=self._seed)
         if self.gan.shape != (2,):
-            raise ValueError(f"the playground draws points in the plane; the generator's are {self.gan.shape}")
+            raise ValueError(
+                f"the playground draws points in the plane; the generator's are {self.gan.shape}"
+            )
         self._apply()
         random = torch.Generator().manual_seed(self._seed)
         self._z = torch.randn(MEASURED, self.gan.latent, generator=random).to(DEVICE)
         self._measure()
 
     def advance(self, steps: int = 1) -> None:
-        """Do so many steps at once, each `d_steps` turns of the discriminator and one of the generator."""
+        """Do so many steps at once, each `d_steps` turns of the discriminator and one of the
+        generator."""
         with _one_thread():
             for _ in range(steps):
                 self._step()
@@ -145,7 +170,8 @@ class Playground(anywidget.AnyWidget):
 
     @contextlib.contextmanager
     def _stopping(self):
-        """An exception within, of the reader's loss say, pauses the game and becomes the message on the page."""
+        """An exception within, of the reader's loss say, pauses the game and becomes the message on
+        the page."""
         try:
             yield
         except KeyboardInterrupt:
@@ -171,14 +197,23 @@ class Playground(anywidget.AnyWidget):
         self._batches = chosen.batches(self.settings["batch"], seed=self._seed)
         some = chosen.batches(2 * SAMPLES, seed=self._seed + 1)[0].x
         if some.shape != (2 * SAMPLES, 2) or not torch.isfinite(some).all():
-            raise ValueError(f"data must give batches of points in the plane, x of (N, 2); it gave {tuple(some.shape)}")
+            raise ValueError(
+                f"data must give batches of points in the plane, x of (N, 2); it gave"
+                f" {tuple(some.shape)}"
+            )
         some = array(some)
-        self._shown, self._floor = some[:SAMPLES], metrics.earth_mover(some[:SAMPLES], some[SAMPLES:])
+        self._shown, self._floor = (
+            some[:SAMPLES],
+            metrics.earth_mover(some[:SAMPLES], some[SAMPLES:]),
+        )
         self._centers, self._std = getattr(chosen, "centers", None), getattr(chosen, "std", None)
         self.modes = 0 if self._centers is None or self._std is None else len(self._centers)
         if self.settings["data"] != DRAWN:
             low, high = some.min(0), some.max(0)
-            self._window = (*((low + high) / 2).tolist(), float((high - low).max()) / 2 * 1.25 or 1.0)
+            self._window = (
+                *((low + high) / 2).tolist(),
+                float((high - low).max()) / 2 * 1.25 or 1.0,
+            )
 
     # ---- What is shown
 
@@ -199,10 +234,12 @@ class Playground(anywidget.AnyWidget):
 
     @torch.no_grad()
     def _layers(self) -> dict[str, np.ndarray]:
-        """What the plane shows, by layer; a layer that is switched off is empty. Nothing random of the game is touched.
+        """What the plane shows, by layer; a layer that is switched off is empty. Nothing random of
+        the game is touched.
 
-        real, fake (N, 2); surface (CELLS, CELLS), logits, rows from the bottom up; arrows (ARROWS, 2), minus the
-        gradient of the generator's loss at the first of fake; lattice (LINES, LINES, 2), the latent plane from -2 to 2.
+        real, fake (N, 2); surface (CELLS, CELLS), logits, rows from the bottom up; arrows (ARROWS,
+        2), minus the gradient of the generator's loss at the first of fake; lattice (LINES, LINES,
+        2), the latent plane from -2 to 2.
         """
         on, gan, empty = self.settings["layers"], self.gan, np.zeros(0, np.float32)
         shown = {name: empty for name in ("real", "fake", "surface", "arrows", "lattice")}
@@ -239,7 +276,9 @@ class Playground(anywidget.AnyWidget):
             if self.gan.loss.paired:
                 rows = torch.arange(len(fake)) % len(self._shown)
                 with torch.no_grad():
-                    real_logits = self.gan.discriminator(torch.as_tensor(self._shown[rows]).to(DEVICE))
+                    real_logits = self.gan.discriminator(
+                        torch.as_tensor(self._shown[rows]).to(DEVICE)
+                    )
             loss = self.gan.loss.g(real_logits, self.gan.discriminator(fake))
             return -array(torch.autograd.grad(loss.sum(), fake)[0])
         return np.zeros(0, np.float32)
@@ -258,17 +297,23 @@ class Playground(anywidget.AnyWidget):
             "modes": self.modes, "floor": None if math.isnan(self._floor) else self._floor,
             "latent": self.gan.latent, "waits": self._batches is None, "settings": self.settings,
         }  # fmt: skip
-        buffers = [np.ascontiguousarray(values, np.float32).tobytes() for values in (*layers.values(), *rows)]
+        buffers = [
+            np.ascontiguousarray(values, np.float32).tobytes()
+            for values in (*layers.values(), *rows)
+        ]
         self.send(state, buffers)
 
     # ---- Playing, on the kernel's own event loop
 
     def play(self) -> None:
-        """Train in small slices between the kernel's other business, until `pause`, an error, or the page is gone."""
+        """Train in small slices between the kernel's other business, until `pause`, an error, or
+        the page is gone."""
         if self.playing or self._batches is None:
             return
         if self._loop is None:
-            raise RuntimeError("the playground plays in a notebook's kernel, and there is none here: use advance()")
+            raise RuntimeError(
+                "the playground plays in a notebook's kernel, and there is none here: use advance()"
+            )
         self.playing, self.error = True, ""
         self._silent, self._seen, self._steps_seen = 0.0, self._sent, []
         if self._task is None or self._task.done():
@@ -301,7 +346,8 @@ class Playground(anywidget.AnyWidget):
                 if now - shown > PICTURE and self._sent - self._seen < AHEAD:
                     shown = now
                     self._show()
-            # A cell that runs for long is no silence of the page, whose messages waited like this game.
+            # A cell that runs for long is no silence of the page, whose messages waited like this
+            # game.
             self._silent += min(time.perf_counter() - start, 2 * SLICE)
             if self._silent > SILENCE:
                 self.pause()
@@ -310,13 +356,16 @@ class Playground(anywidget.AnyWidget):
         self._show()
 
     def _count_pace(self, now: float) -> None:
-        self._steps_seen = [seen for seen in self._steps_seen if seen[0] > now - 1] + [(now, self.gan.steps_done)]
+        self._steps_seen = [seen for seen in self._steps_seen if seen[0] > now - 1] + [
+            (now, self.gan.steps_done)
+        ]
         since, steps = self._steps_seen[0]
         if now - since > 0.2:
             self._pace = (self.gan.steps_done - steps) / (now - since)
 
     def _receive(self, _, content, buffers) -> None:
-        # JupyterLab lets a thread of its own deliver what widgets say. The game has one thread, that of the cells.
+        # JupyterLab lets a thread of its own deliver what widgets say. The game has one thread,
+        # that of the cells.
         if self._loop is None:
             self._obey(content, buffers)
         else:
@@ -350,8 +399,14 @@ class Playground(anywidget.AnyWidget):
             elif kind == "set":
                 self._set(content["name"], content["value"])
             elif kind == "draw":
-                points = np.frombuffer(bytes(buffers[0]), np.float32).reshape(-1, 2) if buffers else self._drawn[:0]
-                self._drawn = np.concatenate([self._drawn[:0] if content["anew"] else self._drawn, points])[-20_000:]
+                points = (
+                    np.frombuffer(bytes(buffers[0]), np.float32).reshape(-1, 2)
+                    if buffers
+                    else self._drawn[:0]
+                )
+                self._drawn = np.concatenate(
+                    [self._drawn[:0] if content["anew"] else self._drawn, points]
+                )[-20_000:]
                 self._take_data()
         self._show()
 
@@ -378,7 +433,12 @@ class Playground(anywidget.AnyWidget):
             "lr": among(rates, chosen["lr"]),
             "d_steps": among((1, 2, 3, 5, 10), chosen["d_steps"]),
             "batch": among((16, 32, 64, 128, 256, 512), chosen["batch"]),
-            "speed": [["2 steps a second", 2], ["10 steps a second", 10], ["50 steps a second", 50], ["full", 0]],
+            "speed": [
+                ["2 steps a second", 2],
+                ["10 steps a second", 10],
+                ["50 steps a second", 50],
+                ["full", 0],
+            ],
             "drawn": DRAWN,
             "colors": {"real": REAL, "fake": FAKE, "critic": CRITIC, "other": OTHER},
             "cells": CELLS,
@@ -389,19 +449,27 @@ class Playground(anywidget.AnyWidget):
     # ---- Where no kernel runs
 
     def _repr_mimebundle_(self, **kwargs):
-        # One output in two formats: a live page takes the widget, every other one the picture; none shows both.
+        # One output in two formats: a live page takes the widget, every other one the picture; none
+        # shows both.
         made = super()._repr_mimebundle_(**kwargs)
         bundle, *metadata = made if isinstance(made, tuple) else (made,)
         bundle = {**bundle, "image/png": base64.b64encode(self.still()).decode("ascii")}
         return (bundle, *metadata) if metadata else bundle
 
     def still(self) -> bytes:
-        """The game as it stands, a PNG of 900 x 480 pixels: the plane with its layers, and the curves."""
+        """The game as it stands, a PNG of 900 x 480 pixels: the plane with its layers, and the
+        curves."""
         layers = self._layers()
         (x, y, half), styles = self._window, {"color": "#888888", "linewidth": 0.6}
         figure = Figure(figsize=(9, 4.8), dpi=100, layout="none")
         plane = figure.add_axes((0.01, 0.07, 0.5, 0.86))
-        plane.set(xlim=(x - half, x + half), ylim=(y - half, y + half), xticks=[], yticks=[], aspect="equal")
+        plane.set(
+            xlim=(x - half, x + half),
+            ylim=(y - half, y + half),
+            xticks=[],
+            yticks=[],
+            aspect="equal",
+        )
         if layers["surface"].size:
             logits = layers["surface"].reshape(CELLS, CELLS)
             low, high = _shade_range(logits)
@@ -412,7 +480,9 @@ class Playground(anywidget.AnyWidget):
             )  # fmt: skip
             if logits.min() < 0 < logits.max():
                 line = (np.arange(CELLS) + 0.5) * (2 * half / CELLS) - half
-                plane.contour(x + line, y + line, logits, [0], colors=CRITIC, linestyles=":", linewidths=2)
+                plane.contour(
+                    x + line, y + line, logits, [0], colors=CRITIC, linestyles=":", linewidths=2
+                )
         if layers["lattice"].size:
             lattice = layers["lattice"].reshape(LINES, LINES, 2)
             for lines in (lattice, lattice.transpose(1, 0, 2)):
@@ -423,8 +493,18 @@ class Playground(anywidget.AnyWidget):
         if layers["arrows"].size:
             tails, pull = layers["fake"][:ARROWS], layers["arrows"]
             longest = max(np.quantile(np.linalg.norm(pull, axis=1), 0.9), 1e-12)
-            ends = tails + 0.15 * half * pull / np.maximum(np.linalg.norm(pull, axis=1, keepdims=True), longest)
-            plane.quiver(*tails.T, *(ends - tails).T, angles="xy", scale_units="xy", scale=1, width=0.003, color="#333")
+            ends = tails + 0.15 * half * pull / np.maximum(
+                np.linalg.norm(pull, axis=1, keepdims=True), longest
+            )
+            plane.quiver(
+                *tails.T,
+                *(ends - tails).T,
+                angles="xy",
+                scale_units="xy",
+                scale=1,
+                width=0.003,
+                color="#333",
+            )
         plane.set_title(f"after {self.gan.steps_done:,} steps", loc="left", fontsize=11)
         key = f"dots: real    crosses: generated{_shades(layers['surface'])}"
         plane.text(x - half, y - 1.04 * half, key, va="top", fontsize=9, color=OTHER)
@@ -434,7 +514,10 @@ class Playground(anywidget.AnyWidget):
         return png.getvalue()
 
     def _draw_curves(self, figure) -> None:
-        losses_, measured = np.array(self._loss_rows).reshape(-1, 3), np.array(self._measured_rows).reshape(-1, 3)
+        losses_, measured = (
+            np.array(self._loss_rows).reshape(-1, 3),
+            np.array(self._measured_rows).reshape(-1, 3),
+        )
         names = ["loss", *(["modes"] if self.modes else []), "distance"]
         height = 0.91 / len(names)
         for k, name in enumerate(names):
@@ -480,20 +563,24 @@ def playground(
     seed: int = 0,
     steps: int = 0,
 ) -> Playground:
-    """A game in the plane to play with: what G makes, what D thinks, which way G is pulled, while it trains.
+    """A game in the plane to play with: what G makes, what D thinks, which way G is pulled, while
+    it trains.
 
-    loss: a `losses.Loss`, or a pair of functions (d, g) of (real_logits, fake_logits), (N,) each, to (N,). penalty: one
-    of `ganbook.penalties`, a function such as `GAN` takes, or None. data: "ring", "grid", "two moons", "spiral", points
-    (N, 2), or a data set whose `.batches(size)` gives points (size, 2). lr, d_lr: learning rates, of both and of D.
-    d_steps: turns of D for each of G. pair: a (generator, discriminator) of your own, in place of
-    `networks.mlp(latent=2, width=width, depth=depth)`. seed: decides all that is random. steps: done before it
-    is shown.
+    loss: a `losses.Loss`, or a pair of functions (d, g) of (real_logits, fake_logits), (N,) each,
+    to (N,). penalty: one of `ganbook.penalties`, a function such as `GAN` takes, or None. data:
+    "ring", "grid", "two moons", "spiral", points (N, 2), or a data set whose `.batches(size)` gives
+    points (size, 2). lr, d_lr: learning rates, of both and of D. d_steps: turns of D for each of G.
+    pair: a (generator, discriminator) of your own, in place of `networks.mlp(latent=2, width=width,
+    depth=depth)`. seed: decides all that is random. steps: done before it is shown.
 
-    Keys, where it has the focus: R run or pause, D and G one step of that player, 0 reset. Reset takes your functions
-    as they are defined by then. It trains between cells: while a cell runs, it waits. Where no kernel runs, a picture
-    of the game as it stood stays. Raises ValueError or TypeError for what can't be played. Chapter 2.
+    Keys, where it has the focus: R run or pause, D and G one step of that player, 0 reset. Reset
+    takes your functions as they are defined by then. It trains between cells: while a cell runs, it
+    waits. Where no kernel runs, a picture of the game as it stood stays. Raises ValueError or
+    TypeError for what can't be played. Chapter 2.
     """
-    return Playground(loss, penalty, data, lr, d_lr, d_steps, batch, width, depth, pair, seed, steps)
+    return Playground(
+        loss, penalty, data, lr, d_lr, d_steps, batch, width, depth, pair, seed, steps
+    )
 
 
 class _Drawn(datasets.Points):
@@ -501,11 +588,19 @@ class _Drawn(datasets.Points):
 
     def __init__(self, points, blur: float = 0.02):
         points = np.asarray(points, np.float32)
-        super().__init__(lambda rng, n: points[rng.integers(len(points), size=n)] + blur * rng.standard_normal((n, 2)))
+        super().__init__(
+            lambda rng, n: (
+                points[rng.integers(len(points), size=n)] + blur * rng.standard_normal((n, 2))
+            )
+        )
 
 
 def _loss_menu(given) -> tuple[dict, str]:
-    menu = {_title(name): value for name, value in vars(losses).items() if isinstance(value, losses.Loss)}
+    menu = {
+        _title(name): value
+        for name, value in vars(losses).items()
+        if isinstance(value, losses.Loss)
+    }
     for name, value in menu.items():
         if given is value:
             return menu, name
@@ -513,7 +608,10 @@ def _loss_menu(given) -> tuple[dict, str]:
         given = losses.Loss(*given)
     if isinstance(given, losses.Loss):
         return {"yours": given, **menu}, "yours"
-    raise TypeError(f"loss={given!r}: give losses.nonsaturating, say, or a pair of your functions, (d_loss, g_loss)")
+    raise TypeError(
+        f"loss={given!r}: give losses.nonsaturating, say, or a pair of your functions, (d_loss,"
+        f" g_loss)"
+    )
 
 
 def _title(name: str) -> str:
@@ -537,21 +635,35 @@ def _data_menu(given) -> tuple[dict, str]:
     if isinstance(given, str):
         name = given.replace("_", " ")
         if name not in menu:
-            raise ValueError(f"data={given!r}: there are {', '.join(map(repr, _toys()))}, and data sets of your own")
+            raise ValueError(
+                f"data={given!r}: there are {', '.join(map(repr, _toys()))}, and data sets of your"
+                f" own"
+            )
         return menu, name
     if not hasattr(given, "batches"):
         try:
             points = array(given).astype(np.float32)
         except (TypeError, ValueError):
             points = np.zeros(0)
-        if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
-            raise TypeError(f"data={given!r:.60}: give a name, points (N, 2), or a data set with .batches(size)")
+        if (
+            points.ndim != 2
+            or points.shape[1] != 2
+            or not len(points)
+            or not np.isfinite(points).all()
+        ):
+            raise TypeError(
+                f"data={given!r:.60}: give a name, points (N, 2), or a data set with .batches(size)"
+            )
         given = _Drawn(points, blur=0.0)
     return {"yours": given, **menu}, "yours"
 
 
 def _checked_pair(pair):
-    if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(n, torch.nn.Module) for n in pair)):
+    if not (
+        isinstance(pair, (tuple, list))
+        and len(pair) == 2
+        and all(isinstance(n, torch.nn.Module) for n in pair)
+    ):
         raise TypeError(f"pair={pair!r:.60}: give two networks, (generator, discriminator)")
     return copy.deepcopy(tuple(pair))
 
@@ -563,7 +675,8 @@ def _rate(name: str, value) -> float:
 
 
 def _record(rows: list, row: tuple, most: int = 300) -> None:
-    """Append `row`, (step, ...), so that there are never many more than `most` rows, about evenly over the steps."""
+    """Append `row`, (step, ...), so that there are never many more than `most` rows, about evenly
+    over the steps."""
     if rows and (row[0] == rows[-1][0] or len(rows) > 1 and row[0] - rows[-2][0] < row[0] / most):
         rows[-1] = row
     else:
@@ -584,7 +697,8 @@ def _explained(error: Exception) -> str:
 
 
 def _as_defined_now(function):
-    """The function that the notebook now has under the name of this one: the reader has mended it and run its cell."""
+    """The function that the notebook now has under the name of this one: the reader has mended it
+    and run its cell."""
     if not inspect.isfunction(function) or function.__qualname__ != function.__name__:
         return function
     now = vars(sys.modules.get(function.__module__, object)).get(function.__name__)
@@ -593,7 +707,8 @@ def _as_defined_now(function):
 
 @contextlib.contextmanager
 def _one_thread():
-    """Batches of points are too small to be shared between cores, and the other core draws the page."""
+    """Batches of points are too small to be shared between cores, and the other core draws the
+    page."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -621,7 +736,8 @@ def _replace_in_cell(playground: Playground) -> None:
 
 
 def _shade_range(logits) -> tuple[float, float]:
-    """From which logit to which D's surface is shaded: nearly all that there are, but 8 at most, around 0."""
+    """From which logit to which D's surface is shaded: nearly all that there are, but 8 at most,
+    around 0."""
     low, high = np.quantile(logits, [0.02, 0.98])
     if high - low > 8:
         middle = min(high - 4, max(low + 4, 0))

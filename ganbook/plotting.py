@@ -6,7 +6,8 @@ import torch
 from IPython.display import display
 
 REAL, FAKE, CRITIC, OTHER = "#0072b2", "#d55e00", "#009e73", "#555555"
-"""Real is blue (full lines, dots), fake is orange (dashed lines, crosses), the critic is green (dotted lines)."""
+"""Real is blue (full lines, dots), fake is orange (dashed lines, crosses), the critic is green
+(dotted lines)."""
 
 REAL_LINE = {"color": REAL, "linestyle": "-"}
 FAKE_LINE = {"color": FAKE, "linestyle": "--"}
@@ -14,7 +15,8 @@ CRITIC_LINE = {"color": CRITIC, "linestyle": ":", "linewidth": 2.5}
 
 
 def use_style() -> None:
-    """Set matplotlib to the course's look: 100 dpi, readable sizes, no frames where they say nothing."""
+    """Set matplotlib to the course's look: 100 dpi, readable sizes, no frames where they say
+    nothing."""
     plt.rcParams.update(
         {
             "figure.figsize": (7, 3.2),
@@ -24,7 +26,9 @@ def use_style() -> None:
             "axes.titlesize": 11,
             "axes.spines.top": False,
             "axes.spines.right": False,
-            "axes.prop_cycle": plt.cycler(color=[REAL, FAKE, CRITIC, "#cc79a7", "#e69f00", "#56b4e9", OTHER]),
+            "axes.prop_cycle": plt.cycler(
+                color=[REAL, FAKE, CRITIC, "#cc79a7", "#e69f00", "#56b4e9", OTHER]
+            ),
             "lines.linewidth": 2,
             "legend.frameon": False,
             "image.cmap": "gray",
@@ -41,7 +45,8 @@ def array(values) -> np.ndarray:
 
 
 def tile(images, columns: int = 10) -> np.ndarray:
-    """Images (N, C, H, W) in [-1, 1], C of 1 or 3, as one picture (rows * H, columns * W[, 3]) of uint8 in [0, 255].
+    """Images (N, C, H, W) in [-1, 1], C of 1 or 3, as one picture (rows * H, columns * W[, 3]) of
+    uint8 in [0, 255].
 
     The last row is filled up with white. A one-pixel gap separates the images.
     """
@@ -49,9 +54,13 @@ def tile(images, columns: int = 10) -> np.ndarray:
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3):
         raise ValueError(f"images must have the shape (N, 1 or 3, H, W); got {pixels.shape}")
     if not len(pixels) or columns < 1:
-        raise ValueError(f"a grid needs one image and one column at least; got {len(pixels)} and {columns}")
+        raise ValueError(
+            f"a grid needs one image and one column at least; got {len(pixels)} and {columns}"
+        )
     if pixels.max() > 100:  # a little over 1 is cut off, as a picture of noise may want it
-        raise ValueError(f"images lie in [-1, 1]; these reach {pixels.max():.3g}: data.Images scales bytes")
+        raise ValueError(
+            f"images lie in [-1, 1]; these reach {pixels.max():.3g}: data.Images scales bytes"
+        )
     pixels = np.clip((pixels.transpose(0, 2, 3, 1) + 1) * 127.5, 0, 255).round().astype(np.uint8)
     count, height, width, channels = pixels.shape
     columns = min(columns, count)
@@ -68,7 +77,9 @@ def show_images(images, columns: int = 10, title: str = "", ax=None):
     picture = tile(images, columns)
     if ax is None:
         width = min(7.0, 0.62 * min(columns, len(images)) + 0.4)
-        _, ax = plt.subplots(figsize=(width, width * picture.shape[0] / picture.shape[1] + (0.3 if title else 0)))
+        _, ax = plt.subplots(
+            figsize=(width, width * picture.shape[0] / picture.shape[1] + (0.3 if title else 0))
+        )
     ax.imshow(picture, vmin=0, vmax=255)
     ax.set_title(title, loc="left")
     ax.axis("off")
@@ -76,13 +87,22 @@ def show_images(images, columns: int = 10, title: str = "", ax=None):
 
 
 def show_points(real=None, fake=None, ax=None, limit: float | None = None):
-    """Scatter real points (N, 2) as dots and fake points (N, 2) as crosses, axes equal, and return the Axes."""
+    """Scatter real points (N, 2) as dots and fake points (N, 2) as crosses, axes equal, and return
+    the Axes."""
     if ax is None:
         _, ax = plt.subplots(figsize=(4, 4))
     for points, marker, color in ((real, ".", REAL), (fake, "x", FAKE)):
         if points is not None:
             points = array(points)
-            ax.scatter(points[:, 0], points[:, 1], s=14, marker=marker, color=color, alpha=0.6, linewidths=1)
+            ax.scatter(
+                points[:, 0],
+                points[:, 1],
+                s=14,
+                marker=marker,
+                color=color,
+                alpha=0.6,
+                linewidths=1,
+            )
     ax.set_aspect("equal")
     if limit is not None:
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
@@ -90,19 +110,26 @@ def show_points(real=None, fake=None, ax=None, limit: float | None = None):
 
 
 def label_line(line, text: str, at: float = 1.0, offset=(4, 0)) -> None:
-    """Write `text` beside a line, in its colour, at the share `at` (0 to 1) of its points: better than a legend."""
+    """Write `text` beside a line, in its colour, at the share `at` (0 to 1) of its points: better
+    than a legend."""
     x, y = line.get_data()
     index = round(at * (len(x) - 1))
     line.axes.annotate(
-        text, (x[index], y[index]), xytext=offset, textcoords="offset points", color=line.get_color(), va="center"
+        text,
+        (x[index], y[index]),
+        xytext=offset,
+        textcoords="offset points",
+        color=line.get_color(),
+        va="center",
     )
 
 
 class View:
-    """A picture that refreshes itself in its cell while a game trains; the last one stays in the saved notebook.
+    """A picture that refreshes itself in its cell while a game trains; the last one stays in the
+    saved notebook.
 
-    view = View(real); view.show(samples, title="step 100"). Samples are images (N, C, H, W) or points (N, 2); points
-    are drawn over `real` if it is given.
+    view = View(real); view.show(samples, title="step 100"). Samples are images (N, C, H, W) or
+    points (N, 2); points are drawn over `real` if it is given.
     """
 
     def __init__(self, real=None, columns: int = 12):

@@ -1,15 +1,17 @@
-"""Numbers that change as a game goes on: given where a number would be given, a learning rate or a penalty's weight."""
+"""Numbers that change as a game goes on: given where a number would be given, a learning rate or a
+penalty's weight."""
 
 import math
-import numbers
 from typing import NamedTuple
 
 
 class falling(NamedTuple):
-    """A number that goes from `start` to `end` along half a cosine, as the share of steps done goes from 0 to 1.
+    """A number that goes from `start` to `end` along half a cosine, as the share of steps done goes
+    from 0 to 1.
 
-    `lr=falling(2e-3, 1e-4)`, `penalties.r1(falling(3.0, 0.3))`. Any function of the share of steps done does as well,
-    but only this one is saved with a game. Loshchilov & Hutter 2017, eq. 5 (arXiv:1608.03983). Chapter 4.
+    `lr=falling(2e-3, 1e-4)`, `penalties.r1(falling(3.0, 0.3))`. Any function of the share of steps
+    done does as well, but only this one is saved with a game. Loshchilov & Hutter 2017, eq. 5
+    (arXiv:1608.03983). Chapter 4.
     """
 
     start: float
@@ -20,20 +22,6 @@ class falling(NamedTuple):
 
 
 def value_at(number, share: float) -> float:
-    """The value of a number, or of a function of the share of steps done, at `share`, as a float of Python's."""
+    """The value of a number, or of a function of the share of steps done, at `share`, as a float of
+    Python's."""
     return float(number(share) if callable(number) else number)
-
-
-def check_number(name: str, number) -> None:
-    """Raise ValueError unless `number` is a finite number >= 0 or a function of the share of steps done."""
-    for share in (0.0, 1.0):
-        value = number(share) if callable(number) else number
-        if not (isinstance(value, numbers.Real) and math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be a finite number, 0 or more; got {value!r}")
-
-
-def check_count(name: str, value, least: int = 1) -> int:
-    """`value` as a whole number of Python's. Raises ValueError unless it is one, `least` or more."""
-    if not isinstance(value, numbers.Integral) or value < least:
-        raise ValueError(f"{name}={value!r}: it must be a whole number, {least} or more")
-    return int(value)

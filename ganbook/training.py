@@ -19,20 +19,23 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ganbook import data, losses, networks, penalties
+from ganbook.arguments import check_count, check_number
 from ganbook.device import DEVICE, autocast
 from ganbook.losses import Loss
 from ganbook.penalties import Penalty, Term
-from ganbook.schedules import check_count, check_number, falling, value_at
+from ganbook.schedules import falling, value_at
 
 FORMAT = "ganbook game 1"
 _ON_CPU = DEVICE.type == "cpu"
 
 
 class Step(NamedTuple):
-    """What one step of the game says, all detached and still on the device: reading them as numbers waits for it.
+    """What one step of the game says, all detached and still on the device: reading them as numbers
+    waits for it.
 
-    index: steps done, this one included. d_loss, g_loss: means over the batch, the penalty not included. real_logits,
-    fake_logits (N,): what the discriminator said of the two batches in its turn, before it learned from them.
+    index: steps done, this one included. d_loss, g_loss: means over the batch, the penalty not
+    included. real_logits, fake_logits (N,): what the discriminator said of the two batches in its
+    turn, before it learned from them.
     """
 
     index: int
@@ -49,28 +52,34 @@ class Step(NamedTuple):
 
 
 class GAN:
-    """A generator and a discriminator with all that their game needs, and the number of steps they have done.
+    """A generator and a discriminator with all that their game needs, and the number of steps they
+    have done.
 
-    generator: z (N, latent) to samples (N, ...). discriminator: samples to logits (N,). loss: a `losses.Loss`.
-    penalty: a `penalties.Penalty`, or a function (critic, real, fake, real_logits, fake_logits) to (N,), or None.
-    lr: the learning rate of both players, a number or a function of the share of steps done; d_lr: the discriminator's,
-    where it differs. betas: Adam's. d_steps: turns of the discriminator for each of the generator. average: how much of
-    the averaged generator, which is the one that samples, stays at each step (0: no averaging). latent: the size of z,
-    where the generator has no attribute of that name. seed: decides the weights of networks made by `ganbook.networks`
-    (unless they have been changed since), and all that is random in the game.
+    generator: z (N, latent) to samples (N, ...). discriminator: samples to logits (N,). loss: a
+    `losses.Loss`. penalty: a `penalties.Penalty`, or a function (critic, real, fake, real_logits,
+    fake_logits) to (N,), or None. lr: the learning rate of both players, a number or a function of
+    the share of steps done; d_lr: the discriminator's, where it differs. betas: Adam's. d_steps:
+    turns of the discriminator for each of the generator. average: how much of the averaged
+    generator, which is the one that samples, stays at each step (0: no averaging). latent: the size
+    of z, where the generator has no attribute of that name. seed: decides the weights of networks
+    made by `ganbook.networks` (unless they have been changed since), and all that is random in the
+    game.
 
-    clip: after each turn of the discriminator its weights are cut off at -clip and clip; None leaves them. Arjovsky et
-    al. 2017, algorithm 1 (arXiv:1701.07875). Chapter 7.
+    clip: after each turn of the discriminator its weights are cut off at -clip and clip; None
+    leaves them. Arjovsky et al. 2017, algorithm 1 (arXiv:1701.07875). Chapter 7.
 
-    Networks with an attribute `classes` are conditional: the game calls them with labels (N,) as well, the real images'
-    own, and fakes are drawn of the same. A discriminator that gives (logits (N,), class logits (N, classes)) has an
-    auxiliary classifier: both players minimise its cross-entropy besides, times `auxiliary`. class_weights: for each
-    label what its samples' losses are multiplied by. Chapter 6.
+    Networks with an attribute `classes` are conditional: the game calls them with labels (N,) as
+    well, the real images' own, and fakes are drawn of the same. A discriminator that gives (logits
+    (N,), class logits (N, classes)) has an auxiliary classifier: both players minimise its
+    cross-entropy besides, times `auxiliary`. class_weights: for each label what its samples' losses
+    are multiplied by. Chapter 6.
 
-    augment: a function of samples (N, ...) to as many of the same shape, or None. The discriminator sees nothing, real
-    or fake, in its own turn or the generator's, but through it. A penalty is taken at what it returns. Chapter 10.
+    augment: a function of samples (N, ...) to as many of the same shape, or None. The discriminator
+    sees nothing, real or fake, in its own turn or the generator's, but through it. A penalty is
+    taken at what it returns. Chapter 10.
 
-    Raises ValueError for players that don't fit each other and for settings out of range. Chapter 2 builds it by hand.
+    Raises ValueError for players that don't fit each other and for settings out of range. Chapter 2
+    builds it by hand.
     """
 
     def __init__(
@@ -95,19 +104,32 @@ class GAN:
         check_number("lr", lr)
         check_number("d_lr", lr if d_lr is None else d_lr)
         if not isinstance(loss, Loss):
-            raise TypeError(f"loss={loss!r}: give losses.nonsaturating, say, or losses.Loss(d=..., g=...) of your own")
+            raise TypeError(
+                f"loss={loss!r}: give losses.nonsaturating, say, or losses.Loss(d=..., g=...) of"
+                f" your own"
+            )
         if not 0 <= average < 1:
-            raise ValueError(f"average={average}: the share that stays must be at least 0 and below 1")
+            raise ValueError(
+                f"average={average}: the share that stays must be at least 0 and below 1"
+            )
         self.generator, self.discriminator = _placed(generator), _placed(discriminator)
         self.loss, self.lr, self.d_lr, self.betas = loss, lr, d_lr, tuple(map(float, betas))
         self.penalty = penalties.as_penalty(penalty)
-        self.d_steps, self.average, self.seed = check_count("d_steps", d_steps), float(average), operator.index(seed)
+        self.d_steps, self.average, self.seed = (
+            check_count("d_steps", d_steps),
+            float(average),
+            operator.index(seed),
+        )
         latent = getattr(generator, "latent", None) if latent is None else latent
         if latent is None:
-            raise ValueError("the generator has no attribute `latent`: give the size of z, GAN(..., latent=64)")
+            raise ValueError(
+                "the generator has no attribute `latent`: give the size of z, GAN(..., latent=64)"
+            )
         self.latent = check_count("latent", latent)
         if clip is not None and not (isinstance(clip, numbers.Real) and 0 < clip < math.inf):
-            raise ValueError(f"clip={clip!r}: give the size at which the weights are cut off, above 0, or None")
+            raise ValueError(
+                f"clip={clip!r}: give the size at which the weights are cut off, above 0, or None"
+            )
         self.clip = None if clip is None else float(clip)
         if not (augment is None or callable(augment)):
             raise TypeError(f"augment={augment!r}: give a function of samples (N, ...), or None")
@@ -118,7 +140,10 @@ class GAN:
         if class_weights is not None:
             weights = torch.as_tensor(class_weights, dtype=torch.float32).to(DEVICE)
             if self.classes is None or weights.shape != (self.classes,) or not (weights >= 0).all():
-                raise ValueError(f"class_weights must be one number for each of {self.classes} classes, 0 or more")
+                raise ValueError(
+                    f"class_weights must be one number for each of {self.classes} classes, 0 or"
+                    f" more"
+                )
             self.class_weights = weights
 
         self._random_state = torch.Generator(DEVICE).manual_seed(self.seed).get_state()
@@ -127,7 +152,11 @@ class GAN:
             for network in (generator, discriminator):
                 if isinstance(network, networks.Network) and network.fresh:
                     network.draw()
-        self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False) if average else self.generator
+        self.averaged = (
+            copy.deepcopy(self.generator).eval().requires_grad_(False)
+            if average
+            else self.generator
+        )
         self._pairs = _floating_pairs(self.averaged, self.generator) if average else ([], [])
         self._g_optimizer = self._adam(self.generator, lr)
         self._d_optimizer = self._adam(self.discriminator, lr if d_lr is None else d_lr)
@@ -147,23 +176,26 @@ class GAN:
     # Playing
 
     def train(self, batches, steps: int, progress: bool = True) -> Iterator[Step]:
-        """Play until `steps` steps are done in all, and yield each as a `Step`: the caller's loop owns the game.
+        """Play until `steps` steps are done in all, and yield each as a `Step`: the caller's loop
+        owns the game.
 
-        batches: what `.batches(size)` of a data set gives. Its k-th batch feeds the discriminator's k-th turn, so a
-        game that was left, or saved and loaded, goes on with the data it would have seen. Schedules take the share
-        of steps done.
-        Raises ValueError for steps already done or a batch that doesn't fit, FloatingPointError naming the step and the
-        player where a loss stops being finite. An interrupt arrives between two steps: the game stays whole.
+        batches: what `.batches(size)` of a data set gives. Its k-th batch feeds the discriminator's
+        k-th turn, so a game that was left, or saved and loaded, goes on with the data it would have
+        seen. Schedules take the share of steps done. Raises ValueError for steps already done or a
+        batch that doesn't fit, FloatingPointError naming the step and the player where a loss stops
+        being finite. An interrupt arrives between two steps: the game stays whole.
         """
         steps = check_count("steps", steps)
         first = batches[self._d_turns] if hasattr(batches, "__getitem__") else None
         if not hasattr(first, "x"):
             raise TypeError(
-                "batches must be indexed by the turn, batches[k].x; data.Images(images).batches(64) makes such"
+                "batches must be indexed by the turn, batches[k].x;"
+                " data.Images(images).batches(64) makes such"
             )
         if steps <= self.steps_done:
             raise ValueError(
-                f"this game has done {self.steps_done} steps already; `steps` counts them all, so ask for more"
+                f"this game has done {self.steps_done} steps already; `steps` counts them all, so"
+                f" ask for more"
                 f" (steps={2 * self.steps_done}) or start a new GAN"
             )
         self._check_values(first.x)
@@ -188,7 +220,8 @@ class GAN:
         self._read_losses()
 
     def d_step(self, real: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """One turn of the discriminator on `real` (N, ...): its mean loss, and its logits (N,) on real and on fake.
+        """One turn of the discriminator on `real` (N, ...): its mean loss, and its logits (N,) on
+        real and on fake.
 
         labels (N,) are for conditional games, which need them; others don't look at them.
         """
@@ -198,7 +231,8 @@ class GAN:
             return self._d_turn(real, labels)
 
     def g_step(self, real: Tensor, labels: Tensor | None = None) -> Tensor:
-        """One turn of the generator against `real` (N, ...), then of its average: its mean loss. This ends a step.
+        """One turn of the generator against `real` (N, ...), then of its average: its mean loss.
+        This ends a step.
 
         labels (N,): those to draw fakes of, and of `real`, in a conditional game.
         """
@@ -221,17 +255,26 @@ class GAN:
         loss = self._mean(self.loss.d(real_logits, fake_logits), real, "loss.d", labels)
         objective = loss
         if real_classes is not None:
-            objective = loss + self._class_loss(real_classes, labels) + self._class_loss(fake_classes, labels)
+            objective = (
+                loss
+                + self._class_loss(real_classes, labels)
+                + self._class_loss(fake_classes, labels)
+            )
         self._notice(objective, "discriminator", real)
         if due:
             critic = self.discriminator if labels is None else lambda x: self._judge(x, labels)[0]
-            terms = self.penalty(critic, real, fake, real_logits, fake_logits, step=self._d_turns, share=share)
+            terms = self.penalty(
+                critic, real, fake, real_logits, fake_logits, step=self._d_turns, share=share
+            )
             penalty = terms.mean()
             self._notice(penalty, "discriminator's penalty", real)
             objective = objective + penalty
         self._d_optimizer.zero_grad()
-        # A penalty made the samples want gradients too. Nobody reads those: they need not be computed.
-        objective.backward(inputs=[weight for weight in self._d_weights if weight.requires_grad] if due else None)
+        # A penalty made the samples want gradients too. Nobody reads those: they need not be
+        # computed.
+        objective.backward(
+            inputs=[weight for weight in self._d_weights if weight.requires_grad] if due else None
+        )
         self._d_optimizer.step()
         if self.clip is not None:  # after the step: the generator is to meet a clipped critic
             with torch.no_grad():
@@ -242,7 +285,8 @@ class GAN:
 
     def _g_turn(self, real, labels):
         _set_rate(self._g_optimizer, self.lr, self._share())
-        # Meanwhile the discriminator's weights get no gradients: the generator's turn needs none of them.
+        # Meanwhile the discriminator's weights get no gradients: the generator's turn needs none of
+        # them.
         fixed = [weight for weight in self._d_weights if weight.requires_grad]
         for weight in fixed:
             weight.requires_grad_(False)
@@ -254,7 +298,9 @@ class GAN:
             with autocast():
                 fake = _call(self.generator, self._z(real.shape[0]), labels)
             fake_logits, fake_classes = self._judge(self._augmented(fake), labels)
-            loss = objective = self._mean(self.loss.g(real_logits, fake_logits), real, "loss.g", labels)
+            loss = objective = self._mean(
+                self.loss.g(real_logits, fake_logits), real, "loss.g", labels
+            )
             if fake_classes is not None:
                 objective = loss + self._class_loss(fake_classes, labels)
             self._notice(objective, "generator", real)
@@ -279,11 +325,15 @@ class GAN:
             return x
         seen = self.augment(x)
         if seen.shape != x.shape:
-            raise ValueError(f"augment must return the shape it is given, {tuple(x.shape)}; got {tuple(seen.shape)}")
+            raise ValueError(
+                f"augment must return the shape it is given, {tuple(x.shape)}; got"
+                f" {tuple(seen.shape)}"
+            )
         return seen
 
     def _judge(self, x, labels):
-        """The discriminator's logits (N,) and its class logits (N, classes), None without an auxiliary classifier."""
+        """The discriminator's logits (N,) and its class logits (N, classes), None without an
+        auxiliary classifier."""
         with autocast():
             verdict = _call(self.discriminator, x, labels)
         logits, classes = verdict if isinstance(verdict, tuple) else (verdict, None)
@@ -295,37 +345,52 @@ class GAN:
 
     @torch.no_grad()
     def sample(self, n: int, labels=None, seed: int | None = None, batch: int = 500) -> Tensor:
-        """Draw `n` samples (n, ...) of the averaged generator, in evaluation mode, as float32 on the device.
+        """Draw `n` samples (n, ...) of the averaged generator, in evaluation mode, as float32 on
+        the device.
 
-        labels: in a conditional game one label for all, or n of them; None goes through the classes in turn, 0, 1, ...
-        The same seed gives the same latents at any time of the training; None draws new ones. Training is not touched.
+        labels: in a conditional game one label for all, or n of them; None goes through the classes
+        in turn, 0, 1, ... The same seed gives the same latents at any time of the training; None
+        draws new ones. Training is not touched.
         """
         n = check_count("n", n)
         random = self._sampling if seed is None else torch.Generator(DEVICE).manual_seed(seed)
-        return self.decode(torch.randn(n, self.latent, device=DEVICE, generator=random), labels, batch)
+        return self.decode(
+            torch.randn(n, self.latent, device=DEVICE, generator=random), labels, batch
+        )
 
     @torch.no_grad()
     def decode(self, z: Tensor, labels=None, batch: int = 500) -> Tensor:
-        """The averaged generator's samples (N, ...) for latents `z` (N, latent), in evaluation mode, as float32.
+        """The averaged generator's samples (N, ...) for latents `z` (N, latent), in evaluation
+        mode, as float32.
 
         labels: as for `sample`.
         """
         if z.ndim != 2 or z.shape[1] != self.latent:
             raise ValueError(f"z must have the shape (N, {self.latent}); got {tuple(z.shape)}")
         if self.classes is None and labels is not None:
-            raise ValueError("this game is not conditional, it can't be asked for labels: networks.dcgan(classes=10)")
+            raise ValueError(
+                "this game is not conditional, it can't be asked for labels:"
+                " networks.dcgan(classes=10)"
+            )
         if self.classes is not None:
-            chosen = torch.arange(len(z)) % self.classes if labels is None else torch.as_tensor(labels)
+            chosen = (
+                torch.arange(len(z)) % self.classes if labels is None else torch.as_tensor(labels)
+            )
             labels = self._labels_of(z, chosen.expand(len(z)) if chosen.ndim == 0 else chosen)
         copies = getattr(self.averaged, "copies", 1)
-        batch = max(1, batch // copies) * copies  # a part begins with the first copy, as the whole does
+        batch = (
+            max(1, batch // copies) * copies
+        )  # a part begins with the first copy, as the whole does
         training = self.averaged.training
         self.averaged.eval()
         try:
             with autocast():
                 parts = z.to(DEVICE).split(batch)
                 asked = [None] * len(parts) if labels is None else labels.split(batch)
-                drawn = [_call(self.averaged, part, y).float() for part, y in zip(parts, asked, strict=True)]
+                drawn = [
+                    _call(self.averaged, part, y).float()
+                    for part, y in zip(parts, asked, strict=True)
+                ]
                 return torch.cat(drawn)
         finally:
             self.averaged.train(training)
@@ -333,12 +398,16 @@ class GAN:
     # Saving
 
     def save(self, path) -> None:
-        """Write the whole game to `path`: networks, average, optimisers, random state, position in the data.
+        """Write the whole game to `path`: networks, average, optimisers, random state, position in
+        the data.
 
-        The file appears whole or not at all. Raises OSError, the old file untouched, where it can't be written.
+        The file appears whole or not at all. Raises OSError, the old file untouched, where it can't
+        be written.
         """
         self._read_losses()
-        recipes = [getattr(network, "recipe", None) for network in (self.generator, self.discriminator)]
+        recipes = [
+            getattr(network, "recipe", None) for network in (self.generator, self.discriminator)
+        ]
         content = {
             "format": FORMAT,
             "players": recipes[0] if recipes[0] == recipes[1] else None,
@@ -356,7 +425,9 @@ class GAN:
                 "auxiliary": self.auxiliary,
                 "clip": self.clip,
                 "augment": None if self.augment is None else _own(self.augment),
-                "class_weights": None if self.class_weights is None else self.class_weights.tolist(),
+                "class_weights": None
+                if self.class_weights is None
+                else self.class_weights.tolist(),
             },
             "state": self._state(),
         }
@@ -371,12 +442,14 @@ class GAN:
 
     @classmethod
     def load(cls, path, generator=None, discriminator=None, **own) -> "GAN":
-        """The game saved at `path`. On the same machine it goes on bit for bit as if it had never stopped.
+        """The game saved at `path`. On the same machine it goes on bit for bit as if it had never
+        stopped.
 
-        On another kind of device it goes on too, but with other random numbers: each kind has a generator of its own.
-        What the package made, networks, losses, penalties, schedules, comes back by itself; your own networks and your
-        own functions are given again: `GAN.load(path, generator, discriminator, loss=my_loss)`. Raises ValueError for a
-        file that is no checkpoint, is cut off, or belongs to other networks. Nothing in the file is executed.
+        On another kind of device it goes on too, but with other random numbers: each kind has a
+        generator of its own. What the package made, networks, losses, penalties, schedules, comes
+        back by itself; your own networks and your own functions are given again: `GAN.load(path,
+        generator, discriminator, loss=my_loss)`. Raises ValueError for a file that is no
+        checkpoint, is cut off, or belongs to other networks. Nothing in the file is executed.
         """
         path = Path(path)
         if not path.is_file():
@@ -388,27 +461,41 @@ class GAN:
             content = torch.load(path, map_location=DEVICE, weights_only=True)
             known = content["format"] == FORMAT
         except Exception as error:
-            raise ValueError(f"{path} is not a checkpoint of a game, or it is cut off or damaged") from error
+            raise ValueError(
+                f"{path} is not a checkpoint of a game, or it is cut off or damaged"
+            ) from error
         if not known:
-            raise ValueError(f"{path} is of the format {content['format']!r}; this version reads {FORMAT!r}")
+            raise ValueError(
+                f"{path} is of the format {content['format']!r}; this version reads {FORMAT!r}"
+            )
         if (generator is None) != (discriminator is None):
             raise ValueError("give both networks, or none to have them rebuilt as they were saved")
         if generator is None:
             if content["players"] is None:
-                raise ValueError(f"{path} holds networks put together by you: GAN.load(path, generator, discriminator)")
+                raise ValueError(
+                    f"{path} holds networks put together by you: GAN.load(path, generator,"
+                    f" discriminator)"
+                )
             generator, discriminator = networks.rebuild(content["players"])
         settings = {**_restored(content["settings"]), **own}
         for name, value in settings.items():
             if isinstance(value, _Own):
-                raise ValueError(f"{path} was played with a {name} of your own: GAN.load(path, {name}=...)")
+                raise ValueError(
+                    f"{path} was played with a {name} of your own: GAN.load(path, {name}=...)"
+                )
         gan = cls(generator, discriminator, **settings)
         try:
             gan._set_state(content["state"])
         except (RuntimeError, ValueError, KeyError) as error:
             reason = str(error).strip().split("\n")
-            raise ValueError(f"{path} belongs to other networks: {' '.join(reason[:2]).strip()}") from error
+            raise ValueError(
+                f"{path} belongs to other networks: {' '.join(reason[:2]).strip()}"
+            ) from error
         if content["layers"] != gan._layers():
-            raise ValueError(f"{path} belongs to other networks: the weights fit these, but other layers lie between")
+            raise ValueError(
+                f"{path} belongs to other networks: the weights fit these, but other layers lie"
+                f" between"
+            )
         return gan
 
     def _layers(self) -> list[str]:
@@ -438,7 +525,9 @@ class GAN:
         for optimizer in (self._g_optimizer, self._d_optimizer):
             for group in optimizer.param_groups:
                 group["betas"] = self.betas
-        if state["random"].shape == self._random_state.shape:  # else it was played on another kind of device
+        if (
+            state["random"].shape == self._random_state.shape
+        ):  # else it was played on another kind of device
             self._random_state = state["random"].cpu()
             self._sampling.set_state(state["sampling"].cpu())
         self.steps_done, self._d_turns = state["steps_done"], state["d_turns"]
@@ -466,31 +555,44 @@ class GAN:
     @torch.no_grad()
     def _check_players(self) -> tuple[int, ...]:
         # Two rows, or two for each of the copies that play side by side.
-        count = 2 * math.lcm(*(getattr(network, "copies", 1) for network in (self.generator, self.discriminator)))
+        count = 2 * math.lcm(
+            *(getattr(network, "copies", 1) for network in (self.generator, self.discriminator))
+        )
         with _OwnRandomness(self), autocast():
             state = self._random_state
             self.generator.eval(), self.discriminator.eval()
             try:
-                labels = None if self.classes is None else torch.arange(count, device=DEVICE) % self.classes
+                labels = (
+                    None
+                    if self.classes is None
+                    else torch.arange(count, device=DEVICE) % self.classes
+                )
                 fake = _call(self.generator, torch.zeros(count, self.latent, device=DEVICE), labels)
             except Exception as error:
-                raise ValueError(f"the generator can't take z of shape (N, latent={self.latent}): {error}") from error
+                raise ValueError(
+                    f"the generator can't take z of shape (N, latent={self.latent}): {error}"
+                ) from error
             try:
                 logits, class_logits = self._judge(fake, labels)
             except Exception as error:
                 raise ValueError(
-                    f"the discriminator can't take the generator's samples of shape {tuple(fake.shape[1:])}: {error}"
+                    f"the discriminator can't take the generator's samples of shape"
+                    f" {tuple(fake.shape[1:])}: {error}"
                 ) from error
             self.generator.train(), self.discriminator.train()
         self._random_state = state
         if logits.shape != (count,):
             raise ValueError(
-                f"the discriminator must give one logit a sample, (N,); for N={count} it gave {tuple(logits.shape)}."
+                f"the discriminator must give one logit a sample, (N,); for N={count} it gave"
+                f" {tuple(logits.shape)}."
                 " End it with nn.Flatten(0)"
             )
-        if class_logits is not None and (labels is None or class_logits.shape != (count, self.classes)):
+        if class_logits is not None and (
+            labels is None or class_logits.shape != (count, self.classes)
+        ):
             raise ValueError(
-                f"the discriminator's class logits must be (N, classes={self.classes}); got {tuple(class_logits.shape)}"
+                f"the discriminator's class logits must be (N, classes={self.classes}); got"
+                f" {tuple(class_logits.shape)}"
             )
         return tuple(fake.shape[1:])
 
@@ -498,13 +600,22 @@ class GAN:
         if self.classes is None:
             return None
         if labels is None:
-            raise ValueError("this game is conditional: it needs the labels (N,) of the data, and these have none")
+            raise ValueError(
+                "this game is conditional: it needs the labels (N,) of the data, and these have"
+                " none"
+            )
         labels = torch.as_tensor(labels).to(DEVICE)
         if labels.shape != x.shape[:1] or labels.is_floating_point():
-            raise ValueError(f"labels must be {len(x)} whole numbers, one a sample; got {tuple(labels.shape)}")
-        if _ON_CPU and (labels.min() < 0 or labels.max() >= self.classes):  # on a GPU a look is a wait
+            raise ValueError(
+                f"labels must be {len(x)} whole numbers, one a sample; got {tuple(labels.shape)}"
+            )
+        if _ON_CPU and (
+            labels.min() < 0 or labels.max() >= self.classes
+        ):  # on a GPU a look is a wait
             low, high = labels.min().item(), labels.max().item()
-            raise ValueError(f"labels must lie in 0..{self.classes - 1}; these reach from {low} to {high}")
+            raise ValueError(
+                f"labels must lie in 0..{self.classes - 1}; these reach from {low} to {high}"
+            )
         return labels.long()
 
     def _weighted(self, values: Tensor, labels) -> Tensor:
@@ -513,12 +624,15 @@ class GAN:
     def _fitting(self, real: Tensor) -> Tensor:
         if real.shape[1:] != self.shape:
             raise ValueError(
-                f"the generator draws samples of shape {self.shape}; the batch holds {tuple(real.shape[1:])}"
+                f"the generator draws samples of shape {self.shape}; the batch holds"
+                f" {tuple(real.shape[1:])}"
             )
         if not real.is_floating_point():
             raise ValueError(f"the data must be floating-point numbers; it is {real.dtype}")
         if self._batch_norm and real.shape[0] == 1:
-            raise ValueError("batch norm needs at least two samples to take statistics of; the batch has one")
+            raise ValueError(
+                "batch norm needs at least two samples to take statistics of; the batch has one"
+            )
         for network in (self.generator, self.discriminator):
             if not network.training:
                 network.train()
@@ -530,23 +644,32 @@ class GAN:
             raise ValueError("the data holds NaN or infinity")
         if real.ndim == 4 and real.abs().max() > 1.0001:  # as data.Images has it
             raise ValueError(
-                f"images must lie in [-1, 1], as the generator's do; these reach {real.abs().max().item():.3g}"
+                f"images must lie in [-1, 1], as the generator's do; these reach"
+                f" {real.abs().max().item():.3g}"
             )
 
     def _mean(self, values: Tensor, real: Tensor, name: str, labels) -> Tensor:
         if values.shape != real.shape[:1]:
             raise ValueError(
-                f"{name} must give one value a sample, shape ({len(real)},); it gave {tuple(values.shape)}."
+                f"{name} must give one value a sample, shape ({len(real)},); it gave"
+                f" {tuple(values.shape)}."
                 " Leave the mean to the game"
             )
         return self._weighted(values, labels).mean()
 
     def _notice(self, loss: Tensor, player: str, real: Tensor) -> None:
-        """Stop at a loss that is not finite: at once on the CPU; every 64 losses on a GPU, where a look is a wait."""
+        """Stop at a loss that is not finite: at once on the CPU; every 64 losses on a GPU, where a
+        look is a wait."""
         if _ON_CPU:
             if not math.isfinite(loss.item()):
-                cause = "" if torch.isfinite(real).all() else ": the batch of data holds NaN or infinity"
-                raise FloatingPointError(_diverged(self.steps_done + 1, player, loss.item()) + cause)
+                cause = (
+                    ""
+                    if torch.isfinite(real).all()
+                    else ": the batch of data holds NaN or infinity"
+                )
+                raise FloatingPointError(
+                    _diverged(self.steps_done + 1, player, loss.item()) + cause
+                )
             return
         self._unread.append((self.steps_done + 1, player, loss.detach()))
         if len(self._unread) >= 64:
@@ -554,7 +677,9 @@ class GAN:
 
     def _read_losses(self) -> None:
         unread, self._unread = self._unread, []
-        for (step, player, _), value in zip(unread, [loss.item() for *_, loss in unread], strict=True):
+        for (step, player, _), value in zip(
+            unread, [loss.item() for *_, loss in unread], strict=True
+        ):
             if not math.isfinite(value):
                 raise FloatingPointError(_diverged(step, player, value))
 
@@ -566,7 +691,10 @@ def _diverged(step, player, value) -> str:
 def _common_classes(generator, discriminator) -> int | None:
     classes, judged = (getattr(network, "classes", None) for network in (generator, discriminator))
     if classes != judged:
-        raise ValueError(f"the players must have the same `classes`; the generator has {classes}, the other {judged}")
+        raise ValueError(
+            f"the players must have the same `classes`; the generator has {classes}, the other"
+            f" {judged}"
+        )
     return classes
 
 
@@ -575,8 +703,11 @@ def _call(network, x, labels):
 
 
 def _placed(network: nn.Module) -> nn.Module:
-    """`network` on the device, its weights of 2-D convolutions in the layout that these are fast in."""
-    flat = all(weight.ndim != 5 for weight in network.parameters())  # the layout knows no 3-D convolutions
+    """`network` on the device, its weights of 2-D convolutions in the layout that these are fast
+    in."""
+    flat = all(
+        weight.ndim != 5 for weight in network.parameters()
+    )  # the layout knows no 3-D convolutions
     return network.to(DEVICE, memory_format=torch.channels_last if flat else torch.preserve_format)
 
 
@@ -586,9 +717,14 @@ def _set_rate(optimizer, lr, share: float) -> None:
 
 
 def _floating_pairs(average: nn.Module, live: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """The weights and running statistics of two copies of one network, in the same order, shared ones once."""
+    """The weights and running statistics of two copies of one network, in the same order, shared
+    ones once."""
     return tuple(
-        [value.detach() for value in (*network.parameters(), *network.buffers()) if value.is_floating_point()]
+        [
+            value.detach()
+            for value in (*network.parameters(), *network.buffers())
+            if value.is_floating_point()
+        ]
         for network in (average, live)
     )
 
@@ -613,7 +749,8 @@ class _WholeStep:
 
 
 class _OwnRandomness:
-    """Within, torch's global random generator is the game's: latents, dropout, a reader's loss draw from it."""
+    """Within, torch's global random generator is the game's: latents, dropout, a reader's loss draw
+    from it."""
 
     def __init__(self, gan):
         self.gan = gan
@@ -628,7 +765,10 @@ class _OwnRandomness:
 
 
 if _ON_CPU:
-    _get_random_state, _set_random_state = torch.default_generator.get_state, torch.default_generator.set_state
+    _get_random_state, _set_random_state = (
+        torch.default_generator.get_state,
+        torch.default_generator.set_state,
+    )
 else:
     _get_random_state, _set_random_state = (
         getattr(getattr(torch, DEVICE.type), name) for name in ("get_rng_state", "set_rng_state")
@@ -636,7 +776,8 @@ else:
 
 
 class _Own(str):
-    """In place of a setting that is a reader's own function: a checkpoint can name it, not hold it."""
+    """In place of a setting that is a reader's own function: a checkpoint can name it, not hold
+    it."""
 
 
 _OWN = "own function: "
@@ -665,13 +806,18 @@ def _describe_penalty(penalty):
     if penalty is None:
         return None
     return [
-        {"measure": _name_of(term.measure, penalties), "weight": _describe_number(term.weight), "every": term.every}
+        {
+            "measure": _name_of(term.measure, penalties),
+            "weight": _describe_number(term.weight),
+            "every": term.every,
+        }
         for term in penalty.terms
     ]
 
 
 def _restored(settings: dict) -> dict:
-    """The settings of a checkpoint as GAN takes them; what was a reader's own function comes back as `_Own`."""
+    """The settings of a checkpoint as GAN takes them; what was a reader's own function comes back
+    as `_Own`."""
 
     def number(value):
         if isinstance(value, dict):
@@ -684,7 +830,12 @@ def _restored(settings: dict) -> dict:
         for term in terms:
             if term["measure"].startswith(_OWN) or isinstance(number(term["weight"]), _Own):
                 return _Own(term["measure"])
-        return Penalty(tuple(Term(getattr(penalties, t["measure"]), number(t["weight"]), t["every"]) for t in terms))
+        return Penalty(
+            tuple(
+                Term(getattr(penalties, t["measure"]), number(t["weight"]), t["every"])
+                for t in terms
+            )
+        )
 
     loss = settings["loss"]
     return {

@@ -8,9 +8,9 @@ sources/NN_name.md  ->  chapters/NN_name.ipynb    exercises open
     python sources/build.py --prose 01  build where only prose has changed: nothing is executed, the outputs stay
     python sources/build.py --check     execute nothing; fail where committed notebooks differ from their sources
 
-In a source, a section headed `Exercise N.K` is an exercise. What stands between the lines `### BEGIN SOLUTION` and
-`### END SOLUTION` is its answer, and becomes dots in the chapter. A cell with the tag `solution` is in the solutions
-only; a cell with the tag `setup` is in both notebooks.
+In a source, a section headed `Exercise N.K` is an exercise. What stands between the lines `###
+BEGIN SOLUTION` and `### END SOLUTION` is its answer, and becomes dots in the chapter. A cell with
+the tag `solution` is in the solutions only; a cell with the tag `setup` is in both notebooks.
 """
 
 import argparse
@@ -57,7 +57,8 @@ class BuildError(Exception):
 
 @dataclass
 class Cell:
-    """One cell of a source: `where` is its file and line, `exercise` the number of its exercise, if it is in one."""
+    """One cell of a source: `where` is its file and line, `exercise` the number of its exercise, if
+    it is in one."""
 
     kind: str
     source: str
@@ -70,7 +71,8 @@ class Cell:
 
 
 def read(path: Path) -> list[Cell]:
-    """The cells of a source in order. A Markdown cell is cut at its headings, so that a section begins a cell."""
+    """The cells of a source in order. A Markdown cell is cut at its headings, so that a section
+    begins a cell."""
     text = path.read_text(encoding="utf-8")
     try:
         notebook = myst_to_notebook(text, add_source_map=True)
@@ -88,23 +90,34 @@ def read(path: Path) -> list[Cell]:
             if found:
                 exercise, depth = found[1], level
                 if exercise in seen or int(found[2]) != int(path.name[:2]):
-                    raise BuildError(f"{where}: Exercise {exercise} is there twice or belongs to another chapter.")
+                    raise BuildError(
+                        f"{where}: Exercise {exercise} is there twice or belongs to another"
+                        f" chapter."
+                    )
                 seen.add(exercise)
             cells.append(Cell(cell.cell_type, source, dict(cell.metadata), where, exercise))
             if cells[-1].tagged("solution") and (found or not exercise):
-                raise BuildError(f"{where}: a solution outside of an exercise. End the one above with a line `+++`?")
+                raise BuildError(
+                    f"{where}: a solution outside of an exercise. End the one above with a line"
+                    f" `+++`?"
+                )
     if not cells or not cells[0].source.startswith("# "):
-        raise BuildError(f"{path.name}: the first cell must begin with the chapter's title, as `# Title`.")
+        raise BuildError(
+            f"{path.name}: the first cell must begin with the chapter's title, as `# Title`."
+        )
     for cell in cells:
         _validate(cell)
     return cells
 
 
 def _cut(cell: nbformat.NotebookNode) -> list[tuple[str, int, int, str]]:
-    """Cut a Markdown cell before every heading: (text, its first line, level or 0, heading or "")."""
+    """Cut a Markdown cell before every heading: (text, its first line, level or 0, heading or
+    "")."""
     if cell.cell_type != "markdown":
         return [(cell.source, 0, 0, "")]
-    tokens = MarkdownIt("commonmark").parse(cell.source)  # which knows that a # in a code fence is no heading
+    tokens = MarkdownIt("commonmark").parse(
+        cell.source
+    )  # which knows that a # in a code fence is no heading
     headings = {
         token.map[0]: (int(token.tag[1]), tokens[i + 1].content)
         for i, token in enumerate(tokens)
@@ -112,17 +125,27 @@ def _cut(cell: nbformat.NotebookNode) -> list[tuple[str, int, int, str]]:
     }
     lines = cell.source.splitlines()
     cuts = sorted({0, *headings, len(lines)})
-    return [("\n".join(lines[a:b]).strip("\n"), a, *headings.get(a, (0, ""))) for a, b in itertools.pairwise(cuts)]
+    return [
+        ("\n".join(lines[a:b]).strip("\n"), a, *headings.get(a, (0, "")))
+        for a, b in itertools.pairwise(cuts)
+    ]
 
 
 def _validate(cell: Cell) -> None:
     marked = any(NEARLY_MARKER.search(line) for line in cell.source.splitlines())
     if marked and cell.kind != "code":
-        raise BuildError(f"{cell.where}: solution markers are for code; give a Markdown answer the tag `solution`.")
+        raise BuildError(
+            f"{cell.where}: solution markers are for code; give a Markdown answer the tag"
+            f" `solution`."
+        )
     if marked and not cell.exercise:
-        raise BuildError(f"{cell.where}: a solution outside of an exercise, a section headed `Exercise N.K`.")
+        raise BuildError(
+            f"{cell.where}: a solution outside of an exercise, a section headed `Exercise N.K`."
+        )
     if marked and cell.tagged("solution"):
-        raise BuildError(f"{cell.where}: a cell with the tag `solution` is left out whole; it needs no markers.")
+        raise BuildError(
+            f"{cell.where}: a cell with the tag `solution` is left out whole; it needs no markers."
+        )
     if marked and CHECK.search(cell.source):
         raise BuildError(f"{cell.where}: the check belongs in a cell of its own, below the answer.")
     if cell.kind == "code":
@@ -130,16 +153,22 @@ def _validate(cell: Cell) -> None:
             try:
                 ast.parse(TransformerManager().transform_cell(source))
             except SyntaxError as error:
-                raise BuildError(f"{cell.where}: this is not valid Python ({error.msg}):\n{source}") from error
+                raise BuildError(
+                    f"{cell.where}: this is not valid Python ({error.msg}):\n{source}"
+                ) from error
 
 
 def stub(cell: Cell) -> str:
-    """The cell with dots in place of every answer. If the line above an answer is `name = ...`, those are its dots."""
+    """The cell with dots in place of every answer. If the line above an answer is `name = ...`,
+    those are its dots."""
     shown, inside = [], False
     for line in cell.source.splitlines():
         marker = MARKER.fullmatch(line)
         if not marker and NEARLY_MARKER.search(line):
-            raise BuildError(f"{cell.where}: write `### BEGIN SOLUTION` or `### END SOLUTION`, not `{line.strip()}`.")
+            raise BuildError(
+                f"{cell.where}: write `### BEGIN SOLUTION` or `### END SOLUTION`, not"
+                f" `{line.strip()}`."
+            )
         if marker:
             if inside == (marker[2] == "BEGIN"):
                 raise BuildError(f"{cell.where}: `{line.strip()}` without its partner.")
@@ -156,10 +185,13 @@ def stub(cell: Cell) -> str:
 
 
 def notebooks(path: Path) -> dict[str, nbformat.NotebookNode | None]:
-    """What a source becomes, not executed: folder -> notebook. Without exercises there are no solutions: None."""
+    """What a source becomes, not executed: folder -> notebook. Without exercises there are no
+    solutions: None."""
     cells = read(path)
     title = cells[0].source.splitlines()[0].removeprefix("# ")
-    chapter = [(cell.kind, stub(cell), cell.metadata) for cell in cells if not cell.tagged("solution")]
+    chapter = [
+        (cell.kind, stub(cell), cell.metadata) for cell in cells if not cell.tagged("solution")
+    ]
     result = {"chapters": _notebook(chapter, title), "solutions": None}
     if any(cell.exercise for cell in cells):
         link = f"[{title}](../chapters/{path.stem}.ipynb)"
@@ -175,14 +207,20 @@ def notebooks(path: Path) -> dict[str, nbformat.NotebookNode | None]:
 
 
 def _nbgrader(cell: Cell, count: Counter) -> dict:
-    """nbgrader's metadata (schema 3). A check is graded, an answer is not, an answer in Markdown is graded by hand."""
+    """nbgrader's metadata (schema 3). A check is graded, an answer is not, an answer in Markdown is
+    graded by hand."""
     answer = cell.tagged("solution") or bool(MARKER.search(cell.source))
     check = cell.kind == "code" and not answer and bool(CHECK.search(cell.source))
     if not cell.exercise or not (answer or check):
         return {}
     name = f"exercise-{cell.exercise.replace('.', '-')}-{'answer' if answer else 'check'}"
     count[name] += 1
-    meta = {"schema_version": 3, "grade_id": f"{name}-{count[name]}", "cell_type": cell.kind, "task": False}
+    meta = {
+        "schema_version": 3,
+        "grade_id": f"{name}-{count[name]}",
+        "cell_type": cell.kind,
+        "task": False,
+    }
     meta |= {"solution": answer, "grade": check, "locked": check}
     if check or cell.kind == "markdown":
         meta |= {"grade": True, "points": int(check)}
@@ -190,7 +228,8 @@ def _nbgrader(cell: Cell, count: Counter) -> dict:
 
 
 def _notebook(cells: list[tuple[str, str, dict]], title: str) -> nbformat.NotebookNode:
-    """A notebook of (kind, source, metadata). An id is a hash of the cell, so that an edit changes one id."""
+    """A notebook of (kind, source, metadata). An id is a hash of the cell, so that an edit changes
+    one id."""
     count, made = Counter(), []
     for kind, source, metadata in cells:
         digest = hashlib.sha256(f"{kind}\n{source}".encode()).hexdigest()[:8]
@@ -203,8 +242,13 @@ def _notebook(cells: list[tuple[str, str, dict]], title: str) -> nbformat.Notebo
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path, name: str) -> None:
-    """Run a notebook in place, in `folder`. Raises BuildError that names the cell and ends with the traceback's end."""
-    metadata, end, running = dict(notebook.metadata), time.monotonic() + NOTEBOOK_SECONDS, {"cell_index": 0}
+    """Run a notebook in place, in `folder`. Raises BuildError that names the cell and ends with the
+    traceback's end."""
+    metadata, end, running = (
+        dict(notebook.metadata),
+        time.monotonic() + NOTEBOOK_SECONDS,
+        {"cell_index": 0},
+    )
     client = NotebookClient(
         notebook,
         kernel_name="python3",
@@ -219,20 +263,27 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, name: str) -> None:
     try:
         client.execute(env=os.environ | ENVIRONMENT)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        lines = re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip().splitlines()  # without the colours of a terminal
-        raise BuildError("\n    ".join([f"{name}: cell {running['cell_index'] + 1} failed:", *lines[-20:]])) from error
+        lines = (
+            re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip().splitlines()
+        )  # without the colours of a terminal
+        raise BuildError(
+            "\n    ".join([f"{name}: cell {running['cell_index'] + 1} failed:", *lines[-20:]])
+        ) from error
     except AssertionError as error:
         if client.km is None:  # Ctrl-C: nbclient ended the kernel, and trips over its absence
             raise KeyboardInterrupt from error
         raise
-    notebook.metadata = nbformat.from_dict(metadata)  # without the kernel's version and the widgets' state
+    notebook.metadata = nbformat.from_dict(
+        metadata
+    )  # without the kernel's version and the widgets' state
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if _still(output)]
 
 
 def _still(output: nbformat.NotebookNode) -> bool:
-    """Take the widget out of an output: stored, it has no kernel behind it, and JupyterLab shows an error in its place.
+    """Take the widget out of an output: stored, it has no kernel behind it, and JupyterLab shows an
+    error in its place.
 
     Returns whether something worth storing is left, as the picture that some widgets bring along.
     """
@@ -241,12 +292,15 @@ def _still(output: nbformat.NotebookNode) -> bool:
 
 
 def keep_outputs(notebook: nbformat.NotebookNode, path: Path, name: str) -> None:
-    """Take the outputs from the committed notebook. Raises BuildError where its code is not this notebook's code."""
+    """Take the outputs from the committed notebook. Raises BuildError where its code is not this
+    notebook's code."""
     made = [cell for cell in notebook.cells if cell.cell_type == "code"]
     committed = nbformat.read(path, as_version=4).cells if path.exists() else []
     ran = [cell for cell in committed if cell.cell_type == "code"]
     if [cell.source for cell in made] != [cell.source for cell in ran]:
-        raise BuildError(f"{name}: code has changed, so it must be executed: build it without --prose")
+        raise BuildError(
+            f"{name}: code has changed, so it must be executed: build it without --prose"
+        )
     for cell, before in zip(made, ran, strict=True):
         cell.outputs, cell.execution_count = before.outputs, before.execution_count
 
@@ -254,12 +308,17 @@ def keep_outputs(notebook: nbformat.NotebookNode, path: Path, name: str) -> None
 def difference(built: nbformat.NotebookNode, path: Path) -> str | None:
     """What keeps the committed notebook from being the built one, its outputs aside, or None."""
     try:
-        committed, built = _skeleton(path.read_text(encoding="utf-8")), _skeleton(nbformat.writes(built))
+        committed, built = (
+            _skeleton(path.read_text(encoding="utf-8")),
+            _skeleton(nbformat.writes(built)),
+        )
     except FileNotFoundError:
         return "is missing"
     except (ValueError, KeyError, TypeError) as error:
         return f"is not a notebook ({type(error).__name__}: {error})"
-    for i, (a, b) in enumerate(itertools.zip_longest(committed.pop("cells"), built.pop("cells")), 1):
+    for i, (a, b) in enumerate(
+        itertools.zip_longest(committed.pop("cells"), built.pop("cells")), 1
+    ):
         if a != b:
             return f"differs from its source at cell {i}"
     return None if committed == built else "differs from its source in the notebook's metadata"
@@ -274,18 +333,27 @@ def _skeleton(text: str) -> dict:
 
 
 def check(sources: list[Path], root: Path) -> list[str]:
-    """One line for each committed notebook that is not what its source makes, or that no source makes."""
+    """One line for each committed notebook that is not what its source makes, or that no source
+    makes."""
     expected = {root / folder / f"{path.stem}.ipynb": notebook for path in sources
                 for folder, notebook in notebooks(path).items() if notebook}  # fmt: skip
     stale = {path: difference(notebook, path) for path, notebook in expected.items()}
-    for path in [*root.glob("chapters/[0-9][0-9]_*.ipynb"), *root.glob("solutions/[0-9][0-9]_*.ipynb")]:
-        if path not in expected and re.fullmatch(r"\w+", path.stem):  # JupyterLab's copies, -Copy1, are the reader's
+    for path in [
+        *root.glob("chapters/[0-9][0-9]_*.ipynb"),
+        *root.glob("solutions/[0-9][0-9]_*.ipynb"),
+    ]:
+        if path not in expected and re.fullmatch(
+            r"\w+", path.stem
+        ):  # JupyterLab's copies, -Copy1, are the reader's
             stale[path] = "comes from no source: remove it"
-    return [f"{path.relative_to(root).as_posix()} {why}" for path, why in sorted(stale.items()) if why]
+    return [
+        f"{path.relative_to(root).as_posix()} {why}" for path, why in sorted(stale.items()) if why
+    ]
 
 
 def build(path: Path, root: Path, prose: bool = False) -> None:
-    """Build and execute both notebooks of a source. A notebook is replaced whole, after its run, or not at all.
+    """Build and execute both notebooks of a source. A notebook is replaced whole, after its run, or
+    not at all.
 
     prose: execute nothing, keep the outputs. Raises BuildError where code has changed.
     """
@@ -300,7 +368,10 @@ def build(path: Path, root: Path, prose: bool = False) -> None:
         text = nbformat.writes(notebook) + "\n"
         size = len(text.encode())
         if size > MAX_BYTES:
-            raise BuildError(f"{name}: {size:,} bytes, more than {MAX_BYTES:,}: fewer or smaller pictures, please.")
+            raise BuildError(
+                f"{name}: {size:,} bytes, more than {MAX_BYTES:,}: fewer or smaller pictures,"
+                f" please."
+            )
         draft = target.with_suffix(".tmp")
         try:
             draft.write_text(text, encoding="utf-8", newline="\n")
@@ -311,22 +382,41 @@ def build(path: Path, root: Path, prose: bool = False) -> None:
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
-    parser = argparse.ArgumentParser(description="Build the notebooks of the course from their sources.")
-    parser.add_argument("chapters", nargs="*", metavar="NN", help="chapters to build, as 01 04; all if none is given")
-    parser.add_argument("--prose", action="store_true", help="execute nothing; keep outputs where no code has changed")
-    parser.add_argument("--check", action="store_true", help="execute nothing; fail where any notebook differs")
+    parser = argparse.ArgumentParser(
+        description="Build the notebooks of the course from their sources."
+    )
+    parser.add_argument(
+        "chapters",
+        nargs="*",
+        metavar="NN",
+        help="chapters to build, as 01 04; all if none is given",
+    )
+    parser.add_argument(
+        "--prose",
+        action="store_true",
+        help="execute nothing; keep outputs where no code has changed",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="execute nothing; fail where any notebook differs"
+    )
     options = parser.parse_args(arguments)
     sources = sorted((root / "sources").glob("[0-9][0-9]_*.md"))
     numbers = [path.name[:2] for path in sources]
     try:
         if len(set(numbers)) < len(numbers):
-            raise BuildError(f"Two sources with one number: {', '.join(path.name for path in sources)}.")
+            raise BuildError(
+                f"Two sources with one number: {', '.join(path.name for path in sources)}."
+            )
         unknown = sorted(set(options.chapters) - set(numbers))
         if unknown:
-            raise BuildError(f"No source {', '.join(unknown)}. There are: {', '.join(numbers) or 'none'}.")
+            raise BuildError(
+                f"No source {', '.join(unknown)}. There are: {', '.join(numbers) or 'none'}."
+            )
         stale = check(sources, root) if options.check else []
         if stale:
-            raise BuildError("\n".join([*stale, "Edit the sources only, and build: python sources/build.py NN"]))
+            raise BuildError(
+                "\n".join([*stale, "Edit the sources only, and build: python sources/build.py NN"])
+            )
         for path in sources if not options.check else []:
             if path.name[:2] in (options.chapters or numbers):
                 build(path, root, options.prose)

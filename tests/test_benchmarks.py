@@ -1,4 +1,5 @@
-"""The tables of benchmarks/: they are whole, they hold what the README and the chapters read, and the scripts run."""
+"""The tables of benchmarks/: they are whole, they hold what the README and the chapters read, and
+the scripts run."""
 
 import copy
 import csv
@@ -45,7 +46,11 @@ def rows(name, **which):
     path = FOLDER / f"{name}.csv"
     assert path.exists(), f"no table yet: python benchmarks/{name}.py"
     with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if all(row[key] == value for key, value in which.items())]
+        return [
+            row
+            for row in csv.DictReader(file)
+            if all(row[key] == value for key, value in which.items())
+        ]
 
 
 @pytest.mark.parametrize("name", COLUMNS)
@@ -90,21 +95,32 @@ def test_the_engine_costs_at_most_5_percent():
 def test_the_ablation_has_every_variant_over_the_same_seeds_and_steps():
     table = rows("dcgan_ablation")
     found = [(row["variant"], row["seed"]) for row in table]
-    assert found == [(variant, seed) for variant in script("dcgan_ablation").VARIANTS for seed in sorted(SEEDS)]
+    assert found == [
+        (variant, seed) for variant in script("dcgan_ablation").VARIANTS for seed in sorted(SEEDS)
+    ]
     assert {row["steps"] for row in table} == {str(script("dcgan_ablation").STEPS)}
 
 
 def test_the_table_of_modes_has_every_game_over_its_seeds_and_steps():
     modes, table = script("modes"), rows("modes")
-    found = [(row["data"], row["variant"], int(row["games"]), int(row["steps"]), int(row["seed"])) for row in table]
+    found = [
+        (row["data"], row["variant"], int(row["games"]), int(row["steps"]), int(row["seed"]))
+        for row in table
+    ]
     seeds = {modes.COPIES: range(10), 1: range(3)}
-    assert found == [(*row, modes.STEPS[row[1]], seed) for row in modes.ROWS for seed in seeds[row[2]]]
+    assert found == [
+        (*row, modes.STEPS[row[1]], seed) for row in modes.ROWS for seed in seeds[row[2]]
+    ]
 
 
 @pytest.mark.parametrize(("where", "modes"), [("grid", 25), ("ring", 8)])
 def test_the_recipe_covers_every_mode_on_every_seed(where, modes):
     for row in rows("modes", data=where, variant="recipe"):
-        assert int(row["modes"]) == modes and float(row["quality"]) >= 0.95 and float(row["reverse_kl"]) <= 0.03, row
+        assert (
+            int(row["modes"]) == modes
+            and float(row["quality"]) >= 0.95
+            and float(row["reverse_kl"]) <= 0.03
+        ), row
         if where == "grid":  # the same work on the ring: what is measured there is the machine
             assert float(row["seconds"]) <= 30, row  # alone, or as its share of ten side by side
 
@@ -120,15 +136,21 @@ def test_a_conditional_game_obeys_and_is_as_near_to_the_digits_as_the_unconditio
     table = rows("conditional", data="all digits", variant="projection")
     assert min(float(row["accuracy"]) for row in table) >= 0.97
     for name in ("unconditional", "unconditional, as in chapter 4"):
-        for row, other in zip(table, rows("conditional", data="all digits", variant=name), strict=True):
-            # More seconds than the other's by the cost of the labels; its distance is lower by much more than they buy.
+        for row, other in zip(
+            table, rows("conditional", data="all digits", variant=name), strict=True
+        ):
+            # More seconds than the other's by the cost of the labels; its distance is lower by much
+            # more than they buy.
             assert float(row["seconds"]) < 1.25 * float(other["seconds"]), row
             assert float(row["fid"]) < 0.5 * float(other["fid"]), row
 
 
 def test_the_tournament_has_every_combination_over_its_seeds_and_steps():
     tournament, table = script("tournament"), rows("tournament")
-    found = [(row["data"], row["loss"], row["regulariser"], int(row["seed"]), int(row["steps"])) for row in table]
+    found = [
+        (row["data"], row["loss"], row["regulariser"], int(row["seed"]), int(row["steps"]))
+        for row in table
+    ]
     seeds = {"grid": range(tournament.COPIES), "stacked digits": tournament.SEEDS["stacked digits"]}
     assert found == [
         (where, loss, held, seed, tournament.STEPS[where])
@@ -139,12 +161,16 @@ def test_the_tournament_has_every_combination_over_its_seeds_and_steps():
     ]
     for row in table:
         assert 0 < float(row["reverse_kl"]) < math.inf, row  # the chapter takes logarithms
-        assert (row["w1"] == "") == (row["data"] == "stacked digits") == (row["confidence"] != ""), row
+        assert (
+            (row["w1"] == "") == (row["data"] == "stacked digits") == (row["confidence"] != "")
+        ), row
 
 
 def test_stacked_digits_have_every_row_over_its_seeds_and_steps():
     stacked, table = script("stacked"), rows("stacked")
-    steps = {name: stacked.SHORT for name, _ in stacked.BUILD_UP} | {name: n for name, (_, n) in stacked.DEEPER.items()}
+    steps = {name: stacked.SHORT for name, _ in stacked.BUILD_UP} | {
+        name: n for name, (_, n) in stacked.DEEPER.items()
+    }
     found = [(row["variant"], int(row["seed"]), int(row["steps"])) for row in table]
     assert found == [(name, seed, steps[name]) for name in stacked.ROWS for seed in stacked.SEEDS]
 
@@ -183,7 +209,9 @@ def test_the_inline_step_of_the_engine_benchmark_makes_the_same_weights(name):
         next(training)
         averaged = next(by_hand)
     gan = training.gi_frame.f_locals["self"]
-    pairs = list(zip(gan.averaged.state_dict().values(), averaged.state_dict().values(), strict=True))
+    pairs = list(
+        zip(gan.averaged.state_dict().values(), averaged.state_dict().values(), strict=True)
+    )
     assert all(torch.equal(a, b) for a, b in pairs)
     assert not any(torch.equal(a, b) for a, b in zip(before, averaged.parameters(), strict=True))
 
@@ -201,7 +229,9 @@ def test_the_copied_transforms_resize_and_scale_each_image():
     image = digits[7]
     assert len(digits) == 5000 and image.shape == (1, 32, 32) and image.dtype == torch.float32
     real = data.digits().images[7:8].cpu()
-    resized = torch.nn.functional.interpolate(real, (32, 32), mode="bilinear", align_corners=False)[0]
+    resized = torch.nn.functional.interpolate(real, (32, 32), mode="bilinear", align_corners=False)[
+        0
+    ]
     assert (image - resized).abs().max() < 2 / 127.5  # PIL rounds to bytes, twice
 
 
@@ -213,8 +243,13 @@ def test_the_copied_step_trains_each_player_against_the_other():
     digits = baseline.Digits()
     real = torch.stack([digits[i] for i in range(8)])
 
-    def losses(learner, other, which):  # quicker than the copies learn, and the other player stands still
-        optimizers[learner].param_groups[0]["lr"], optimizers[other].param_groups[0]["lr"] = 2e-3, 0.0
+    def losses(
+        learner, other, which
+    ):  # quicker than the copies learn, and the other player stands still
+        optimizers[learner].param_groups[0]["lr"], optimizers[other].param_groups[0]["lr"] = (
+            2e-3,
+            0.0,
+        )
         before = [[weight.clone() for weight in network.parameters()] for network in players]
         found = []
         for _ in range(15):
@@ -249,15 +284,25 @@ def test_the_ablation_switches_what_it_names():
     for name, settings in variants.items():
         if "init_std" in settings:
             generator, _ = networks.dcgan(**settings)
-            assert generator[0].weight.std().item() == pytest.approx(float(name.split()[-1]), rel=0.05)
-    assert "BatchNorm" in course and "BatchNorm" not in str(networks.dcgan(**variants["no batch norm"]))
+            assert generator[0].weight.std().item() == pytest.approx(
+                float(name.split()[-1]), rel=0.05
+            )
+    assert "BatchNorm" in course and "BatchNorm" not in str(
+        networks.dcgan(**variants["no batch norm"])
+    )
     with pytest.raises(ValueError, match="no variant 'batch norm'"):
         script("dcgan_ablation").run("batch norm", 0, 1)
 
 
 def test_a_table_that_stopped_half_way_is_gone_on_with(tmp_path):
     def run(*arguments):
-        command = [sys.executable, str(FOLDER / "dcgan_ablation.py"), "--out", str(tmp_path), *arguments]
+        command = [
+            sys.executable,
+            str(FOLDER / "dcgan_ablation.py"),
+            "--out",
+            str(tmp_path),
+            *arguments,
+        ]
         return subprocess.run(command, capture_output=True, text=True)
 
     first = run("--only", "no activation", "--seed", "1", "--steps", "2")
@@ -302,8 +347,11 @@ def test_unrolling_looks_at_the_turns_that_the_discriminator_would_take():
         loss.backward()
         optimizer.step()
     for name, weight in judge.named_parameters():
-        # Adam divides by what may be next to nothing, so a few weights differ more than rounding does.
-        assert (later[name] - weight).abs().mean() < 1e-6 < 1e-4 < (weight - before[name]).abs().mean()
+        # Adam divides by what may be next to nothing, so a few weights differ more than rounding
+        # does.
+        assert (
+            (later[name] - weight).abs().mean() < 1e-6 < 1e-4 < (weight - before[name]).abs().mean()
+        )
     (gradient,) = torch.autograd.grad(later["3.weight"].sum(), fake)  # the turns answer the fakes
     assert gradient.abs().max() > 0 and torch.isfinite(gradient).all()
 
@@ -331,7 +379,10 @@ def test_the_recipes_switches_switch_what_they_name():
             "width": gan.generator[1].weight.shape[2],
         }  # fmt: skip
 
-    switched = {name: [k for k, v in parts(gan).items() if v != parts(course)[k]] for name, gan in games.items()}
+    switched = {
+        name: [k for k, v in parts(gan).items() if v != parts(course)[k]]
+        for name, gan in games.items()
+    }
     for name, found in switched.items():
         assert len(found) == 1 and found[0] in name, (name, found)
     assert [k for k, v in parts(bare).items() if v != parts(course)[k]] == ["Fourier", "loss"]
@@ -349,11 +400,15 @@ def test_conditional_games_switch_what_they_name():
             variant == "embedding"
         )
         counts = sum(torch.bincount(batches[k].labels, minlength=10) for k in range(100)).float()
-        assert (counts.max() < 1.3 * counts.min()) == (where == "all digits" or "balanced" in variant), variant
+        assert (counts.max() < 1.3 * counts.min()) == (
+            where == "all digits" or "balanced" in variant
+        ), variant
         if variant == "weighted":
             labels = data.long_tail(data.digits(), conditional.FACTOR).labels
             totals = torch.bincount(labels, weights=gan.class_weights[labels], minlength=10)
-            assert torch.allclose(totals, totals.mean()) and gan.class_weights[labels].mean() == pytest.approx(1)
+            assert torch.allclose(totals, totals.mean()) and gan.class_weights[
+                labels
+            ].mean() == pytest.approx(1)
         else:
             assert gan.class_weights is None
 
@@ -366,8 +421,15 @@ def test_games_of_the_tournament_differ_in_what_they_name_alone():
                 gan = tournament.game(where, loss, held, seed=0, copies=2)
                 assert gan.loss is tournament.LOSSES[loss] and gan.clip is None and gan.d_steps == 1
                 assert ("SpectralNorm" in str(gan.discriminator)) == (held == "spectral norm")
-                terms = {term.measure.__name__ for term in gan.penalty.terms} if gan.penalty else set()
-                asked = {"gradient penalty": {"_wgan_gp"}, "R1": {"_r1"}, "R2": {"_r2"}, "R1 and R2": {"_r1", "_r2"}}
+                terms = (
+                    {term.measure.__name__ for term in gan.penalty.terms} if gan.penalty else set()
+                )
+                asked = {
+                    "gradient penalty": {"_wgan_gp"},
+                    "R1": {"_r1"},
+                    "R2": {"_r2"},
+                    "R1 and R2": {"_r1", "_r2"},
+                }
                 assert terms == asked.get(held, set())
                 assert gan.lr.start == 3e-3 and gan.betas == (0.0, 0.99) and gan.average == 0.995
 
@@ -381,7 +443,10 @@ def test_a_run_of_the_tournament_is_decided_by_its_seed(where, monkeypatch):
         rows = tournament.run(where, "hinge", "R1", seed, steps=2)
         assert len(rows) == (2 if where == "grid" else 1)
         assert [row["seed"] for row in rows] == list(range(seed, seed + len(rows)))
-        return [{name: value for name, value in row.items() if name not in ("seconds", "seed")} for row in rows]
+        return [
+            {name: value for name, value in row.items() if name not in ("seconds", "seed")}
+            for row in rows
+        ]
 
     first = numbers(0)
     torch.rand(5)
@@ -426,10 +491,14 @@ def test_three_groups_are_one_group_whose_other_weights_are_zero():
         if getattr(grouped, "groups", 1) > 1:
             with torch.no_grad():
                 whole.weight.zero_()
-                for inputs in range(len(grouped.weight)):  # a transposed kernel is (inputs, outputs / groups, h, w)
+                for inputs in range(
+                    len(grouped.weight)
+                ):  # a transposed kernel is (inputs, outputs / groups, h, w)
                     outputs = grouped.weight.shape[1]
                     group = inputs * 3 // len(grouped.weight)
-                    whole.weight[inputs, group * outputs : (group + 1) * outputs] = grouped.weight[inputs]
+                    whole.weight[inputs, group * outputs : (group + 1) * outputs] = grouped.weight[
+                        inputs
+                    ]
                 if whole.bias is not None:
                     whole.bias.copy_(grouped.bias)
         elif list(whole.parameters(recurse=False)):

@@ -1,4 +1,5 @@
-"""The course in a browser: JupyterLab opens the chapters, runs one, and its pictures follow a hand."""
+"""The course in a browser: JupyterLab opens the chapters, runs one, and its pictures follow a
+hand."""
 
 import contextlib
 import json
@@ -12,9 +13,13 @@ from pathlib import Path
 import nbformat
 import pytest
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 if CHROMIUM is None:
-    pytest.skip("no chromium, chromium-browser or google-chrome on this machine", allow_module_level=True)
+    pytest.skip(
+        "no chromium, chromium-browser or google-chrome on this machine", allow_module_level=True
+    )
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 ROOT = Path(__file__).parents[1]
@@ -29,19 +34,44 @@ FLAGS += ["--disable-background-networking", "--disable-component-update"]
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab on loopback, with a home and settings of its own: (the folder it serves, its address, its token)."""
+    """JupyterLab on loopback, with a home and settings of its own: (the folder it serves, its
+    address, its token)."""
     home, served = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("served")
     (served / "chapters").mkdir()
-    shutil.copytree(ROOT / "benchmarks", served / "benchmarks")  # of which chapters show pictures and tables
-    news = home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    shutil.copytree(
+        ROOT / "benchmarks", served / "benchmarks"
+    )  # of which chapters show pictures and tables
+    news = (
+        home
+        / "settings"
+        / "@jupyterlab"
+        / "apputils-extension"
+        / "notification.jupyterlab-settings"
+    )
     news.parent.mkdir(parents=True)
     news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
     folders = {f"JUPYTER_{kind}_DIR": home / kind.lower() for kind in ("CONFIG", "DATA", "RUNTIME")}
-    folders |= {"JUPYTERLAB_SETTINGS_DIR": home / "settings", "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces"}
+    folders |= {
+        "JUPYTERLAB_SETTINGS_DIR": home / "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
+    }
     folders |= {"HOME": home, "IPYTHONDIR": home / "ipython"}
-    folders["XDG_CACHE_HOME"] = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"  # what was computed once
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={served}"]
-    command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.port=8888", "--ServerApp.port_retries=100"]  # any that is free
+    folders["XDG_CACHE_HOME"] = (
+        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    )  # what was computed once
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        f"--ServerApp.root_dir={served}",
+    ]
+    command += [
+        "--ServerApp.ip=127.0.0.1",
+        "--ServerApp.port=8888",
+        "--ServerApp.port_retries=100",
+    ]  # any that is free
     environment = os.environ | {name: str(folder) for name, folder in folders.items()}
     with open(home / "log", "w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -64,17 +94,23 @@ def lab(tmp_path_factory):
 @pytest.fixture(scope="module")
 def chromium():
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)  # with a new, empty profile
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS
+        )  # with a new, empty profile
         yield browser
         browser.close()
 
 
 class Notebook:
-    """A notebook open in JupyterLab. `errors`: what the console called one, and every request to another machine."""
+    """A notebook open in JupyterLab. `errors`: what the console called one, and every request to
+    another machine."""
 
     def __init__(self, page, path, url):
         self.page, self.path, self.errors = page, path, []
-        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: self.errors.append(message.text) if message.type == "error" else None,
+        )
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self._local(request.url, url))
 
@@ -96,7 +132,11 @@ class Notebook:
                 continue
             self.menu("File", "docmanager:save")
             self.page.wait_for_timeout(1_000)
-            cells = [cell for cell in nbformat.read(self.path, 4).cells if cell.cell_type == "code" and cell.source]
+            cells = [
+                cell
+                for cell in nbformat.read(self.path, 4).cells
+                if cell.cell_type == "code" and cell.source
+            ]
             for output in (output for cell in cells for output in cell.outputs):
                 assert output.output_type != "error", f"{output.ename}: {output.evalue}"
                 assert output.get("name") != "stderr", output.text
@@ -105,7 +145,8 @@ class Notebook:
         raise AssertionError(f"{self.path.name} did not finish in {RUN_SECONDS} s")
 
     def bad_formulas(self):
-        """The cells with a formula that MathJax shows as it stands: in red, as an error, or in its dollars."""
+        """The cells with a formula that MathJax shows as it stands: in red, as an error, or in its
+        dollars."""
         return self.page.locator(".jp-MarkdownOutput").evaluate_all("""outputs => outputs.filter(output => {
             const copy = output.cloneNode(true)
             copy.querySelectorAll("code, mjx-assistive-mml").forEach(node => node.remove())
@@ -113,9 +154,15 @@ class Notebook:
         }).map(output => output.textContent)""")
 
     def move_slider(self, nth=0):
-        """Move the nth slider by keyboard, a step and back: the picture in its cell must change, and change back."""
+        """Move the nth slider by keyboard, a step and back: the picture in its cell must change,
+        and change back."""
         handle = self.page.locator(".widget-slider .noUi-handle").nth(nth)
-        picture = self.page.locator(".jp-CodeCell").filter(has=handle).locator(".jp-OutputArea-output img").first
+        picture = (
+            self.page.locator(".jp-CodeCell")
+            .filter(has=handle)
+            .locator(".jp-OutputArea-output img")
+            .first
+        )
         picture.scroll_into_view_if_needed()
         before = picture.screenshot()
         for key, changes in (("ArrowRight", True), ("ArrowLeft", False)):
@@ -128,7 +175,8 @@ class Notebook:
 
 @pytest.fixture
 def opened(lab, chromium, tmp_path):
-    """`with opened(path) as notebook`: a copy, open in JupyterLab. Of a failure, tmp_path keeps a screenshot."""
+    """`with opened(path) as notebook`: a copy, open in JupyterLab. Of a failure, tmp_path keeps a
+    screenshot."""
 
     @contextlib.contextmanager
     def opened(path):
@@ -170,7 +218,9 @@ def test_a_chapter_opens(opened, path):
         assert notebook.bad_formulas() == []
 
 
-@pytest.mark.parametrize("path", [path for path in CHAPTERS if path.name.startswith("01_")], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in CHAPTERS if path.name.startswith("01_")], ids=lambda path: path.stem
+)
 def test_a_chapter_runs_and_its_pictures_follow_a_hand(opened, path):
     with opened(path) as notebook:
         notebook.run_all()
@@ -194,7 +244,10 @@ def test_a_failing_cell_is_seen(opened, tmp_path):
 
 
 def test_an_error_in_the_browser_is_seen(opened, tmp_path):
-    path = write(tmp_path / "bad.ipynb", code("from IPython.display import Javascript\nJavascript('console.error(7)')"))
+    path = write(
+        tmp_path / "bad.ipynb",
+        code("from IPython.display import Javascript\nJavascript('console.error(7)')"),
+    )
     with pytest.raises(AssertionError, match="7"), opened(path) as notebook:
         notebook.run_all()
 
@@ -243,7 +296,9 @@ class Game:
         before = prompt.inner_text()
         cell.locator(".cm-content").first.click()
         self.page.keyboard.press("Control+Enter")
-        self.until(lambda: prompt.inner_text() not in (before, "[*]:"), f"cell {nth} did not finish")
+        self.until(
+            lambda: prompt.inner_text() not in (before, "[*]:"), f"cell {nth} did not finish"
+        )
         shown = cell.locator(".jp-OutputArea-output pre")
         return shown.first.inner_text().strip() if shown.count() else ""
 
@@ -254,11 +309,17 @@ class Game:
             self.page.wait_for_timeout(50)
 
     def counters(self):
-        """Steps of G, steps of D, steps a second (0 where it doesn't play), pictures in the last second."""
+        """Steps of G, steps of D, steps a second (0 where it doesn't play), pictures in the last
+        second."""
         shown = {"steps": -1, "turns": -1, "pace": "", "pictures": 0} | self.root.evaluate(
             "root => ({...root.dataset})"
         )
-        return int(shown["steps"]), int(shown["turns"]), float(shown["pace"] or 0), int(shown["pictures"])
+        return (
+            int(shown["steps"]),
+            int(shown["turns"]),
+            float(shown["pace"] or 0),
+            int(shown["pictures"]),
+        )
 
     def steps(self):
         return self.counters()[0]
@@ -283,11 +344,17 @@ def game(opened, tmp_path):
 
     @contextlib.contextmanager
     def game(*cells):
-        with opened(write(tmp_path / "playground.ipynb", code(PLAYGROUND), *map(code, cells))) as notebook:
+        with opened(
+            write(tmp_path / "playground.ipynb", code(PLAYGROUND), *map(code, cells))
+        ) as notebook:
             it = Game(notebook)
             it.cell(0)
             it.until(
-                lambda: it.root.count() == 1 and "steps" in it.root.evaluate("root => ({...root.dataset})"), "empty"
+                lambda: (
+                    it.root.count() == 1
+                    and "steps" in it.root.evaluate("root => ({...root.dataset})")
+                ),
+                "empty",
             )
             yield it
 
@@ -307,7 +374,9 @@ def test_the_playground_plays_and_pauses(game):
         it.until(lambda: it.steps() > 100, "no steps")
         with contextlib.suppress(AssertionError):
             it.until(quick, "slow")
-        assert best[0] >= 100 and best[1] >= 20, f"{best[0]:.0f} steps and {best[1]} pictures a second at best"
+        assert best[0] >= 100 and best[1] >= 20, (
+            f"{best[0]:.0f} steps and {best[1]} pictures a second at best"
+        )
         assert it.plane.screenshot() != before
         assert it.cell(1) == "42" and it.plays(), "other cells run while it plays"
         steps = it.steps()
@@ -321,7 +390,9 @@ def test_the_playground_by_keyboard(game):
         for key, turns in (("d", (0, 1)), ("d", (0, 2)), ("g", (1, 2)), ("r", None)):
             it.press(key)
             if turns:
-                it.until(lambda turns=turns: it.counters()[:2] == turns, f"{key} did not do one step")
+                it.until(
+                    lambda turns=turns: it.counters()[:2] == turns, f"{key} did not do one step"
+                )
         it.until(lambda: it.plays() and it.steps() > 20, "R did not run it")
         it.press("r")
         assert it.stands_still()
@@ -329,26 +400,50 @@ def test_the_playground_by_keyboard(game):
         it.press("0")
         it.until(lambda: it.counters()[:2] == (0, 0), "0 did not reset it")
         # To the notebook, D twice means: delete the cell, and 0 twice: restart the kernel.
-        assert it.page.locator(".jp-CodeCell").count() == 3 and not it.page.locator(".jp-Dialog").count()
+        assert (
+            it.page.locator(".jp-CodeCell").count() == 3
+            and not it.page.locator(".jp-Dialog").count()
+        )
         reached = []
         it.root.locator(".gp-primary").focus()
         for _ in range(18):
-            reached.append(it.page.evaluate("document.activeElement.name || document.activeElement.textContent"))
+            reached.append(
+                it.page.evaluate(
+                    "document.activeElement.name || document.activeElement.textContent"
+                )
+            )
             it.page.keyboard.press("Tab")
-        expected = ["Run", "D step", "G step", "Reset", "speed", "data", "loss", "penalty", "d_lr", "lr", "d_steps"]
+        expected = [
+            "Run",
+            "D step",
+            "G step",
+            "Reset",
+            "speed",
+            "data",
+            "loss",
+            "penalty",
+            "d_lr",
+            "lr",
+            "d_steps",
+        ]
         expected += ["batch", "", "real", "fake", "surface", "arrows", "lattice"]
         assert reached == expected
 
 
 def test_a_drawn_distribution_is_learned(game):
-    where = "centre = p.gan.sample(500, seed=0).mean(0).tolist()\nprint(*(round(x, 2) for x in centre))"
+    where = (
+        "centre = p.gan.sample(500, seed=0).mean(0).tolist()\nprint(*(round(x, 2) for x in centre))"
+    )
     with game(where) as it:
         it.root.locator("select[name=data]").select_option(label="drawn by you")
         sync_api.expect(it.root.locator(".gp-hint")).to_be_visible()
         assert it.root.locator(".gp-primary").is_disabled()
         it.plane.scroll_into_view_if_needed()
         box = it.plane.bounding_box()
-        at = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in ((0.7, 0.2), (0.9, 0.2))]
+        at = [
+            (box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+            for x, y in ((0.7, 0.2), (0.9, 0.2))
+        ]
         it.page.mouse.move(*at[0])
         it.page.mouse.down()
         it.page.mouse.move(*at[1], steps=20)
@@ -373,7 +468,9 @@ def test_a_broken_loss_stops_the_playground_with_a_message(game):
         it.until(lambda: it.steps() > 5, "no steps")
         it.cell(1)
         alert = it.root.locator(".gp-alert")
-        sync_api.expect(alert).to_contain_text("RuntimeError: the loss is broken\nin g_loss, line 12: raise")
+        sync_api.expect(alert).to_contain_text(
+            "RuntimeError: the loss is broken\nin g_loss, line 12: raise"
+        )
         assert it.stands_still()
         it.cell(2)
         it.press("0")
@@ -415,9 +512,7 @@ def test_the_playground_follows_the_theme(game):
 
 def test_a_film_plays_and_follows_the_slider(opened, tmp_path):
     frames = "[np.full((60, 90, 3), shade, np.uint8) for shade in (0, 80, 160, 240)]"
-    source = (
-        f"from ganbook import widgets\nimport numpy as np\nwidgets.film({frames}, labels=list('abcd'), interval=100)"
-    )
+    source = f"from ganbook import widgets\nimport numpy as np\nwidgets.film({frames}, labels=list('abcd'), interval=100)"
     with opened(write(tmp_path / "film.ipynb", code(source))) as notebook:
         notebook.run_all()
         notebook.move_slider()

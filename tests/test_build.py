@@ -1,4 +1,5 @@
-"""The build: what a source becomes, what a bad source says, and what a run may and may not leave behind."""
+"""The build: what a source becomes, what a bad source says, and what a run may and may not leave
+behind."""
 
 import importlib.util
 import json
@@ -13,7 +14,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-spec = importlib.util.spec_from_file_location("course_build", Path(__file__).parents[1] / "sources" / "build.py")
+spec = importlib.util.spec_from_file_location(
+    "course_build", Path(__file__).parents[1] / "sources" / "build.py"
+)
 build = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = build
 spec.loader.exec_module(build)
@@ -161,7 +164,11 @@ def test_a_chapter_has_dots_in_place_of_answers(made):
     head, dots = 'def half(x):\n    """Half of x."""\n    if x > 0:\n', "...  # your code here"
     assert f"{head}        {dots}\n    {dots}" in shown
     assert "answer = ...  # your code here" in shown
-    assert not [text for text in shown if "SOLUTION" in text or "secret" in text or "signs" in text or "= 3\n" in text]
+    assert not [
+        text
+        for text in shown
+        if "SOLUTION" in text or "secret" in text or "signs" in text or "= 3\n" in text
+    ]
 
 
 def test_solutions_are_a_title_the_setup_and_the_exercises(made):
@@ -184,14 +191,29 @@ def test_solutions_are_a_title_the_setup_and_the_exercises(made):
 
 def test_a_heading_in_a_fence_is_no_heading_and_every_heading_begins_a_cell(made):
     assert "```python\n# no heading\n## Exercise 1.7: in a fence\n```" in sources(made["chapters"])
-    headings = ["# The game", "## A picture", "## Exercise 1.1: halve", "## Exercise 1.2: count", "### A hint, deeper"]
-    shown = [text for text in sources(made["chapters"]) if text.startswith("#") and "NBVAL" not in text]
-    assert [text.startswith(heading) for text, heading in zip(shown[:-1], headings, strict=True)] == [True] * 5
+    headings = [
+        "# The game",
+        "## A picture",
+        "## Exercise 1.1: halve",
+        "## Exercise 1.2: count",
+        "### A hint, deeper",
+    ]
+    shown = [
+        text for text in sources(made["chapters"]) if text.startswith("#") and "NBVAL" not in text
+    ]
+    assert [
+        text.startswith(heading) for text, heading in zip(shown[:-1], headings, strict=True)
+    ] == [True] * 5
 
 
 def test_a_section_ends_at_a_heading_of_its_level_or_above(course):
     text = cells(
-        "### Exercise 1.1\n\n" + code("a = 1") + "\n#### Deeper\n\n" + code("b = 2") + "\n## Above\n\n" + code("c = 3")
+        "### Exercise 1.1\n\n"
+        + code("a = 1")
+        + "\n#### Deeper\n\n"
+        + code("b = 2")
+        + "\n## Above\n\n"
+        + code("c = 3")
     )
     solved = sources(build.notebooks(course("01_x", text) / "sources" / "01_x.md")["solutions"])
     assert "a = 1" in solved and "b = 2" in solved and "c = 3" not in solved
@@ -216,8 +238,12 @@ def test_an_edit_changes_one_id_and_twins_have_two(course, made):
     text = SOURCE.replace("print(2 + 2)", "print(2 + 3)")
     edited = build.notebooks(course("01_game", text) / "sources" / "01_game.md")
     before, after = ([cell.id for cell in made["chapters"].cells] for made in (made, edited))
-    assert [a == b for a, b in zip(before, after, strict=True)] == [True] * (len(before) - 1) + [False]
-    twins = build.notebooks(course("01_game", cells(code("1 + 1") * 3)) / "sources" / "01_game.md")["chapters"]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True] * (len(before) - 1) + [
+        False
+    ]
+    twins = build.notebooks(course("01_game", cells(code("1 + 1") * 3)) / "sources" / "01_game.md")[
+        "chapters"
+    ]
     assert len({cell.id for cell in twins.cells}) == 4
     nbformat.validate(twins)
 
@@ -226,7 +252,14 @@ def test_nbgrader_metadata(made):
     marks = [cell.metadata.get("nbgrader") for cell in made["solutions"].cells]
     base = {"schema_version": 3, "task": False}
     answer = {**base, "solution": True, "grade": False, "locked": False}
-    check = {**base, "solution": False, "grade": True, "locked": True, "points": 1, "cell_type": "code"}
+    check = {
+        **base,
+        "solution": False,
+        "grade": True,
+        "locked": True,
+        "points": 1,
+        "cell_type": "code",
+    }
     assert marks == [
         None,
         None,
@@ -234,7 +267,13 @@ def test_nbgrader_metadata(made):
         {**answer, "grade_id": "exercise-1-1-answer-1", "cell_type": "code"},
         {**check, "grade_id": "exercise-1-1-check-1"},
         # nbgrader wants an answer in Markdown to be graded by hand
-        {**answer, "grade_id": "exercise-1-1-answer-2", "cell_type": "markdown", "grade": True, "points": 0},
+        {
+            **answer,
+            "grade_id": "exercise-1-1-answer-2",
+            "cell_type": "markdown",
+            "grade": True,
+            "points": 0,
+        },
         None,
         {**answer, "grade_id": "exercise-1-2-answer-1", "cell_type": "code"},
         {**check, "grade_id": "exercise-1-2-check-1"},
@@ -247,27 +286,53 @@ def test_nbgrader_metadata(made):
 
 BEGIN, END, TAG = "### BEGIN SOLUTION", "### END SOLUTION", '+++ {"tags": ["solution"]}'
 BAD = {
-    "begin without end": (exercise(code(f"{BEGIN}\na = 1")), r"01_x\.md:6: `### BEGIN SOLUTION` without its partner"),
-    "end without begin": (exercise(code(f"a = 1\n{END}")), r"01_x\.md:6: `### END SOLUTION` without its partner"),
-    "begin in begin": (exercise(code(f"{BEGIN}\n{BEGIN}\na = 1\n{END}")), r"`### BEGIN SOLUTION` without its partner"),
-    "misspelt begin": (exercise(code(f"# begin solution\na = 1\n{END}")), r"01_x\.md:6: write `### BEGIN SOLUTION`"),
+    "begin without end": (exercise(code(f"{BEGIN}\na = 1")),
+        r"01_x\.md:6: `### BEGIN SOLUTION`"
+        r" without its partner"),
+    "end without begin": (exercise(code(f"a = 1\n{END}")),
+        r"01_x\.md:6: `### END SOLUTION`"
+        r" without its partner"),
+    "begin in begin": (exercise(code(f"{BEGIN}\n{BEGIN}\na = 1\n{END}")),
+        r"`### BEGIN SOLUTION`"
+        r" without its partner"),
+    "misspelt begin": (exercise(code(f"# begin solution\na = 1\n{END}")),
+        r"01_x\.md:6: write `###"
+        r" BEGIN SOLUTION`"),
     "misspelt end": (exercise(code(f"{BEGIN}\na = 1\n### END_SOLUTION")), r"not `### END_SOLUTION`"),
     "words after": (exercise(code(f"{BEGIN} now\na = 1\n{END}")), r"not `### BEGIN SOLUTION now`"),
-    "Markdown": (exercise(f"{BEGIN}\n\nIt is 3.\n\n{END}"), r"01_x\.md:5: solution markers are for code"),
-    "outside": (cells(code(f"{BEGIN}\na = 1\n{END}")), r"01_x\.md:4: a solution outside of an exercise"),
-    "outside, by tag": (cells(f'{TAG}\n\nIt is 3.'), r"01_x\.md:5: a solution outside of an exercise"),
+    "Markdown": (exercise(f"{BEGIN}\n\nIt is 3.\n\n{END}"),
+        r"01_x\.md:5: solution markers are for"
+        r" code"),
+    "outside": (cells(code(f"{BEGIN}\na = 1\n{END}")),
+        r"01_x\.md:4: a solution outside of an"
+        r" exercise"),
+    "outside, by tag": (cells(f'{TAG}\n\nIt is 3.'),
+        r"01_x\.md:5: a solution outside of an"
+        r" exercise"),
     "running into an exercise": (exercise(f"{TAG}\n\nIt is 3.\n\n## Exercise 1.2\n\nTwo."), r"01_x\.md:9: .*\+\+\+"),
-    "running into a section": (exercise(f"{TAG}\n\nIt is 3.\n\n## Next\n\nTwo."), r"01_x\.md:9: .*\+\+\+"),
+    "running into a section": (exercise(f"{TAG}\n\nIt is 3.\n\n## Next\n\nTwo."),
+        r"01_x\.md:9:"
+        r" .*\+\+\+"),
     "tag and markers": (exercise(code(f"{BEGIN}\na = 1\n{END}", ":tags: [solution]\n\n")), r"needs no markers"),
     "answer and check": (exercise(code(f"{BEGIN}\na = 1\n{END}\nchecks.ch01.x(a)")), r"a cell of its own"),
     "no Python": (cells(code("a = = 1")), r"01_x\.md:4: this is not valid Python"),
     "no Python once stubbed": (exercise(code(f"{BEGIN}\nif a:\n    b = 1\n{END}\nelse:\n    c = 1")), r"valid Python"),
-    "Python only once stubbed": (exercise(code(f"{BEGIN}\na = = 1\n{END}")), r"01_x\.md:6: this is not valid Python"),
-    "a number twice": (exercise("One.\n\n## Exercise 1.1\n\nTwo."), r"01_x\.md:7: Exercise 1\.1 is there twice"),
-    "another chapter's number": (cells("## Exercise 2.1\n\nOne."), r"Exercise 2\.1 is there twice or belongs"),
-    "no title": ("Prose.\n\n" + code("a = 1"), r"01_x\.md: the first cell must begin with the chapter's title"),
+    "Python only once stubbed": (exercise(code(f"{BEGIN}\na = = 1\n{END}")),
+        r"01_x\.md:6: this is"
+        r" not valid Python"),
+    "a number twice": (exercise("One.\n\n## Exercise 1.1\n\nTwo."),
+        r"01_x\.md:7: Exercise 1\.1 is"
+        r" there twice"),
+    "another chapter's number": (cells("## Exercise 2.1\n\nOne."),
+        r"Exercise 2\.1 is there twice"
+        r" or belongs"),
+    "no title": ("Prose.\n\n" + code("a = 1"),
+        r"01_x\.md: the first cell must begin with the"
+        r" chapter's title"),
     "empty": ("", r"must begin with the chapter's title"),
-    "bad options": (cells(code("a = 1", ":tags: [setup\n\n")), r"01_x\.md: Code cell .* Invalid YAML"),
+    "bad options": (cells(code("a = 1", ":tags: [setup\n\n")),
+        r"01_x\.md: Code cell .* Invalid"
+        r" YAML"),
 }  # fmt: skip
 
 
@@ -278,7 +343,9 @@ def test_a_bad_source_is_one_clear_error(course, text, message):
 
 
 def test_magics_are_valid(course):
-    build.notebooks(course("01_x", cells(code("%timeit -n1 -r1 1 + 1\n!ls"))) / "sources" / "01_x.md")
+    build.notebooks(
+        course("01_x", cells(code("%timeit -n1 -r1 1 + 1\n!ls"))) / "sources" / "01_x.md"
+    )
 
 
 @pytest.mark.parametrize("arguments", [["07"], ["01", "07"], ["--check", "07"]])
@@ -303,7 +370,10 @@ def built(tmp_path_factory):
     (root / "sources").mkdir()
     (root / "sources" / "01_game.md").write_text(SOURCE, encoding="utf-8")
     assert build.main([], root) == 0
-    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in root.rglob("*.*")}
+    return {
+        path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
+        for path in root.rglob("*.*")
+    }
 
 
 @pytest.fixture
@@ -316,12 +386,22 @@ def copy(built, tmp_path):
 
 
 def test_a_build_makes_both_notebooks_and_nothing_else(built):
-    assert sorted(built) == ["chapters/01_game.ipynb", "solutions/01_game.ipynb", "sources/01_game.md"]
-    chapter, solutions = (nbformat.reads(built[f"{folder}/01_game.ipynb"], 4) for folder in ("chapters", "solutions"))
-    assert [cell.execution_count for cell in chapter.cells if cell.cell_type == "code"] == list(range(1, 8))
+    assert sorted(built) == [
+        "chapters/01_game.ipynb",
+        "solutions/01_game.ipynb",
+        "sources/01_game.md",
+    ]
+    chapter, solutions = (
+        nbformat.reads(built[f"{folder}/01_game.ipynb"], 4) for folder in ("chapters", "solutions")
+    )
+    assert [cell.execution_count for cell in chapter.cells if cell.cell_type == "code"] == list(
+        range(1, 8)
+    )
     assert "○ Exercise 1.1 is open" in built["chapters/01_game.ipynb"]
     assert "✔ Exercise 1.2 solved." in built["solutions/01_game.ipynb"]
-    assert set(chapter.metadata) == set(solutions.metadata) == {"title", "kernelspec", "language_info"}
+    assert (
+        set(chapter.metadata) == set(solutions.metadata) == {"title", "kernelspec", "language_info"}
+    )
     assert chapter.metadata.language_info == {"name": "python"}
     assert not [cell for cell in chapter.cells if "execution" in cell.metadata]
 
@@ -329,10 +409,19 @@ def test_a_build_makes_both_notebooks_and_nothing_else(built):
 def test_stored_outputs_hold_stills_and_no_widgets(built):
     chapter = nbformat.reads(built["chapters/01_game.ipynb"], 4)
     picture = next(cell for cell in chapter.cells if "FloatSlider" in cell.source)
-    assert [output.output_type for output in picture.outputs] == ["display_data", "display_data", "stream"]
-    assert "image/png" in picture.outputs[0].data and picture.outputs[1].data["image/png"].strip() == "c3RpbGw="
+    assert [output.output_type for output in picture.outputs] == [
+        "display_data",
+        "display_data",
+        "stream",
+    ]
+    assert (
+        "image/png" in picture.outputs[0].data
+        and picture.outputs[1].data["image/png"].strip() == "c3RpbGw="
+    )
     assert picture.outputs[2].text == "0\n1\n2\n"
-    assert "widget-view" not in built["chapters/01_game.ipynb"] and "in the widget" not in json.dumps(picture.outputs)
+    assert "widget-view" not in built[
+        "chapters/01_game.ipynb"
+    ] and "in the widget" not in json.dumps(picture.outputs)
 
 
 def test_a_second_build_changes_nothing(built, copy):
@@ -343,14 +432,18 @@ def test_a_second_build_changes_nothing(built, copy):
 
 def test_prose_alone_is_built_without_running_anything(built, copy, capsys, monkeypatch):
     monkeypatch.delattr(build, "execute")
-    (copy / "sources" / "01_game.md").write_text(SOURCE.replace("You will", "You shall"), encoding="utf-8")
+    (copy / "sources" / "01_game.md").write_text(
+        SOURCE.replace("You will", "You shall"), encoding="utf-8"
+    )
     assert build.main(["--prose", "01"], copy) == 0 and build.main(["--check"], copy) == 0
     text = (copy / "chapters" / "01_game.ipynb").read_text(encoding="utf-8")
     assert text == built["chapters/01_game.ipynb"].replace("You will", "You shall").replace(
         *(nbformat.reads(found, 4).cells[0].id for found in (built["chapters/01_game.ipynb"], text))
     )
     capsys.readouterr()
-    (copy / "sources" / "01_game.md").write_text(SOURCE.replace("return secret", "return 1 * secret"), encoding="utf-8")
+    (copy / "sources" / "01_game.md").write_text(
+        SOURCE.replace("return secret", "return 1 * secret"), encoding="utf-8"
+    )
     assert build.main(["--prose"], copy) == 1
     assert capsys.readouterr().err.startswith("solutions/01_game.ipynb: code has changed")
 
@@ -402,12 +495,20 @@ def test_check_sees_a_notebook_that_is_not_its_source(copy, capsys, folder, spoi
 
 
 def test_check_sees_a_changed_source(copy, capsys):
-    (copy / "sources" / "01_game.md").write_text(SOURCE.replace("return secret", "return 1 * secret"), encoding="utf-8")
+    (copy / "sources" / "01_game.md").write_text(
+        SOURCE.replace("return secret", "return 1 * secret"), encoding="utf-8"
+    )
     assert build.main(["--check"], copy) == 1
-    assert capsys.readouterr().err.startswith("solutions/01_game.ipynb differs")  # the chapter never showed it
-    (copy / "sources" / "01_game.md").write_text(SOURCE.replace("You will", "You shall"), encoding="utf-8")
+    assert capsys.readouterr().err.startswith(
+        "solutions/01_game.ipynb differs"
+    )  # the chapter never showed it
+    (copy / "sources" / "01_game.md").write_text(
+        SOURCE.replace("You will", "You shall"), encoding="utf-8"
+    )
     assert build.main(["--check"], copy) == 1
-    assert capsys.readouterr().err.startswith("chapters/01_game.ipynb differs from its source at cell 1\nEdit")
+    assert capsys.readouterr().err.startswith(
+        "chapters/01_game.ipynb differs from its source at cell 1\nEdit"
+    )
 
 
 def test_check_is_blind_to_outputs(copy):
@@ -424,7 +525,9 @@ def test_check_sees_notebooks_without_a_source_but_lets_a_reader_copy_one(copy, 
     assert build.main(["--check"], copy) == 0
     (copy / "solutions" / "02_gone.ipynb").write_text("{}")
     assert build.main(["--check"], copy) == 1
-    assert capsys.readouterr().err.startswith("solutions/02_gone.ipynb comes from no source: remove it\n")
+    assert capsys.readouterr().err.startswith(
+        "solutions/02_gone.ipynb comes from no source: remove it\n"
+    )
 
 
 def test_solutions_go_when_the_exercises_go(copy):
@@ -436,7 +539,8 @@ def test_solutions_go_when_the_exercises_go(copy):
 
 
 def fails(root, capsys, *parts):
-    """Build, and assert that it fails, says `parts`, leaves the notebook before it alone, and leaves no litter."""
+    """Build, and assert that it fails, says `parts`, leaves the notebook before it alone, and
+    leaves no litter."""
     target = root / "chapters" / "01_x.ipynb"
     target.parent.mkdir()
     target.write_text("before")
@@ -454,12 +558,23 @@ def test_a_failing_cell_is_named_with_the_end_of_its_traceback(course, capsys):
 
 
 def test_an_error_is_not_stored_even_if_it_is_expected(course, capsys):
-    fails(course("01_x", cells(code("1 / 0", ":tags: [raises-exception]\n\n"))), capsys, "cell 2", "ZeroDivisionError")
+    fails(
+        course("01_x", cells(code("1 / 0", ":tags: [raises-exception]\n\n"))),
+        capsys,
+        "cell 2",
+        "ZeroDivisionError",
+    )
 
 
 def test_a_cell_has_a_time_limit(course, capsys, monkeypatch):
     monkeypatch.setattr(build, "CELL_SECONDS", 1)
-    fails(course("01_x", cells(code("import time; time.sleep(60)"))), capsys, "cell 2 failed", "timed out", "1 seconds")
+    fails(
+        course("01_x", cells(code("import time; time.sleep(60)"))),
+        capsys,
+        "cell 2 failed",
+        "timed out",
+        "1 seconds",
+    )
 
 
 def test_a_notebook_has_a_time_limit(course, capsys, monkeypatch):
@@ -469,7 +584,12 @@ def test_a_notebook_has_a_time_limit(course, capsys, monkeypatch):
 
 
 def test_a_dead_kernel_is_an_error(course, capsys):
-    fails(course("01_x", cells(code("import os; os._exit(1)"))), capsys, "cell 2 failed", "Kernel died")
+    fails(
+        course("01_x", cells(code("import os; os._exit(1)"))),
+        capsys,
+        "cell 2 failed",
+        "Kernel died",
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to another process")
@@ -478,7 +598,9 @@ def test_ctrl_c_is_one_line_and_leaves_the_notebook_alone(course):
     (root / "chapters").mkdir()
     (root / "chapters" / "01_x.ipynb").write_text("before")
     shutil.copy(build.__file__, root / "sources")
-    run = subprocess.Popen([sys.executable, root / "sources" / "build.py"], stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        [sys.executable, root / "sources" / "build.py"], stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 60
     while not (root / "chapters" / "running").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -490,7 +612,12 @@ def test_ctrl_c_is_one_line_and_leaves_the_notebook_alone(course):
 
 def test_a_heavy_notebook_is_an_error(course, capsys, monkeypatch):
     monkeypatch.setattr(build, "MAX_BYTES", 20_000)
-    fails(course("01_x", cells(code("print('x' * 20_000)"))), capsys, "chapters/01_x.ipynb", "more than 20,000")
+    fails(
+        course("01_x", cells(code("print('x' * 20_000)"))),
+        capsys,
+        "chapters/01_x.ipynb",
+        "more than 20,000",
+    )
 
 
 def test_a_notebook_that_cannot_be_written_is_an_error(course, capsys):
@@ -504,12 +631,21 @@ def test_a_notebook_that_cannot_be_written_is_an_error(course, capsys):
 # Notebooks as tests: nbval does see a stored output that is not what the cell prints
 
 
-@pytest.mark.parametrize("falsify, code_", [(lambda text: text, 0), (lambda text: text.replace('"4\\n"', '"5\\n"'), 1)])
+@pytest.mark.parametrize(
+    "falsify, code_", [(lambda text: text, 0), (lambda text: text.replace('"4\\n"', '"5\\n"'), 1)]
+)
 def test_nbval_compares_checked_cells(built, tmp_path, falsify, code_):
     text = falsify(built["chapters/01_game.ipynb"])
     assert (text == built["chapters/01_game.ipynb"]) == (code_ == 0)
     (tmp_path / "game.ipynb").write_text(text, encoding="utf-8")
-    nbval = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=60", "-p", "no:cacheprovider", "-q"]
+    nbval = [
+        "--nbval-lax",
+        "--nbval-current-env",
+        "--nbval-cell-timeout=60",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+    ]
     command = [sys.executable, "-m", "pytest", *nbval, "--rootdir", str(tmp_path), "game.ipynb"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert run.returncode == code_, run.stdout

@@ -1,4 +1,5 @@
-"""What chapter 4 promises beyond its own cells: other data in one line, the explorer, one recipe for all."""
+"""What chapter 4 promises beyond its own cells: other data in one line, the explorer, one recipe
+for all."""
 
 import base64
 import sys
@@ -13,7 +14,11 @@ from ganbook import GAN, data, losses, networks, penalties, plotting, widgets
 from ganbook.schedules import falling
 
 ROOT = Path(__file__).parents[1]
-CELLS = [cell.source for cell in jupytext.read(ROOT / "sources/04_dcgan.md").cells if cell.cell_type == "code"]
+CELLS = [
+    cell.source
+    for cell in jupytext.read(ROOT / "sources/04_dcgan.md").cells
+    if cell.cell_type == "code"
+]
 
 
 def cell(text: str) -> str:
@@ -45,7 +50,14 @@ def test_another_data_set_is_one_line_away(line, shape, monkeypatch):
     monkeypatch.setattr(plotting.View, "show", lambda self, images, title: shown.append(images))
     code = cell("pictures = data.digits()").replace("data.digits()", line)
     assert line in (ROOT / "sources/04_dcgan.md").read_text()
-    names = {"GAN": GAN, "data": data, "networks": networks, "plotting": plotting, "recipe": recipe(), "pixels": pixels}
+    names = {
+        "GAN": GAN,
+        "data": data,
+        "networks": networks,
+        "plotting": plotting,
+        "recipe": recipe(),
+        "pixels": pixels,
+    }
     exec(code.replace("% 100", "% 2"), {**names, "budget": lambda cpu, cuda: 2})
     assert [tuple(images.shape) for images in shown] == [(24, *shape)]
 

@@ -1,4 +1,5 @@
-"""What the checks of every chapter promise: right answers pass, wrong ones are named, an open stub stays open.
+"""What the checks of every chapter promise: right answers pass, wrong ones are named, an open stub
+stays open.
 
 Each chapter's answers, and what is peculiar to its exercises, are in test_checks_chNN.py.
 """
@@ -23,8 +24,12 @@ CHAPTERS = (
 )  # fmt: skip
 RIGHT = [(check, answer) for chapter in CHAPTERS for check, answer in chapter.RIGHT]
 WRONG = [wrong for chapter in CHAPTERS for wrong in chapter.WRONG]
-STUBS = {check: (lambda *inputs: ...) if callable(answer) else ... for check, answer in RIGHT} | test_checks_ch02.OPEN
-every_exercise = pytest.mark.parametrize(("check", "stub"), STUBS.items(), ids=[check.exercise for check in STUBS])
+STUBS = {
+    check: (lambda *inputs: ...) if callable(answer) else ... for check, answer in RIGHT
+} | test_checks_ch02.OPEN
+every_exercise = pytest.mark.parametrize(
+    ("check", "stub"), STUBS.items(), ids=[check.exercise for check in STUBS]
+)
 REPEATS = 10  # some checks draw their inputs at random: a right answer must pass whatever they draw
 
 

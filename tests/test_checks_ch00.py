@@ -25,7 +25,10 @@ WRONG = [
     (lambda pixels: pixels / 128 - 1, "0.992"),
     (lambda pixels: pixels - 127.5, "what is missing is the width"),
     (lambda pixels: pixels / 127.5, "0 to 2"),
-    (lambda pixels: (pixels.float() - pixels.float().mean()) / pixels.float().std(), "mean and deviation"),
+    (
+        lambda pixels: (pixels.float() - pixels.float().mean()) / pixels.float().std(),
+        "mean and deviation",
+    ),
     (lambda pixels: (pixels / 255 - 0.1307) / 0.3081, "2.82"),
     (lambda pixels: pixels // 127.5 - 1, "grey"),
     (lambda pixels: torch.round(pixels / 127.5 - 1), "grey"),

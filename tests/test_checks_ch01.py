@@ -34,7 +34,9 @@ ANSWERS = {
     ch01.discriminator_loss: [
         loss,
         lambda real, fake: -value(real, fake),
-        lambda real, fake: torch.nn.functional.softplus(-real).mean() + torch.nn.functional.softplus(fake).mean(),
+        lambda real, fake: (
+            torch.nn.functional.softplus(-real).mean() + torch.nn.functional.softplus(fake).mean()
+        ),
     ],
     ch01.box_inside_box: [
         lambda w: (w / (w + 1), cost(w)),
@@ -56,23 +58,43 @@ WRONG = [
     (ch01.density_ratio, lambda logits, n, k: logits - math.log(n / k), "undo the logarithm"),
     (ch01.density_ratio, lambda logits, n, k: logits, "as they came"),
     (ch01.density_ratio, lambda logits, n, k: torch.sigmoid(logits), "this is D, a probability"),
-    (ch01.density_ratio, lambda logits, n, k: torch.sigmoid(logits - math.log(n / k)), r"this is p/\(p \+ q\)"),
+    (
+        ch01.density_ratio,
+        lambda logits, n, k: torch.sigmoid(logits - math.log(n / k)),
+        r"this is p/\(p \+ q\)",
+    ),
     (ch01.density_ratio, lambda logits, n, k: logits.exp() * (n + k) / n, "n_real to n_fake"),
     (ch01.density_ratio, lambda logits, n, k: (logits.exp() * k / n).mean(), "shape should be"),
     (ch01.density_ratio, lambda logits, n, k: logits.exp() + 1, "Start from"),
-    (ch01.best_discriminator, lambda log_p, log_q: torch.sigmoid(log_q - log_p), "probability of fake"),
+    (
+        ch01.best_discriminator,
+        lambda log_p, log_q: torch.sigmoid(log_q - log_p),
+        "probability of fake",
+    ),
     (ch01.best_discriminator, lambda log_p, log_q: torch.exp(log_p - log_q), "ratio p/q"),
     (ch01.best_discriminator, lambda log_p, log_q: log_p - log_q, "this is the logit"),
     (ch01.best_discriminator, lambda log_p, log_q: log_p / (log_p + log_q), "put log p and log q"),
     (ch01.best_discriminator, lambda log_p, log_q: torch.sigmoid(log_p - log_q) / 2, "half of"),
-    (ch01.best_discriminator, lambda log_p, log_q: log_p.exp() / (log_p.exp() + log_q.exp()), "NaN"),
+    (
+        ch01.best_discriminator,
+        lambda log_p, log_q: log_p.exp() / (log_p.exp() + log_q.exp()),
+        "NaN",
+    ),
     (
         ch01.best_discriminator,
         lambda log_p, log_q: log_p.exp() / (log_p.exp() + log_q.exp() + 1e-8),
         "must cancel",
     ),
-    (ch01.best_discriminator, lambda log_p, log_q: torch.softmax(log_p - log_q, 0), "not the values"),
-    (ch01.discriminator_loss, lambda real, fake: loss(torch.sigmoid(real), torch.sigmoid(fake)), "applied twice"),
+    (
+        ch01.best_discriminator,
+        lambda log_p, log_q: torch.softmax(log_p - log_q, 0),
+        "not the values",
+    ),
+    (
+        ch01.discriminator_loss,
+        lambda real, fake: loss(torch.sigmoid(real), torch.sigmoid(fake)),
+        "applied twice",
+    ),
     (ch01.discriminator_loss, value, "this is V, not -V"),
     (
         ch01.discriminator_loss,
@@ -86,13 +108,27 @@ WRONG = [
     ),
     (
         ch01.discriminator_loss,
-        lambda real, fake: bce(torch.cat([real, fake]), torch.cat([torch.ones_like(real), torch.zeros_like(fake)])),
+        lambda real, fake: bce(
+            torch.cat([real, fake]), torch.cat([torch.ones_like(real), torch.zeros_like(fake)])
+        ),
         "one mean over all points",
     ),
-    (ch01.discriminator_loss, lambda real, fake: -logsigmoid(real).sum() - logsigmoid(-fake).sum(), "take means"),
+    (
+        ch01.discriminator_loss,
+        lambda real, fake: -logsigmoid(real).sum() - logsigmoid(-fake).sum(),
+        "take means",
+    ),
     (ch01.discriminator_loss, lambda real, fake: loss(real, fake) / 2, "half of -V"),
-    (ch01.discriminator_loss, lambda real, fake: bce(real, torch.ones_like(real)), "fakes are missing"),
-    (ch01.discriminator_loss, lambda real, fake: bce(fake, torch.zeros_like(fake)), "real points are missing"),
+    (
+        ch01.discriminator_loss,
+        lambda real, fake: bce(real, torch.ones_like(real)),
+        "fakes are missing",
+    ),
+    (
+        ch01.discriminator_loss,
+        lambda real, fake: bce(fake, torch.zeros_like(fake)),
+        "real points are missing",
+    ),
     (
         ch01.discriminator_loss,
         lambda real, fake: -real.sigmoid().log().mean() - (1 - fake.sigmoid()).log().mean(),
@@ -114,7 +150,11 @@ WRONG = [
     (ch01.box_inside_box, lambda w: (w / (w + 1), -cost(w)), "wrong sign"),
     (ch01.box_inside_box, lambda w: (w / (w + 1), cost(w) / math.log(2)), "in bits"),
     (ch01.box_inside_box, lambda w: (w / (w + 1), cost(w) / math.log(10)), "base 10"),
-    (ch01.box_inside_box, lambda w: (w / (w + 1), math.log(w / (w + 1)) - math.log(w + 1)), "takes all fakes"),
+    (
+        ch01.box_inside_box,
+        lambda w: (w / (w + 1), math.log(w / (w + 1)) - math.log(w + 1)),
+        "takes all fakes",
+    ),
     (ch01.box_inside_box, lambda w: (w / (w + 1), math.log(w / (w + 1))), "real term alone"),
     (ch01.box_inside_box, lambda w: (w / (w + 1), -1.0), "C is not -1.0000"),
     (ch01.box_inside_box, cost, "two numbers"),
@@ -126,8 +166,16 @@ WRONG = [
     (ch01.estimate_jsd, value, "this is V"),
     (ch01.estimate_jsd, lambda real, fake: value(real, fake) / 2, "constant is missing"),
     (ch01.estimate_jsd, lambda real, fake: value(real, fake) + math.log(4), "factor 1/2"),
-    (ch01.estimate_jsd, lambda real, fake: (value(real, fake) - math.log(4)) / 2, "wrong sign: the JSD of equal"),
-    (ch01.estimate_jsd, lambda real, fake: (loss(real, fake) + math.log(4)) / 2, "V has the wrong sign"),
+    (
+        ch01.estimate_jsd,
+        lambda real, fake: (value(real, fake) - math.log(4)) / 2,
+        "wrong sign: the JSD of equal",
+    ),
+    (
+        ch01.estimate_jsd,
+        lambda real, fake: (loss(real, fake) + math.log(4)) / 2,
+        "V has the wrong sign",
+    ),
     (ch01.estimate_jsd, lambda real, fake: (value(real, fake) / math.log(2) + 2) / 2, "in bits"),
     (ch01.estimate_jsd, lambda real, fake: (value(real, fake) + math.log(2)) / 2, "not log 2"),
     (
@@ -137,13 +185,20 @@ WRONG = [
     ),
     (
         ch01.estimate_jsd,
-        lambda real, fake: (real.sigmoid().log().mean() + (1 - fake.sigmoid()).log().mean() + math.log(4)) / 2,
+        lambda real, fake: (
+            (real.sigmoid().log().mean() + (1 - fake.sigmoid()).log().mean() + math.log(4)) / 2
+        ),
         "logsigmoid",
     ),
     (
         ch01.estimate_jsd,
         lambda real, fake: (
-            ((real.sigmoid() + 1e-8).log().mean() + (1 - fake.sigmoid() + 1e-8).log().mean() + math.log(4)) / 2
+            (
+                (real.sigmoid() + 1e-8).log().mean()
+                + (1 - fake.sigmoid() + 1e-8).log().mean()
+                + math.log(4)
+            )
+            / 2
         ),
         "not even with a small number",
     ),

@@ -29,8 +29,12 @@ def step(
 
     def d_turn():
         fakes = G(torch.randn(640, 1, device=DEVICE))
-        l_fake = D(fakes.detach() if detach else fakes) if fakes_seen else torch.zeros(1, device=DEVICE)
-        l_real = D(torch.randn(640, 1, device=DEVICE)) if reals_seen else torch.zeros(1, device=DEVICE)
+        l_fake = (
+            D(fakes.detach() if detach else fakes) if fakes_seen else torch.zeros(1, device=DEVICE)
+        )
+        l_real = (
+            D(torch.randn(640, 1, device=DEVICE)) if reals_seen else torch.zeros(1, device=DEVICE)
+        )
         on_fake = softplus(l_fake if fake_label == 0 else -l_fake)
         loss = d_sign * (softplus(-l_real).mean() + on_fake.mean())
         if clear == "before" and zero_d:
@@ -196,7 +200,9 @@ WRONG = [
     (ch02.both_losses, (d_loss, lambda f: softplus(-f).sum()), "sum over fakes"),
     (ch02.both_losses, (lambda r, f: softplus(-r).mean() - (-f).sigmoid().log().mean(), g_loss), "certain and wrong"),
     (ch02.both_losses, (d_loss, lambda f: -f.sigmoid().log().mean()), "generator_loss is inf"),
-    (ch02.both_losses, (d_loss, lambda f: -(f.sigmoid() + 1e-12).log().mean()), "logarithm of a probability"),
+    (ch02.both_losses, (d_loss, lambda f: -(f.sigmoid() + 1e-12).log().mean()),
+        "logarithm of a"
+        " probability"),
     (ch02.both_losses, (d_loss, lambda f: softplus(-f.clamp(-999.5, 999.5)).mean()), "dead or undefined slope"),
     (ch02.both_losses, (d_loss, lambda f: 1 / 0), "your code raised ZeroDivisionError"),
 ]  # fmt: skip

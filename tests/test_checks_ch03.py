@@ -49,7 +49,14 @@ def turned(theta, psi, h):
     return theta - h * psi * sigma(psi * theta), psi
 
 
-def consensus(v, z, h, w, measure=lambda v: v.square().sum() / 2, step=lambda z, v, pull, h, w: z + h * (v - w * pull)):
+def consensus(
+    v,
+    z,
+    h,
+    w,
+    measure=lambda v: v.square().sum() / 2,
+    step=lambda z, v, pull, h, w: z + h * (v - w * pull),
+):
     z = z.detach().requires_grad_()
     velocity = v(z)
     (pull,) = torch.autograd.grad(measure(velocity), z)
@@ -68,13 +75,19 @@ def as_matrix(v, z, h, w):
     return z + h * (v(z) - w * J.T @ J @ z)
 
 
-def three(points, centers, std, *, bound=3, only_good=False, base=1.0, near=False, kl=None, squared=False):
+def three(
+    points, centers, std, *, bound=3, only_good=False, base=1.0, near=False, kl=None, squared=False
+):
     distance, nearest = torch.cdist(points, centers).min(dim=1)
     good = (distance**2 if squared else distance) <= bound * std
     counted = nearest[good] if only_good else nearest
     share = torch.bincount(counted, minlength=len(centers)) / len(counted)
     value = torch.xlogy(share, share * len(centers)).sum() / base if kl is None else kl(share)
-    return len((nearest if near else nearest[good]).unique()), good.double().mean().item(), value.item()
+    return (
+        len((nearest if near else nearest[good]).unique()),
+        good.double().mean().item(),
+        value.item(),
+    )
 
 
 def pack(D, real, fake):
@@ -96,12 +109,19 @@ ANSWERS = {
     ch03.noisy_eigenvalues: [
         noisy,
         lambda s: noisy(s)[::-1],
-        lambda s: torch.linalg.eigvals(torch.tensor([[0, 0.5], [-0.5, -(s**2) / 2]], dtype=torch.float64)),
+        lambda s: torch.linalg.eigvals(
+            torch.tensor([[0, 0.5], [-0.5, -(s**2) / 2]], dtype=torch.float64)
+        ),
     ],
-    ch03.alternating_round: [alternating, lambda *z: torch.tensor(alternating(*z), dtype=torch.float64)],
+    ch03.alternating_round: [
+        alternating,
+        lambda *z: torch.tensor(alternating(*z), dtype=torch.float64),
+    ],
     ch03.consensus: [
         consensus,
-        lambda v, z, h, w: z.detach() + h * consensus(v, z, 1, w, step=lambda z, v, pull, h, w: v - w * pull),
+        lambda v, z, h, w: (
+            z.detach() + h * consensus(v, z, 1, w, step=lambda z, v, pull, h, w: v - w * pull)
+        ),
     ],
     ch03.fates: [RIGHT_FATES],
     ch03.three_numbers: [three, metrics.coverage],
@@ -135,9 +155,21 @@ WRONG = [
         "to be subtracted",
     ),
     (ch03.consensus, lambda *a: consensus(*a, measure=lambda v: v.square().sum()), "factor ½"),
-    (ch03.consensus, lambda *a: consensus(*a, step=lambda z, v, pull, h, w: z + h * v - w * pull), "multiplied by h"),
-    (ch03.consensus, lambda *a: consensus(*a, step=lambda z, v, pull, h, w: z - h * w * pull), "itself is missing"),
-    (ch03.consensus, lambda *a: consensus(*a, step=lambda z, v, pull, h, w: z - h * (v + w * pull)), "wrong sign"),
+    (
+        ch03.consensus,
+        lambda *a: consensus(*a, step=lambda z, v, pull, h, w: z + h * v - w * pull),
+        "multiplied by h",
+    ),
+    (
+        ch03.consensus,
+        lambda *a: consensus(*a, step=lambda z, v, pull, h, w: z - h * w * pull),
+        "itself is missing",
+    ),
+    (
+        ch03.consensus,
+        lambda *a: consensus(*a, step=lambda z, v, pull, h, w: z - h * (v + w * pull)),
+        "wrong sign",
+    ),
     (ch03.consensus, lambda *a: consensus(*a, measure=torch.norm), "without the root"),
     (ch03.consensus, lambda *a: consensus(*a, measure=torch.sum), "sum of v"),
     (ch03.consensus, as_matrix, "not linear"),
@@ -156,23 +188,59 @@ WRONG = [
     (ch03.three_numbers, lambda *a: three(*a, near=True), "near any sample"),
     (ch03.three_numbers, lambda p, c, s: (len(c), *three(p, c, s)[1:]), "all centers"),
     (ch03.three_numbers, lambda p, c, s: (1, *three(p, c, s)[1:]), "2 modes"),
-    (ch03.three_numbers, lambda p, c, s: (2, *three(p, c, s, bound=100)[1:]), "every sample is of high quality"),
+    (
+        ch03.three_numbers,
+        lambda p, c, s: (2, *three(p, c, s, bound=100)[1:]),
+        "every sample is of high quality",
+    ),
     (ch03.three_numbers, lambda p, c, s: (2, *three(p, c, s, bound=4)[1:]), "bound is 3"),
-    (ch03.three_numbers, lambda p, c, s: (2, 1 - three(p, c, s)[1], three(p, c, s)[2]), "share of bad"),
+    (
+        ch03.three_numbers,
+        lambda p, c, s: (2, 1 - three(p, c, s)[1], three(p, c, s)[2]),
+        "share of bad",
+    ),
     (ch03.three_numbers, lambda p, c, s: (2, 50, three(p, c, s)[2]), "number of good"),
     (ch03.three_numbers, lambda *a: three(*a, only_good=True), "those of good samples"),
     (ch03.three_numbers, lambda *a: three(*a, base=math.log(2)), "in bits"),
     (ch03.three_numbers, lambda *a: three(*a, base=-1), "sign is turned"),
-    (ch03.three_numbers, lambda *a: three(*a, kl=lambda q: torch.xlogy(q, q).sum()), "minus the entropy"),
-    (ch03.three_numbers, lambda *a: three(*a, kl=lambda q: -torch.xlogy(q, q).sum()), "is the entropy"),
-    (ch03.three_numbers, lambda *a: three(*a, kl=lambda q: torch.xlogy(q, q * len(q)).mean()), "mean over the modes"),
-    (ch03.three_numbers, lambda *a: three(*a, kl=lambda q: (q * (q * len(q)).log()).sum()), "is NaN"),
-    (ch03.three_numbers, lambda *a: three(*a, kl=lambda q: -(q * len(q)).log().mean()), "is infinite"),
+    (
+        ch03.three_numbers,
+        lambda *a: three(*a, kl=lambda q: torch.xlogy(q, q).sum()),
+        "minus the entropy",
+    ),
+    (
+        ch03.three_numbers,
+        lambda *a: three(*a, kl=lambda q: -torch.xlogy(q, q).sum()),
+        "is the entropy",
+    ),
+    (
+        ch03.three_numbers,
+        lambda *a: three(*a, kl=lambda q: torch.xlogy(q, q * len(q)).mean()),
+        "mean over the modes",
+    ),
+    (
+        ch03.three_numbers,
+        lambda *a: three(*a, kl=lambda q: (q * (q * len(q)).log()).sum()),
+        "is NaN",
+    ),
+    (
+        ch03.three_numbers,
+        lambda *a: three(*a, kl=lambda q: -(q * len(q)).log().mean()),
+        "is infinite",
+    ),
     (ch03.three_numbers, lambda *a: three(*a)[:2], "three numbers"),
     (ch03.packed_logits, lies, "a real and a fake"),
     (ch03.packed_logits, lambda D, real, fake: (D(real), D(fake)), r"D takes pairs"),
-    (ch03.packed_logits, lambda D, real, fake: (D(real.T.reshape(-1, 4)), D(fake.T.reshape(-1, 4))), "torn apart"),
-    (ch03.packed_logits, lambda D, r, f: (D(torch.cat([r, r], 1)), D(torch.cat([f, f], 1))), "with itself"),
+    (
+        ch03.packed_logits,
+        lambda D, real, fake: (D(real.T.reshape(-1, 4)), D(fake.T.reshape(-1, 4))),
+        "torn apart",
+    ),
+    (
+        ch03.packed_logits,
+        lambda D, r, f: (D(torch.cat([r, r], 1)), D(torch.cat([f, f], 1))),
+        "with itself",
+    ),
     (
         ch03.packed_logits,
         lambda D, r, f: tuple(D(torch.cat([x, x.roll(1, 0)], 1)) for x in (r, f)),

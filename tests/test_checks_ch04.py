@@ -1,4 +1,5 @@
-"""Every check of chapter 4 passes the right answer and names the mistake in wrong ones that people give."""
+"""Every check of chapter 4 passes the right answer and names the mistake in wrong ones that people
+give."""
 
 import math
 
@@ -32,7 +33,8 @@ def layers(inputs, outputs, *, kernel=4, padding=1, eps=1e-5, scale=1.0, order="
     nn.init.constant_(norm.weight, scale)
     parts = {"norm": norm, "relu": nn.ReLU()}
     return nn.Sequential(
-        nn.ConvTranspose2d(inputs, outputs, kernel, 2, padding), *[parts[name] for name in order.split()]
+        nn.ConvTranspose2d(inputs, outputs, kernel, 2, padding),
+        *[parts[name] for name in order.split()],
     )
 
 
@@ -57,7 +59,10 @@ def slerp(a, b, steps, *, end=True, chord=False, straight=False):
 
 
 RIGHT = [
-    (ch04.output_size, lambda size, kernel, stride, padding: (size - 1) * stride + kernel - 2 * padding),
+    (
+        ch04.output_size,
+        lambda size, kernel, stride, padding: (size - 1) * stride + kernel - 2 * padding,
+    ),
     (ch04.transposed, stamp),
     (ch04.weight_scale, lambda: 1 / 16),
     (ch04.block, layers),
@@ -109,16 +114,26 @@ WRONG = [
 def test_the_published_block_of_the_exercise_is_wrong_in_three_ways():
     def published(inputs, outputs):
         return nn.Sequential(
-            nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU(), nn.BatchNorm2d(outputs, 0.8)
+            nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.BatchNorm2d(outputs, 0.8),
         )
 
     def first_mended(inputs, outputs):
-        return nn.Sequential(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), nn.ReLU(), nn.BatchNorm2d(outputs, 0.8))
+        return nn.Sequential(
+            nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), nn.ReLU(), nn.BatchNorm2d(outputs, 0.8)
+        )
 
     def second_mended(inputs, outputs):
-        return nn.Sequential(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), nn.ReLU(), nn.BatchNorm2d(outputs))
+        return nn.Sequential(
+            nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), nn.ReLU(), nn.BatchNorm2d(outputs)
+        )
 
-    for answer, names in ((published, "2n - 1"), (first_mended, "eps"), (second_mended, "before the ReLU")):
+    for answer, names in (
+        (published, "2n - 1"),
+        (first_mended, "eps"),
+        (second_mended, "before the ReLU"),
+    ):
         with pytest.raises(Mistake, match=names):
             ch04.block(answer)
 

@@ -1,4 +1,5 @@
-"""Every check of chapter 5 passes the right answer and names the mistake in wrong ones that people give."""
+"""Every check of chapter 5 passes the right answer and names the mistake in wrong ones that people
+give."""
 
 import math
 
@@ -126,7 +127,11 @@ def both(real, fake, k, count=share, **settings):
 def by_sklearn(real, fake, k):
     def share(points, anchors):
         radius = NearestNeighbors(n_neighbors=k + 1).fit(anchors).kneighbors(anchors)[0][:, -1]
-        return (np.linalg.norm(points[:, None] - anchors[None], axis=2) <= radius + 1e-12).any(1).mean()
+        return (
+            (np.linalg.norm(points[:, None] - anchors[None], axis=2) <= radius + 1e-12)
+            .any(1)
+            .mean()
+        )
 
     return share(fake.numpy(), real.numpy()), share(real.numpy(), fake.numpy())
 
@@ -143,7 +148,10 @@ def from_the_other_set(real, fake, k):
     return share(fake, real), share(real, fake)
 
 
-SOLVED = {"first": {"few", "unequal", "best", "picked"}, "second": {"features", "one number", "copies"}}
+SOLVED = {
+    "first": {"few", "unequal", "best", "picked"},
+    "second": {"features", "one number", "copies"},
+}
 
 
 def verdict(**changes):
@@ -152,7 +160,10 @@ def verdict(**changes):
 
 RIGHT = [
     (ch05.shrunk, shrink()),
-    (ch05.shrunk, lambda c, d, C: torch.tensor((d**2).sum() + (1 + c**2 - 2 * c) * np.diag(C).sum())),
+    (
+        ch05.shrunk,
+        lambda c, d, C: torch.tensor((d**2).sum() + (1 + c**2 - 2 * c) * np.diag(C).sum()),
+    ),
     (ch05.frechet, distance),
     (ch05.frechet, metrics.fid),
     (ch05.frechet, lambda a, b: distance(a, b, overlap=by_roots)),
@@ -181,13 +192,33 @@ WRONG = [
     (ch05.shrunk, lambda c, d, C: math.sqrt(shrink()(c, d, C)), "root of the distance"),
     (ch05.shrunk, lambda c, d, C: 2 * shrink()(c, d, C), "measured; yours is"),
     (ch05.shrunk, lambda c, d, C: C, "one number"),
-    (ch05.frechet, published, "3 faults are left: .*not squared; .*by N - 1; .*root of the product"),
-    (ch05.frechet, lambda a, b: distance(a, b, mean=np.linalg.norm), "one fault is left: the distance of the means"),
+    (
+        ch05.frechet,
+        published,
+        "3 faults are left: .*not squared; .*by N - 1; .*root of the product",
+    ),
+    (
+        ch05.frechet,
+        lambda a, b: distance(a, b, mean=np.linalg.norm),
+        "one fault is left: the distance of the means",
+    ),
     (ch05.frechet, lambda a, b: distance(a, b, divisor=True), "one fault is left: .*divided by N;"),
-    (ch05.frechet, lambda a, b: distance(a, b, overlap=lambda x, y: np.trace(x @ y)), "one fault is left: the square"),
-    (ch05.frechet, lambda a, b: distance(a, b, overlap=entrywise), "one fault is left: np.sqrt takes the root of each"),
+    (
+        ch05.frechet,
+        lambda a, b: distance(a, b, overlap=lambda x, y: np.trace(x @ y)),
+        "one fault is left: the square",
+    ),
+    (
+        ch05.frechet,
+        lambda a, b: distance(a, b, overlap=entrywise),
+        "one fault is left: np.sqrt takes the root of each",
+    ),
     (ch05.frechet, lambda a, b: distance(a, b, two=1), "one fault is left: the root counts twice"),
-    (ch05.frechet, lambda a, b: distance(a, b, mean=lambda d: 0.0), "one fault is left: the means do not enter"),
+    (
+        ch05.frechet,
+        lambda a, b: distance(a, b, mean=lambda d: 0.0),
+        "one fault is left: the means do not enter",
+    ),
     (ch05.frechet, lambda a, b: math.sqrt(distance(a, b)), "reports is its square"),
     (ch05.frechet, lambda a, b: distance(a, b) + 1j, "complex"),
     (ch05.frechet, lambda a, b: distance(a, b) + math.nan, "not finite"),
@@ -196,7 +227,11 @@ WRONG = [
     (ch05.unbiased, lambda a, b: mmd(a, b, own=False, pairs=lambda n: n**2), "still in"),
     (ch05.unbiased, lambda a, b: mmd(a, b, own=False), "still has the diagonal"),
     (ch05.unbiased, lambda a, b: mmd(a, b, pairs=lambda n: n**2), r"not n²"),
-    (ch05.unbiased, lambda a, b: mmd(a, b, pairs=lambda n: n * (n - 1) / 2), "holds each pair twice"),
+    (
+        ch05.unbiased,
+        lambda a, b: mmd(a, b, pairs=lambda n: n * (n - 1) / 2),
+        "holds each pair twice",
+    ),
     (ch05.unbiased, lambda a, b: mmd(a, b, cross=1.0), "factor 2 is missing"),
     (ch05.unbiased, lambda a, b: mmd(a, b, cross=-2.0), "to be subtracted"),
     (ch05.unbiased, lambda a, b: -mmd(a, b), "sign is turned"),
@@ -211,8 +246,16 @@ WRONG = [
     (ch05.inception_score, no_softmax_but_clamped, "softmax comes first"),
     (ch05.inception_score, lambda x: score(x, end=lambda kl: kl.mean()), "this is the mean KL. "),
     (ch05.inception_score, lambda x: score(x, end=lambda kl: kl.mean() / math.log(2)), "in bits"),
-    (ch05.inception_score, lambda x: score(x, end=lambda kl: (kl.mean() / math.log(2)).exp()), "to the base 2"),
-    (ch05.inception_score, lambda x: score(x, end=lambda kl: (kl.mean() / math.log(10)).exp()), "to the base 10"),
+    (
+        ch05.inception_score,
+        lambda x: score(x, end=lambda kl: (kl.mean() / math.log(2)).exp()),
+        "to the base 2",
+    ),
+    (
+        ch05.inception_score,
+        lambda x: score(x, end=lambda kl: (kl.mean() / math.log(10)).exp()),
+        "to the base 10",
+    ),
     (ch05.inception_score, lambda x: score(x, end=lambda kl: 2 ** kl.mean()), "not 2 to the power"),
     (ch05.inception_score, lambda x: score(x, end=lambda kl: kl.exp().mean()), "you average exp"),
     (ch05.inception_score, lambda x: score(x, end=lambda kl: kl.sum().exp()), "add up the KLs"),
@@ -227,20 +270,52 @@ WRONG = [
         lambda x: score(x, kl=lambda p, log_p: (p * (log_p - p.mean(0).log())).mean(1)),
         "not a mean",
     ),
-    (ch05.inception_score, lambda x: score(x, kl=lambda p, log_p: (p * (log_p + math.log(5))).sum(1)), "even classes"),
-    (ch05.inception_score, lambda x: score(x, softmax=lambda x: x.log_softmax(0)), "each row that sums to 1"),
-    (ch05.inception_score, lambda x: score(x, softmax=lambda x: x.sigmoid().log()), "exclude each other"),
+    (
+        ch05.inception_score,
+        lambda x: score(x, kl=lambda p, log_p: (p * (log_p + math.log(5))).sum(1)),
+        "even classes",
+    ),
+    (
+        ch05.inception_score,
+        lambda x: score(x, softmax=lambda x: x.log_softmax(0)),
+        "each row that sums to 1",
+    ),
+    (
+        ch05.inception_score,
+        lambda x: score(x, softmax=lambda x: x.sigmoid().log()),
+        "exclude each other",
+    ),
     (ch05.inception_score, with_log_of_0, "0 log 0 counts as 0"),
     (ch05.inception_score, lambda x: score(x) + 1, "score of these logits"),
     (ch05.inception_score, lambda x: x.softmax(1), "one number"),
     (ch05.precision_recall, lambda *inputs: both(*inputs)[::-1], "swapped"),
     (ch05.precision_recall, itself, "the sample itself"),
     (ch05.precision_recall, lambda r, f, k: both(r, f, k + 1), r"neighbour k \+ 1"),
-    (ch05.precision_recall, lambda *i: both(*i, count=lambda s: s.any(0).double().mean()), "balls that are hit"),
-    (ch05.precision_recall, lambda r, f, k: both(r, f, k, count=lambda s: s.sum(1).double().mean() / k), "in many"),
-    (ch05.precision_recall, lambda *inputs: both(*inputs, radius=lambda r: r.mean()), "one radius for all"),
-    (ch05.precision_recall, lambda *inputs: both(*inputs, radius=lambda r: r.max()), "one radius for all"),
-    (ch05.precision_recall, lambda *inputs: both(*inputs, count=lambda s: 1 - share(s)), "shares outside"),
+    (
+        ch05.precision_recall,
+        lambda *i: both(*i, count=lambda s: s.any(0).double().mean()),
+        "balls that are hit",
+    ),
+    (
+        ch05.precision_recall,
+        lambda r, f, k: both(r, f, k, count=lambda s: s.sum(1).double().mean() / k),
+        "in many",
+    ),
+    (
+        ch05.precision_recall,
+        lambda *inputs: both(*inputs, radius=lambda r: r.mean()),
+        "one radius for all",
+    ),
+    (
+        ch05.precision_recall,
+        lambda *inputs: both(*inputs, radius=lambda r: r.max()),
+        "one radius for all",
+    ),
+    (
+        ch05.precision_recall,
+        lambda *inputs: both(*inputs, count=lambda s: 1 - share(s)),
+        "shares outside",
+    ),
     (ch05.precision_recall, from_the_other_set, "in its own set"),
     (ch05.precision_recall, lambda r, f, k: (both(r, f, k)[0], 0.5), "recall is"),
     (ch05.precision_recall, lambda r, f, k: both(r, f, k)[0], "two numbers"),
@@ -260,7 +335,10 @@ WRONG = [
 def test_the_published_distance_of_the_exercise_is_wrong_in_three_ways():
     steps = (
         (published, "3 faults are left"),
-        (lambda a, b: distance(a, b, divisor=True, overlap=lambda x, y: np.trace(x @ y)), "2 faults are left"),
+        (
+            lambda a, b: distance(a, b, divisor=True, overlap=lambda x, y: np.trace(x @ y)),
+            "2 faults are left",
+        ),
         (lambda a, b: distance(a, b, overlap=lambda x, y: np.trace(x @ y)), "one fault is left"),
     )
     for answer, names in steps:

@@ -1,4 +1,5 @@
-"""Every check of chapter 6 passes the right answer and names the mistake in wrong ones that people give."""
+"""Every check of chapter 6 passes the right answer and names the mistake in wrong ones that people
+give."""
 
 import math
 
@@ -17,7 +18,9 @@ def shuffle(images, labels, order=torch.randperm, of_labels=None):
 
 
 def shuffle_by_loader(images, labels):
-    loader = torch.utils.data.DataLoader(list(zip(images, labels, strict=True)), batch_size=len(labels), shuffle=True)
+    loader = torch.utils.data.DataLoader(
+        list(zip(images, labels, strict=True)), batch_size=len(labels), shuffle=True
+    )
     return next(iter(loader))
 
 
@@ -28,7 +31,9 @@ def shuffle_in_place(images, labels):
 
 
 def shuffle_by_seed(images, labels):
-    return shuffle(images, labels, lambda n: torch.randperm(n, generator=torch.Generator().manual_seed(0)))
+    return shuffle(
+        images, labels, lambda n: torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    )
 
 
 def shuffle_pixels(images, labels):
@@ -36,7 +41,17 @@ def shuffle_pixels(images, labels):
     return images + torch.randn_like(images), labels
 
 
-def norm(x, labels, scale, shift, eps, dims=(0, 2, 3), unbiased=False, root=None, finish=lambda x, s, t: x * s + t):
+def norm(
+    x,
+    labels,
+    scale,
+    shift,
+    eps,
+    dims=(0, 2, 3),
+    unbiased=False,
+    root=None,
+    finish=lambda x, s, t: x * s + t,
+):
     variance = x.var(dims, unbiased=unbiased, keepdim=True)
     spread = (variance + eps).sqrt() if root is None else root(variance, eps)
     rows = (table[labels][:, :, None, None] for table in (scale, shift))
@@ -121,42 +136,98 @@ RIGHT = [
     (ch06.class_loss, entropy),
     (ch06.class_loss, F.cross_entropy),
     (ch06.class_loss, lambda logits, labels: F.nll_loss(logits.log_softmax(1), labels)),
-    (ch06.class_loss, lambda logits, labels: (logits.logsumexp(1) - logits.gather(1, labels[:, None])[:, 0]).mean()),
+    (
+        ch06.class_loss,
+        lambda logits, labels: (
+            logits.logsumexp(1) - logits.gather(1, labels[:, None])[:, 0]
+        ).mean(),
+    ),
     (ch06.borders, RIGHT_BORDERS),
     (ch06.borders, {name: f" {value.upper()} " for name, value in RIGHT_BORDERS.items()}),
     (ch06.class_weights, weights),
     (ch06.class_weights, lambda labels, n: len(labels) / (n * torch.bincount(labels))),
-    (ch06.class_weights, lambda labels, n: [len(labels) / n / (labels == c).sum().item() for c in range(n)]),
+    (
+        ch06.class_weights,
+        lambda labels, n: [len(labels) / n / (labels == c).sum().item() for c in range(n)],
+    ),
 ]
 
 WRONG = [
-    (ch06.shuffled, lambda x, y: shuffle(x, y, of_labels=lambda rows: torch.randperm(len(rows))), "two different ord"),
+    (
+        ch06.shuffled,
+        lambda x, y: shuffle(x, y, of_labels=lambda rows: torch.randperm(len(rows))),
+        "two different ord",
+    ),
     (ch06.shuffled, lambda x, y: shuffle(x, y, of_labels=torch.argsort), "two different orders"),
-    (ch06.shuffled, lambda x, y: shuffle(x, y, of_labels=lambda rows: slice(None)), "labels are not"),
+    (
+        ch06.shuffled,
+        lambda x, y: shuffle(x, y, of_labels=lambda rows: slice(None)),
+        "labels are not",
+    ),
     (ch06.shuffled, lambda x, y: (x, y[torch.randperm(len(y))]), "images are not"),
     (ch06.shuffled, lambda x, y: (x, y), "nothing is shuffled"),
-    (ch06.shuffled, lambda x, y: shuffle(x, y, lambda n: torch.randint(n, (n,))), "with replacement"),
+    (
+        ch06.shuffled,
+        lambda x, y: shuffle(x, y, lambda n: torch.randint(n, (n,))),
+        "with replacement",
+    ),
     (ch06.shuffled, shuffle_in_place, "changes what it is given"),
     (ch06.shuffled, shuffle_by_seed, "the same order"),
     (ch06.shuffled, shuffle_pixels, "pixels within"),
     (ch06.shuffled, lambda x, y: x[torch.randperm(len(y))], "both"),
     (ch06.shuffled, lambda x, y: shuffle(x[:30], y[:30]), "shape should be"),
-    (ch06.conditional_batch_norm, lambda *a: norm(*a, finish=lambda x, s, t: x), "plain batch norm"),
-    (ch06.conditional_batch_norm, lambda *a: norm(*a, finish=lambda x, s, t: x * s), "shift is missing"),
-    (ch06.conditional_batch_norm, lambda *a: norm(*a, finish=lambda x, s, t: x + t), "scale is missing"),
-    (ch06.conditional_batch_norm, lambda *a: norm(*a, finish=lambda x, s, t: x * t + s), "changed places"),
-    (ch06.conditional_batch_norm, lambda *a: norm(*a, finish=lambda x, s, t: (x + t) * s), "scaled too"),
-    (ch06.conditional_batch_norm, lambda x, y, s, t, e: x * s[y][..., None, None] + t[y][..., None, None], "not norm"),
+    (
+        ch06.conditional_batch_norm,
+        lambda *a: norm(*a, finish=lambda x, s, t: x),
+        "plain batch norm",
+    ),
+    (
+        ch06.conditional_batch_norm,
+        lambda *a: norm(*a, finish=lambda x, s, t: x * s),
+        "shift is missing",
+    ),
+    (
+        ch06.conditional_batch_norm,
+        lambda *a: norm(*a, finish=lambda x, s, t: x + t),
+        "scale is missing",
+    ),
+    (
+        ch06.conditional_batch_norm,
+        lambda *a: norm(*a, finish=lambda x, s, t: x * t + s),
+        "changed places",
+    ),
+    (
+        ch06.conditional_batch_norm,
+        lambda *a: norm(*a, finish=lambda x, s, t: (x + t) * s),
+        "scaled too",
+    ),
+    (
+        ch06.conditional_batch_norm,
+        lambda x, y, s, t, e: x * s[y][..., None, None] + t[y][..., None, None],
+        "not norm",
+    ),
     (ch06.conditional_batch_norm, lambda *a: norm(*a, dims=(2, 3)), "each image by itself"),
     (ch06.conditional_batch_norm, lambda *a: norm(*a, dims=0), "of each pixel"),
     (ch06.conditional_batch_norm, lambda *a: norm(*a, dims=(1, 2, 3)), "across the channels"),
     (ch06.conditional_batch_norm, norm_by_label, "label by label"),
     (ch06.conditional_batch_norm, lambda *a: norm(*a, unbiased=True), "N, not by N - 1"),
-    (ch06.conditional_batch_norm, lambda *a: norm(*a, root=lambda v, e: v.sqrt() + e), "under the root"),
-    (ch06.conditional_batch_norm, lambda *a: norm(*a, root=lambda v, e: v.sqrt()), "eps is not used"),
+    (
+        ch06.conditional_batch_norm,
+        lambda *a: norm(*a, root=lambda v, e: v.sqrt() + e),
+        "under the root",
+    ),
+    (
+        ch06.conditional_batch_norm,
+        lambda *a: norm(*a, root=lambda v, e: v.sqrt()),
+        "eps is not used",
+    ),
     (ch06.conditional_batch_norm, lambda *a: norm(*a, root=lambda v, e: v + e), "take its root"),
     (ch06.conditional_batch_norm, lambda x, y, s, t, e: norm(x, 0 * y, s, t, e), "label 0"),
-    (ch06.conditional_batch_norm, lambda *a: norm(*a, finish=lambda x, s, t: x * s - t), "times scale"),
+    (
+        ch06.conditional_batch_norm,
+        lambda *a: norm(*a, finish=lambda x, s, t: x * s - t),
+        "times scale",
+    ),
     (ch06.conditional_batch_norm, lambda *a: norm(*a)[0], "shape should be"),
     (ch06.conditional_batch_norm, lambda x, y, s, t, e: x * s[y] + t[y], "raised RuntimeError"),
     (ch06.projection, lambda *a: tuple(-part for part in parts(*a)), "all signs are turned"),
@@ -180,18 +251,46 @@ WRONG = [
     (ch06.class_loss, lambda x, y: -entropy(x, y), "sign is turned"),
     (ch06.class_loss, lambda x, y: entropy(x, y, reduce=torch.sum), "sum over the batch"),
     (ch06.class_loss, lambda x, y: entropy(x, y, reduce=lambda v: v), "one loss for each"),
-    (ch06.class_loss, lambda x, y: -(F.one_hot(y, 10) * x.log_softmax(1)).mean(), "mean over all classes"),
-    (ch06.class_loss, lambda x, y: entropy(x, y, of=lambda x: x.softmax(1)), "logarithm is missing"),
-    (ch06.class_loss, lambda x, y: 1 + entropy(x, y, of=lambda x: x.softmax(1)), "logarithm is missing"),
-    (ch06.class_loss, lambda x, y: -(-entropy(x, y, of=lambda x: x.softmax(1))).log(), "logarithm of a mean"),
+    (
+        ch06.class_loss,
+        lambda x, y: -(F.one_hot(y, 10) * x.log_softmax(1)).mean(),
+        "mean over all classes",
+    ),
+    (
+        ch06.class_loss,
+        lambda x, y: entropy(x, y, of=lambda x: x.softmax(1)),
+        "logarithm is missing",
+    ),
+    (
+        ch06.class_loss,
+        lambda x, y: 1 + entropy(x, y, of=lambda x: x.softmax(1)),
+        "logarithm is missing",
+    ),
+    (
+        ch06.class_loss,
+        lambda x, y: -(-entropy(x, y, of=lambda x: x.softmax(1))).log(),
+        "logarithm of a mean",
+    ),
     (ch06.class_loss, lambda x, y: F.nll_loss(x, y), "log-softmax is missing"),
-    (ch06.class_loss, lambda x, y: entropy(x, y, of=lambda x: x.log_softmax(0)), "runs over the batch"),
+    (
+        ch06.class_loss,
+        lambda x, y: entropy(x, y, of=lambda x: x.log_softmax(0)),
+        "runs over the batch",
+    ),
     (ch06.class_loss, lambda x, y: entropy(x, y) / math.log(2), "in bits"),
     (ch06.class_loss, lambda x, y: (x.argmax(1) != y).double().mean(), "share of errors"),
     (ch06.class_loss, lambda x, y: entropy(x, y).item(), "no gradient"),
     (ch06.class_loss, lambda x, y: entropy(x, y).detach(), "no gradient"),
-    (ch06.class_loss, lambda x, y: entropy(x, y, of=softmax_by_hand), "in the thousands the loss is"),
-    (ch06.class_loss, lambda x, y: entropy(x, y, of=lambda x: x.softmax(1).log()), "in the thousands the loss is"),
+    (
+        ch06.class_loss,
+        lambda x, y: entropy(x, y, of=softmax_by_hand),
+        "in the thousands the loss is",
+    ),
+    (
+        ch06.class_loss,
+        lambda x, y: entropy(x, y, of=lambda x: x.softmax(1).log()),
+        "in the thousands the loss is",
+    ),
     (ch06.class_loss, lambda x, y: entropy(x, y) + 1, "this is not the mean"),
     (ch06.borders, RIGHT_BORDERS | {"a": "cut"}, "certain already"),
     (ch06.borders, RIGHT_BORDERS | {"b": "faithful"}, "any weight above 0"),
@@ -205,7 +304,11 @@ WRONG = [
     (ch06.class_weights, lambda y, n: weights(y, n, lambda c: 1 / c), "loss has shrunk"),
     (ch06.class_weights, lambda y, n: weights(y, n, lambda c: c.sum() / c), "all images together"),
     (ch06.class_weights, lambda y, n: weights(y, n, lambda c: 1 / c / (1 / c).sum()), "sum to 1"),
-    (ch06.class_weights, lambda y, n: weights(y, n, lambda c: 1 / c / (1 / c).mean()), "mean over the classes is 1"),
+    (
+        ch06.class_weights,
+        lambda y, n: weights(y, n, lambda c: 1 / c / (1 / c).mean()),
+        "mean over the classes is 1",
+    ),
     (ch06.class_weights, lambda y, n: weights(y, n, lambda c: c.max() / c), "the weight 1"),
     (ch06.class_weights, lambda y, n: weights(y, n).sqrt(), "root of the weights"),
     (ch06.class_weights, lambda y, n: weights(y, n)[y], "not for each image"),
@@ -226,5 +329,7 @@ def test_the_layer_of_the_exercise_is_the_package_s():
 def test_the_published_loss_of_the_exercise_has_the_floor_that_the_chapter_states():
     sure = torch.full((10, 10), -50.0).fill_diagonal_(50.0)
     labels = torch.arange(10)
-    assert F.cross_entropy(sure.softmax(1), labels).item() == pytest.approx(math.log(math.e + 9) - 1, abs=1e-6)
+    assert F.cross_entropy(sure.softmax(1), labels).item() == pytest.approx(
+        math.log(math.e + 9) - 1, abs=1e-6
+    )
     assert F.cross_entropy(sure, labels).item() == pytest.approx(0, abs=1e-6)

@@ -1,4 +1,5 @@
-"""Every check of chapter 7 passes the right answer and names the mistake in wrong ones that people give."""
+"""Every check of chapter 7 passes the right answer and names the mistake in wrong ones that people
+give."""
 
 import math
 
@@ -119,13 +120,20 @@ RIGHT = [
     (ch07.pull, erf),
     (ch07.pull, lambda theta, s: 2 * ndtr(theta / abs(s - 1)) - 1),
     (ch07.critic_turn, turn()),
-    (ch07.critic_turn, turn(clip=lambda f, c: [w.data.copy_(w.clamp(-c, c)) for w in f.parameters()])),
+    (
+        ch07.critic_turn,
+        turn(clip=lambda f, c: [w.data.copy_(w.clamp(-c, c)) for w in f.parameters()]),
+    ),
     (ch07.steepest, steepest),
     (ch07.steepest, lambda c, width, depth, inputs: c * (c * width) ** depth * inputs**0.5),
 ]
 
 WRONG = [
-    (ch07.plan, [[0, 4, 0], [3, 0, 0], [0, 0, 2]], "at a cost of 44.18. It can be less: let A and B swap"),
+    (
+        ch07.plan,
+        [[0, 4, 0], [3, 0, 0], [0, 0, 2]],
+        "at a cost of 44.18. It can be less: let A and B swap",
+    ),
     (ch07.plan, np.transpose(BEST), "turned over|heap A gives"),
     (ch07.plan, [[2, 1, 1], [1, 2, 0], [0, 1, 1]], "It can be less"),
     (ch07.plan, [[2, 0, 1], [1, 2, 0], [0, 2, 0]], "heap A gives 3 in all; it should be 4"),
@@ -145,27 +153,51 @@ WRONG = [
     (ch07.on_a_line, shortest, "for 5 and 8 points: .*forget the others"),
     (ch07.on_a_line, unsorted, "Sort first"),
     (ch07.on_a_line, lambda a, b: abs(a.mean() - b.mean()), "misses what goes both ways"),
-    (ch07.on_a_line, lambda a, b: area(a, b, gap=lambda g: g, whole=abs), "each gap, not of their sum|each gap,"),
+    (
+        ch07.on_a_line,
+        lambda a, b: area(a, b, gap=lambda g: g, whole=abs),
+        "each gap, not of their sum|each gap,",
+    ),
     (ch07.on_a_line, lambda a, b: area(a, b, gap=lambda g: g**2), "not squared"),
     (ch07.on_a_line, lambda a, b: area(a, b, gap=lambda g: g**2, whole=np.sqrt), "not squared"),
     (ch07.on_a_line, lambda a, b: area(a, b, widths=lambda x: 1), "without their widths"),
-    (ch07.on_a_line, lambda a, b: abs(np.sort(a) - np.sort(b)).mean(), "forget the others|ValueError"),
+    (
+        ch07.on_a_line,
+        lambda a, b: abs(np.sort(a) - np.sort(b)).mean(),
+        "forget the others|ValueError",
+    ),
     (ch07.on_a_line, lambda a, b: one_by_one(a, b) * len(a), "the earth 1/n"),
     (ch07.on_a_line, lambda a, b: np.sort(a), "one number"),
     (ch07.pull, lambda theta, s: math.copysign(1, theta), "parallel lines"),
     (ch07.pull, lambda theta, s: -erf(theta, s), "the sign is turned"),
     (ch07.pull, lambda theta, s: ndtr(theta / abs(s - 1)), "Take off the share that must go right"),
     (ch07.pull, lambda theta, s: erf(theta, s, away=lambda s: s), r"not by theta \+ s z"),
-    (ch07.pull, lambda theta, s: erf(theta, s, away=lambda s: s - 1), r"take \|s - 1\||the sign is turned"),
+    (
+        ch07.pull,
+        lambda theta, s: erf(theta, s, away=lambda s: s - 1),
+        r"take \|s - 1\||the sign is turned",
+    ),
     (ch07.pull, lambda theta, s: erf(theta, s, root=1), "a root of 2"),
     (ch07.pull, lambda theta, s: theta, "squared distance"),
     (ch07.pull, lambda theta, s: 0.5 * erf(theta, s), "measured, the slope is"),
-    (ch07.critic_turn, published, "4 faults are left: .*no sigmoid; the sign .*before the step.*graph of the fakes"),
+    (
+        ch07.critic_turn,
+        published,
+        "4 faults are left: .*no sigmoid; the sign .*before the step.*graph of the fakes",
+    ),
     (ch07.critic_turn, turn(detach=False), "one fault is left: the graph of the fakes"),
     (ch07.critic_turn, turn(clip_first=True), "one fault is left: the weights are clipped before"),
     (ch07.critic_turn, turn(output=torch.sigmoid), "one fault is left: a critic's output"),
-    (ch07.critic_turn, turn(estimate=lambda a, b: b.mean() - a.mean()), "one fault is left: the sign is turned"),
-    (ch07.critic_turn, turn(clip_first=True, detach=False), "2 faults are left: .*before the step.*graph"),
+    (
+        ch07.critic_turn,
+        turn(estimate=lambda a, b: b.mean() - a.mean()),
+        "one fault is left: the sign is turned",
+    ),
+    (
+        ch07.critic_turn,
+        turn(clip_first=True, detach=False),
+        "2 faults are left: .*before the step.*graph",
+    ),
     (ch07.critic_turn, turn(clip=no_clip), "not clipped at all"),
     (
         ch07.critic_turn,
@@ -182,20 +214,36 @@ WRONG = [
         turn(clip=lambda f, c: [w.data.clamp_(-c, c) for w in f.parameters() if w.ndim > 1]),
         "biases are not clipped",
     ),
-    (ch07.critic_turn, turn(estimate=lambda a, b: (a.mean() - b.mean()).abs()), "no absolute value"),
-    (ch07.critic_turn, turn(estimate=lambda a, b: -(softplus(-a) + softplus(b)).mean()), "this is cross-entropy"),
+    (
+        ch07.critic_turn,
+        turn(estimate=lambda a, b: (a.mean() - b.mean()).abs()),
+        "no absolute value",
+    ),
+    (
+        ch07.critic_turn,
+        turn(estimate=lambda a, b: -(softplus(-a) + softplus(b)).mean()),
+        "this is cross-entropy",
+    ),
     (ch07.critic_turn, turn(estimate=lambda a, b: a.sum() - b.sum()), "sums instead of means"),
     (ch07.critic_turn, turn(gives=lambda value: -value), "you return the loss"),
     (ch07.critic_turn, turn(gives=lambda value: value + 1), "before its step, is"),
     (ch07.critic_turn, lambda f, optimiser, real, fake, c: 0.0, "where is the step"),
-    (ch07.steepest, lambda c, w, d, n: c**d * w**d * n**0.5, "the last layer, from the width to one number"),
+    (
+        ch07.steepest,
+        lambda c, w, d, n: c**d * w**d * n**0.5,
+        "the last layer, from the width to one number",
+    ),
     (ch07.steepest, lambda c, w, d, n: c**d * w ** (d - 1) * n**0.5, "hidden layers make"),
     (ch07.steepest, lambda c, w, d, n: c ** (d + 1) * w**d, "that is the slope along one input"),
     (ch07.steepest, lambda c, w, d, n: c ** (d + 1) * w**d * n, "the root of the sum of squares"),
     (ch07.steepest, lambda c, w, d, n: c ** (d + 1) * w ** (d / 2) * n**0.5, "not its root"),
     (ch07.steepest, lambda c, w, d, n: c ** (d + 1), "the units of a layer add up"),
     (ch07.steepest, lambda c, w, d, n: c, "a product over the layers"),
-    (ch07.steepest, lambda c, w, d, n: steepest(c, w, d, n) * 2, "with all weights at c the slope is"),
+    (
+        ch07.steepest,
+        lambda c, w, d, n: steepest(c, w, d, n) * 2,
+        "with all weights at c the slope is",
+    ),
 ]
 
 
@@ -203,7 +251,9 @@ def test_a_plan_that_no_swap_of_two_improves_is_the_cheapest_one():
     """So that the check can always name the swap to make."""
     way = np.linalg.norm(ch07.HEAPS[:, None] - ch07.HOLES, axis=2)
     plans = list(ch07._all_plans())
-    assert len(plans) > 20 and all((p.sum(1) == ch07.EARTH).all() and (p.sum(0) == ch07.ROOM).all() for p in plans)
+    assert len(plans) > 20 and all(
+        (p.sum(1) == ch07.EARTH).all() and (p.sum(0) == ch07.ROOM).all() for p in plans
+    )
     costs = np.array([(p * way).sum() for p in plans])
     assert (np.array(BEST) * way).sum() == pytest.approx(costs.min())
     for p, cost in zip(plans, costs, strict=True):

@@ -1,4 +1,5 @@
-"""Every check of chapter 8 passes the right answer and names the mistake in wrong ones that people give."""
+"""Every check of chapter 8 passes the right answer and names the mistake in wrong ones that people
+give."""
 
 import pytest
 import torch
@@ -10,7 +11,11 @@ from ganbook.checks import Mistake, ch08
 # ---- 8.1
 
 
-def three(r1=lambda w, g: w / g, absolute=lambda w, g: max(1.0, w / (2 * g)), trap=lambda w: 3 * 3**0.5 / 8 * w):
+def three(
+    r1=lambda w, g: w / g,
+    absolute=lambda w, g: max(1.0, w / (2 * g)),
+    trap=lambda w: 3 * 3**0.5 / 8 * w,
+):
     return lambda w, weight: (r1(w, weight), absolute(w, weight), trap(w))
 
 
@@ -80,7 +85,10 @@ def share(J):
 
 def row_by_row(critic, x):
     x = x.detach().requires_grad_()
-    rows = [torch.autograd.grad(logit, x, retain_graph=True)[0].flatten(1).norm(dim=1) for logit in critic(x)]
+    rows = [
+        torch.autograd.grad(logit, x, retain_graph=True)[0].flatten(1).norm(dim=1)
+        for logit in critic(x)
+    ]
     J = torch.stack(rows)
     return (J - J.diag().diag()).sum() / J.sum()
 
@@ -88,7 +96,9 @@ def row_by_row(critic, x):
 def of_the_sum(critic, x):
     x = x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(x).sum(), x)
-    return 1 - (gradient.flatten(1).norm(dim=1).sum() / gradient.flatten(1).norm(dim=1).sum()).item()
+    return (
+        1 - (gradient.flatten(1).norm(dim=1).sum() / gradient.flatten(1).norm(dim=1).sum()).item()
+    )
 
 
 RIGHT = [
@@ -112,7 +122,11 @@ WRONG = [
     (ch08.other_penalties, three(r1=lambda w, g: g / w), "upside down"),
     (ch08.other_penalties, three(r1=lambda w, g: w / g + 0.3), "best slope under R1 is"),
     (ch08.other_penalties, three(absolute=lambda w, g: 1.0), "not the best for small weights"),
-    (ch08.other_penalties, three(absolute=lambda w, g: w / (2 * g)), "below 1, where the penalty is 0"),
+    (
+        ch08.other_penalties,
+        three(absolute=lambda w, g: w / (2 * g)),
+        "below 1, where the penalty is 0",
+    ),
     (ch08.other_penalties, three(absolute=lambda w, g: 1 + w / (2 * g)), "that is for a square"),
     (ch08.other_penalties, three(absolute=lambda w, g: max(1.0, w / g)), "derivative of λ"),
     (ch08.other_penalties, three(absolute=lambda w, g: 7.0), "under the absolute penalty is"),
@@ -128,18 +142,34 @@ WRONG = [
     (ch08.repaired, penalty(t=lambda x: torch.randn(len(x), *[1] * (x.ndim - 1))), "randn"),
     (ch08.repaired, penalty(t=lambda x: torch.rand(1)), "one t for the whole batch"),
     (ch08.repaired, penalty(t=torch.rand_like), "from pixel to pixel"),
-    (ch08.repaired, penalty(t=lambda x: torch.full((len(x), *[1] * (x.ndim - 1)), 0.5)), "for all samples"),
-    (ch08.repaired, penalty(t=lambda x: torch.ones(len(x), *[1] * (x.ndim - 1))), "for all samples"),
+    (
+        ch08.repaired,
+        penalty(t=lambda x: torch.full((len(x), *[1] * (x.ndim - 1)), 0.5)),
+        "for all samples",
+    ),
+    (
+        ch08.repaired,
+        penalty(t=lambda x: torch.ones(len(x), *[1] * (x.ndim - 1))),
+        "for all samples",
+    ),
     (ch08.repaired, penalty(total=torch.mean), r"mean\(\) divides every gradient by N"),
     (ch08.repaired, penalty(norm=by_pixel), "Flatten first"),
     (ch08.repaired, penalty(norm=by_pixel, total=torch.mean), "Flatten first. And"),
     (ch08.repaired, penalty(norm=torch.norm), "over the whole batch"),
-    (ch08.repaired, penalty(cost=lambda norm: (norm.square() - 1).square()), "squared before the 1"),
+    (
+        ch08.repaired,
+        penalty(cost=lambda norm: (norm.square() - 1).square()),
+        "squared before the 1",
+    ),
     (ch08.repaired, penalty(cost=lambda norm: norm.square() - 1), "squared before the 1"),
     (ch08.repaired, penalty(cost=lambda norm: (norm - 1).relu().square()), "one-sided"),
     (ch08.repaired, penalty(cost=lambda norm: (norm - 1).abs()), "is to be squared"),
     (ch08.repaired, penalty(cost=torch.square), "the 1 is missing"),
-    (ch08.repaired, penalty(cost=lambda norm: (norm.mean() - 1).square()), "norms are averaged first"),
+    (
+        ch08.repaired,
+        penalty(cost=lambda norm: (norm.mean() - 1).square()),
+        "norms are averaged first",
+    ),
     (ch08.repaired, penalty(end=torch.sum), "sum over the batch"),
     (ch08.repaired, penalty(end=lambda x: x), "one number"),
     (ch08.repaired, penalty(weighted=False), "the weight is missing"),
@@ -159,8 +189,16 @@ WRONG = [
     (ch08.leak, lambda c, x: 1 - share(jacobian(c, x)), "share on the diagonal"),
     (ch08.leak, of_the_sum, "you see no leak"),
     (ch08.leak, lambda c, x: share(jacobian(c, x).square()), "squares of the norms"),
-    (ch08.leak, lambda c, x: share(torch.autograd.functional.jacobian(c, x).flatten(2).abs().sum(2)), "absolute"),
-    (ch08.leak, lambda c, x: (jacobian(c, x) * (1 - torch.eye(len(x)))).sum(), "Divide it by the whole"),
+    (
+        ch08.leak,
+        lambda c, x: share(torch.autograd.functional.jacobian(c, x).flatten(2).abs().sum(2)),
+        "absolute",
+    ),
+    (
+        ch08.leak,
+        lambda c, x: (jacobian(c, x) * (1 - torch.eye(len(x)))).sum(),
+        "Divide it by the whole",
+    ),
     (
         ch08.leak,
         lambda c, x: jacobian(c, x).sum() / jacobian(c, x).diagonal().sum() - 1,
@@ -181,9 +219,18 @@ def test_the_published_penalty_of_the_exercise_is_wrong_in_five_ways():
     """Mended one by one, each of the others is still named."""
     t, place = (lambda x: torch.rand(len(x), *[1] * (x.ndim - 1))), (lambda x: x.detach())
     steps = (
-        (penalty(t=lambda x: torch.randn(1), place=lambda x: x, total=torch.mean, norm=by_pixel), "hangs on"),
-        (penalty(t=lambda x: torch.randn(1), place=place, total=torch.mean, norm=by_pixel), "randn"),
-        (penalty(t=lambda x: torch.rand(1), place=place, total=torch.mean, norm=by_pixel), "whole batch"),
+        (
+            penalty(t=lambda x: torch.randn(1), place=lambda x: x, total=torch.mean, norm=by_pixel),
+            "hangs on",
+        ),
+        (
+            penalty(t=lambda x: torch.randn(1), place=place, total=torch.mean, norm=by_pixel),
+            "randn",
+        ),
+        (
+            penalty(t=lambda x: torch.rand(1), place=place, total=torch.mean, norm=by_pixel),
+            "whole batch",
+        ),
         (penalty(t=t, place=place, total=torch.mean, norm=by_pixel), "Flatten first. And"),
         (penalty(t=t, place=place, norm=by_pixel), "Flatten first"),
     )
@@ -194,7 +241,9 @@ def test_the_published_penalty_of_the_exercise_is_wrong_in_five_ways():
 
 def test_a_leak_is_seen_in_training_mode_only():
     """As the solution of 8.4 says."""
-    critic = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1), nn.Flatten(0)).double()
+    critic = nn.Sequential(
+        nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1), nn.Flatten(0)
+    ).double()
     x = torch.randn(6, 2, dtype=torch.float64)
     assert share(jacobian(critic, x)) > 0.05
     assert abs(share(jacobian(critic.eval(), x))) < 1e-12

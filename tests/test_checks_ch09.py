@@ -32,7 +32,9 @@ def codes(p, q, a, b, c, best=None, goal=None):
 
 
 def by_the_numerator(p, q, a, b, c):
-    return (b * p + a * q) / (p + q), ((((b - c) * p + (a - c) * q) ** 2) / (p + q)).sum().item() / 2
+    return (b * p + a * q) / (p + q), (
+        (((b - c) * p + (a - c) * q) ** 2) / (p + q)
+    ).sum().item() / 2
 
 
 # ---- 9.3
@@ -47,7 +49,9 @@ def pair(real, fake, d=None, g=None):
 
 def by_cross_entropy(real, fake):
     ones = torch.ones_like(real)
-    return binary_cross_entropy_with_logits(real - fake, ones), binary_cross_entropy_with_logits(fake - real, ones)
+    return binary_cross_entropy_with_logits(real - fake, ones), binary_cross_entropy_with_logits(
+        fake - real, ones
+    )
 
 
 def published(real, fake):
@@ -101,7 +105,9 @@ ARRIVE = {"a": False, "b": True, "c": False, "d": False, "e": True, "f": False}
 # ---- 9.6
 
 
-def share(a, b, as_far=lambda gap, own: abs(gap) >= abs(own) - 1e-12, end=lambda found: np.mean(found)):
+def share(
+    a, b, as_far=lambda gap, own: abs(gap) >= abs(own) - 1e-12, end=lambda found: np.mean(found)
+):
     values, found = np.concatenate([a, b]), []
     for rows in itertools.combinations(range(len(values)), len(a)):
         chosen = np.isin(np.arange(len(values)), rows)
@@ -115,7 +121,11 @@ def by_scipy(a, b):
 
     # scipy doubles the smaller tail, so the length of the difference is tested, on one side
     return scipy.stats.permutation_test(
-        (a, b), lambda x, y, axis: np.abs(gap(x, y, axis)), vectorized=True, n_resamples=np.inf, alternative="greater"
+        (a, b),
+        lambda x, y, axis: np.abs(gap(x, y, axis)),
+        vectorized=True,
+        n_resamples=np.inf,
+        alternative="greater",
     ).pvalue
 
 
@@ -164,13 +174,41 @@ WRONG = [
     (ch09.floors, [1, 2, 3, 4, 5], "dictionary"),
     (ch09.floors, FLOORS | {"hinge": ...}, "hinge is still open"),
     (ch09.least_squares_codes, lambda p, q, a, b, c: codes(p, q, b, a, c), "swapped"),
-    (ch09.least_squares_codes, lambda *x: codes(*x, best=lambda p, q, a, b: b * p + a * q), "divide by it"),
-    (ch09.least_squares_codes, lambda *x: codes(*x, best=lambda p, q, a, b: p / (p + q)), "codes 0 and 1"),
-    (ch09.least_squares_codes, lambda *x: codes(*x, best=lambda p, q, a, b: (b * p - a * q) / (p + q)), "a sign"),
-    (ch09.least_squares_codes, lambda *x: codes(*x, best=lambda p, q, a, b: 0 * p + (a + b) / 2), "D of p = q"),
-    (ch09.least_squares_codes, lambda *x: codes(*x, best=lambda p, q, a, b: (b * p + a * q) / 2), "not 2 in a cell"),
-    (ch09.least_squares_codes, lambda *x: codes(*x, best=lambda p, q, a, b: p * b**2), "still has a slope"),
-    (ch09.least_squares_codes, lambda *x: codes(*x, best=lambda p, q, a, b: p[:2]), "a value for each of"),
+    (
+        ch09.least_squares_codes,
+        lambda *x: codes(*x, best=lambda p, q, a, b: b * p + a * q),
+        "divide by it",
+    ),
+    (
+        ch09.least_squares_codes,
+        lambda *x: codes(*x, best=lambda p, q, a, b: p / (p + q)),
+        "codes 0 and 1",
+    ),
+    (
+        ch09.least_squares_codes,
+        lambda *x: codes(*x, best=lambda p, q, a, b: (b * p - a * q) / (p + q)),
+        "a sign",
+    ),
+    (
+        ch09.least_squares_codes,
+        lambda *x: codes(*x, best=lambda p, q, a, b: 0 * p + (a + b) / 2),
+        "D of p = q",
+    ),
+    (
+        ch09.least_squares_codes,
+        lambda *x: codes(*x, best=lambda p, q, a, b: (b * p + a * q) / 2),
+        "not 2 in a cell",
+    ),
+    (
+        ch09.least_squares_codes,
+        lambda *x: codes(*x, best=lambda p, q, a, b: p * b**2),
+        "still has a slope",
+    ),
+    (
+        ch09.least_squares_codes,
+        lambda *x: codes(*x, best=lambda p, q, a, b: p[:2]),
+        "a value for each of",
+    ),
     (
         ch09.least_squares_codes,
         lambda *x: codes(*x, goal=lambda p, q, D, c: ((p + q) * (D - c) ** 2).sum()),
@@ -200,7 +238,9 @@ WRONG = [
     (ch09.relativistic_losses, published, "inside the softplus"),
     (
         ch09.relativistic_losses,
-        lambda r, f: pair(r, f, g=lambda r, f: binary_cross_entropy_with_logits(f, torch.ones_like(f))),
+        lambda r, f: pair(
+            r, f, g=lambda r, f: binary_cross_entropy_with_logits(f, torch.ones_like(f))
+        ),
         "G's loss: this is the non-saturating",
     ),
     (ch09.relativistic_losses, lambda r, f: pair(f, r), "swapped"),
@@ -214,17 +254,37 @@ WRONG = [
         lambda r, f: pair(r, f, d=lambda r, f: softplus(r - f).mean()),
         "D's loss: the sign",
     ),
-    (ch09.relativistic_losses, lambda r, f: pair(r, f, d=lambda r, f: softplus(f - r).sum()), "not a sum"),
+    (
+        ch09.relativistic_losses,
+        lambda r, f: pair(r, f, d=lambda r, f: softplus(f - r).sum()),
+        "not a sum",
+    ),
     (ch09.relativistic_losses, lambda r, f: pair(r, f, d=average), "average"),
-    (ch09.relativistic_losses, lambda r, f: pair(r, f, d=lambda r, f: softplus(f - r)), "one number a pair"),
-    (ch09.relativistic_losses, lambda r, f: pair(r, f, d=lambda r, f: (f - r).mean()), "softplus is missing"),
+    (
+        ch09.relativistic_losses,
+        lambda r, f: pair(r, f, d=lambda r, f: softplus(f - r)),
+        "one number a pair",
+    ),
+    (
+        ch09.relativistic_losses,
+        lambda r, f: pair(r, f, d=lambda r, f: (f - r).mean()),
+        "softplus is missing",
+    ),
     (ch09.relativistic_losses, lambda r, f: pair(r, f)[0], "two numbers"),
-    (ch09.conv_norm, lambda kernel, *_: torch.linalg.svdvals(kernel.flatten(1))[0], "flattened kernel"),
+    (
+        ch09.conv_norm,
+        lambda kernel, *_: torch.linalg.svdvals(kernel.flatten(1))[0],
+        "flattened kernel",
+    ),
     (ch09.conv_norm, lambda kernel, *_: kernel.norm(), "sum of squares of the kernel"),
     (ch09.conv_norm, bound, "bound from above"),
     (ch09.conv_norm, lambda *x: norm(*x, end=lambda y: y.norm() ** 2), "the square"),
     (ch09.conv_norm, lambda *x: norm(*x, end=lambda y: (y / y.norm()).norm()), "normalised vector"),
-    (ch09.conv_norm, lambda k, size, stride, padding: norm(k, size, stride, 0), "padding is missing"),
+    (
+        ch09.conv_norm,
+        lambda k, size, stride, padding: norm(k, size, stride, 0),
+        "padding is missing",
+    ),
     (ch09.conv_norm, lambda *x: 0.9 * norm(*x), "more turns"),
     (ch09.conv_norm, lambda *x: 3 * norm(*x), "largest singular value is"),
     (ch09.arrives, ARRIVE | {"a": True}, "a goes otherwise"),
@@ -234,9 +294,17 @@ WRONG = [
     (ch09.arrives, ARRIVE | {"c": "no"}, "True or False"),
     (ch09.arrives, [False, True], "dictionary"),
     (ch09.p_value, lambda a, b: share(a, b, lambda gap, own: gap >= own - 1e-12), "one side"),
-    (ch09.p_value, lambda a, b: share(a, b, lambda gap, own: abs(gap) > abs(own) + 1e-12), "at least as far"),
+    (
+        ch09.p_value,
+        lambda a, b: share(a, b, lambda gap, own: abs(gap) > abs(own) + 1e-12),
+        "at least as far",
+    ),
     (ch09.p_value, lambda a, b: share(a, b, end=lambda x: (x.sum() - 1) / len(x)), "leave it in"),
-    (ch09.p_value, lambda a, b: share(a, b, end=lambda x: (x.sum() - 1) / (len(x) - 1)), "leave it in"),
+    (
+        ch09.p_value,
+        lambda a, b: share(a, b, end=lambda x: (x.sum() - 1) / (len(x) - 1)),
+        "leave it in",
+    ),
     (ch09.p_value, lambda a, b: share(a, b, end=sum), "Divide by"),
     (ch09.p_value, lambda a, b: 1 - share(a, b), "less far"),
     (ch09.p_value, by_the_normal_curve, "normal curve"),

@@ -1,4 +1,5 @@
-"""Every check of chapter 10 passes the right answer and names the mistake in wrong ones that people give."""
+"""Every check of chapter 10 passes the right answer and names the mistake in wrong ones that people
+give."""
 
 import math
 import random
@@ -50,12 +51,18 @@ def best(p, q, a, b):
 
 def best_by_descent(p, q, a, b):
     logit = torch.zeros_like(p, requires_grad=True)
-    optimiser = torch.optim.LBFGS([logit], max_iter=500, tolerance_grad=1e-14, tolerance_change=1e-16)
+    optimiser = torch.optim.LBFGS(
+        [logit], max_iter=500, tolerance_grad=1e-14, tolerance_change=1e-16
+    )
 
     def loss():
         optimiser.zero_grad()
-        real = a * torch.nn.functional.softplus(-logit) + (1 - a) * torch.nn.functional.softplus(logit)
-        fake = b * torch.nn.functional.softplus(-logit) + (1 - b) * torch.nn.functional.softplus(logit)
+        real = a * torch.nn.functional.softplus(-logit) + (1 - a) * torch.nn.functional.softplus(
+            logit
+        )
+        fake = b * torch.nn.functional.softplus(-logit) + (1 - b) * torch.nn.functional.softplus(
+            logit
+        )
         total = ((p * real + q * fake) / (p + q)).sum()
         total.backward()
         return total
@@ -85,7 +92,9 @@ def contrast_by_lerp(x):
 
 
 def contrast_one_by_one(x):
-    return torch.stack([(image - image.mean()) * (0.5 + torch.rand(())) + image.mean() for image in x])
+    return torch.stack(
+        [(image - image.mean()) * (0.5 + torch.rand(())) + image.mean() for image in x]
+    )
 
 
 def contrast_in_place(x):
@@ -161,14 +170,22 @@ WRONG = [
     (ch10.p_value, lambda near, masks: value(near, masks, compare=torch.gt), "just as high"),
     (ch10.p_value, lambda near, masks: value(near, masks, compare=torch.le), "other tail"),
     (ch10.p_value, lambda near, masks: 1 - value(near, masks), "1 minus"),
-    (ch10.p_value, lambda near, masks: (near < masks.shape[1] // 2).double().mean(), "the share itself"),
+    (
+        ch10.p_value,
+        lambda near, masks: (near < masks.shape[1] // 2).double().mean(),
+        "the share itself",
+    ),
     (ch10.p_value, lambda near, masks: masks[:, near].double().mean(), "mean share|share itself"),
     (ch10.p_value, value_on_both_sides, "on either side"),
     (ch10.p_value, lambda near, masks: near, "one number should"),
     (ch10.smoothed, lambda p, q, a, b: p / (p + q), "no effect"),
     (ch10.smoothed, lambda p, q, a, b: a * p / (p + q), "fakes' target b is missing"),
     (ch10.smoothed, lambda p, q, a, b: a * p / (a * p + q), "as many images|every image has two"),
-    (ch10.smoothed, lambda p, q, a, b: a * p / (a * p + (1 - b) * q), "as many images|every image has two"),
+    (
+        ch10.smoothed,
+        lambda p, q, a, b: a * p / (a * p + (1 - b) * q),
+        "as many images|every image has two",
+    ),
     (ch10.smoothed, lambda p, q, a, b: a * p / (a * p + b * q), "targets, not weights"),
     (ch10.smoothed, lambda p, q, a, b: (b * p + a * q) / (p + q), "changed places"),
     (ch10.smoothed, lambda p, q, a, b: (a * p + (1 - b) * q) / (p + q), "speaks for fake"),
@@ -178,15 +195,27 @@ WRONG = [
     (ch10.contrasted, published, "no gradient"),
     (ch10.contrasted, with_gradient, "whole batch"),
     (ch10.contrasted, contrast_by_numpy, "no gradient"),
-    (ch10.contrasted, lambda x: contrast(x, lambda x: factors(x, (1,))), "one factor for the whole batch"),
+    (
+        ch10.contrasted,
+        lambda x: contrast(x, lambda x: factors(x, (1,))),
+        "one factor for the whole batch",
+    ),
     (ch10.contrasted, lambda x: contrast(x, lambda x: factors(x, x.shape)), "different factors"),
     (ch10.contrasted, lambda x: contrast(x, mean=lambda x: x.mean()), "that of the whole batch"),
-    (ch10.contrasted, lambda x: contrast(x, mean=lambda x: x.mean(), back=lambda m: 0 * m), "not put back"),
+    (
+        ch10.contrasted,
+        lambda x: contrast(x, mean=lambda x: x.mean(), back=lambda m: 0 * m),
+        "not put back",
+    ),
     (ch10.contrasted, lambda x: contrast(x, back=lambda m: 0 * m), "not put back"),
     (ch10.contrasted, lambda x: x * factors(x), "scaled too"),
     (ch10.contrasted, lambda x: contrast(x, lambda x: 2 * factors(x) - 1), "from 0.5 to 1.5"),
     (ch10.contrasted, lambda x: contrast(x, lambda x: factors(x) - 0.5), "from 0.5 to 1.5"),
-    (ch10.contrasted, lambda x: contrast(x, mean=lambda x: own_mean(x).detach()), "mean depends on the pixels"),
+    (
+        ch10.contrasted,
+        lambda x: contrast(x, mean=lambda x: own_mean(x).detach()),
+        "mean depends on the pixels",
+    ),
     (ch10.contrasted, contrast_by_seed, "set no seed"),
     (ch10.contrasted, contrast_in_place, "changes the images"),
     (ch10.contrasted, lambda x: 1 * x, "nothing is changed"),
@@ -206,8 +235,16 @@ WRONG = [
         lambda p, x, *k: adapt(p, x, *k, sign=lambda x: (x > 0).double().mean()),
         "above 0",
     ),
-    (ch10.adapted, lambda p, x, *k: adapt(p, x, *k, sign=lambda x: x.sigmoid().mean()), "probability|logit|above 0"),
-    (ch10.adapted, lambda p, x, *k: adapt(p, x, *k, up=-1), "direction is turned|mean logit|share|probability"),
+    (
+        ch10.adapted,
+        lambda p, x, *k: adapt(p, x, *k, sign=lambda x: x.sigmoid().mean()),
+        "probability|logit|above 0",
+    ),
+    (
+        ch10.adapted,
+        lambda p, x, *k: adapt(p, x, *k, up=-1),
+        "direction is turned|mean logit|share|probability",
+    ),
     (ch10.adapted, lambda p, x, *k: adapt(p, x, *k, high=9), "Cut it off at 1"),
     (ch10.adapted, lambda p, x, *k: adapt(p, x, *k, low=-9), "Cut it off at 0"),
     (ch10.adapted, lambda p, x, target, move: adapt(p, x, 0.6, move), "`target` has no effect"),

@@ -1,4 +1,5 @@
-"""ganbook.claims and the frame of ganbook.checks: what holds, what fails, what is open, and what a notebook shows."""
+"""ganbook.claims and the frame of ganbook.checks: what holds, what fails, what is open, and what a
+notebook shows."""
 
 import os
 import pathlib
@@ -38,7 +39,14 @@ def test_a_claim_that_holds_is_printed(holds, capsys):
 
 
 @pytest.mark.parametrize(
-    "fails", [False, np.bool_(False), np.array([True, False]), torch.tensor(False), torch.tensor([True, False])]
+    "fails",
+    [
+        False,
+        np.bool_(False),
+        np.array([True, False]),
+        torch.tensor(False),
+        torch.tensor([True, False]),
+    ],
 )
 def test_a_claim_that_fails_raises_and_prints_nothing(fails, capsys):
     with pytest.raises(ClaimFailed, match="This does not hold here: The sum is one."):
@@ -49,10 +57,24 @@ def test_a_claim_that_fails_raises_and_prints_nothing(fails, capsys):
 
 @pytest.mark.parametrize(
     "no_truth",
-    [0, 1, 0.3, None, "yes", np.float64(1.0), torch.tensor(1.0), torch.tensor([1]), [], np.array([], bool), [True, 1]],
+    [
+        0,
+        1,
+        0.3,
+        None,
+        "yes",
+        np.float64(1.0),
+        torch.tensor(1.0),
+        torch.tensor([1]),
+        [],
+        np.array([], bool),
+        [True, 1],
+    ],
 )
 def test_a_number_can_not_pass_for_a_truth(no_truth, capsys):
-    with pytest.raises(TypeError, match=r"claim\('The sum is one.'\) needs True or False, such as `error < 1e-3`"):
+    with pytest.raises(
+        TypeError, match=r"claim\('The sum is one.'\) needs True or False, such as `error < 1e-3`"
+    ):
         claim("The sum is one.", no_truth)
     assert capsys.readouterr().out == ""
 
@@ -101,7 +123,9 @@ def test_dots_and_nothing_are_open(capsys):
     def nothing(x):
         x * 2
 
-    for check, answer in [(doubling, a) for a in (..., None, dots, nothing)] + [(the_number, a) for a in (..., None)]:
+    for check, answer in [(doubling, a) for a in (..., None, dots, nothing)] + [
+        (the_number, a) for a in (..., None)
+    ]:
         check(answer)
         out = capsys.readouterr().out
         assert out.startswith(f"○ Exercise {check.exercise} is open") and "solved" not in out
@@ -128,9 +152,13 @@ def test_answers_that_are_empty_or_zero_are_answers(capsys):
 
 
 def test_an_error_in_the_learners_code_is_named(capsys):
-    with pytest.raises(Mistake, match=r"^Exercise 7.3: your code raised ZeroDivisionError: float division") as caught:
+    with pytest.raises(
+        Mistake, match=r"^Exercise 7.3: your code raised ZeroDivisionError: float division"
+    ) as caught:
         doubling(lambda x: x / 0.0)
-    assert isinstance(caught.value.__cause__, ZeroDivisionError), "its own traceback can still be asked for"
+    assert isinstance(caught.value.__cause__, ZeroDivisionError), (
+        "its own traceback can still be asked for"
+    )
 
     def interrupted(x):
         raise KeyboardInterrupt
@@ -158,7 +186,9 @@ def test_a_check_keeps_its_name_and_its_help():
     assert doubling.exercise == "7.3"
 
 
-@pytest.mark.parametrize("fails", [False, np.bool_(False), np.array([True, False]), torch.tensor([True, False])])
+@pytest.mark.parametrize(
+    "fails", [False, np.bool_(False), np.array([True, False]), torch.tensor([True, False])]
+)
 def test_require_wants_all_of_it(fails):
     require(True, "")
     require(torch.tensor([True, True]), "")

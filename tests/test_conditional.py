@@ -16,7 +16,14 @@ both = pytest.mark.parametrize(("condition", "g_condition"), CONDITIONS)
 
 def small(condition="projection", g_condition="concatenation", **settings):
     return networks.dcgan(
-        **{"size": 16, "width": 4, "latent": 8, "classes": 5, "condition": condition, "g_condition": g_condition}
+        **{
+            "size": 16,
+            "width": 4,
+            "latent": 8,
+            "classes": 5,
+            "condition": condition,
+            "g_condition": g_condition,
+        }
         | settings
     )
 
@@ -57,7 +64,9 @@ def test_conditional_networks_take_labels_and_answer_to_them(condition, g_condit
 
 @pytest.mark.parametrize("condition", networks.D_CONDITIONS)
 def test_points_may_be_conditional_too(condition):
-    generator, discriminator = networks.mlp(latent=3, width=8, classes=4, condition=condition, fourier=1.0)
+    generator, discriminator = networks.mlp(
+        latent=3, width=8, classes=4, condition=condition, fourier=1.0
+    )
     labels = torch.arange(6, device=DEVICE) % 4
     points = generator(torch.randn(6, 3, device=DEVICE), labels)
     assert points.shape == (6, 2) and logits_of(discriminator, points, labels).shape == (6,)
@@ -74,12 +83,18 @@ def test_one_hot_before_a_dense_layer_is_a_bias_for_each_label():
 def test_one_hot_planes_are_one_where_the_label_is():
     found = networks.OneHot(3)(torch.zeros(2, 1, 4, 5), torch.tensor([2, 0]))
     assert found.shape == (2, 4, 4, 5)
-    assert found[:, :, 1, 1].tolist() == [[0, 0, 0, 1], [0, 1, 0, 0]] and (found == found[:, :, :1, :1]).all()
+    assert (
+        found[:, :, 1, 1].tolist() == [[0, 0, 0, 1], [0, 1, 0, 0]]
+        and (found == found[:, :, :1, :1]).all()
+    )
 
 
 def test_projection_is_psi_and_an_inner_product():
     layer, h, labels = networks.Projection(6, 4), torch.randn(7, 6), torch.randint(4, (7,))
-    expected = [h[i] @ layer.psi.weight[0] + layer.psi.bias[0] + h[i] @ layer.weight[labels[i]] for i in range(7)]
+    expected = [
+        h[i] @ layer.psi.weight[0] + layer.psi.bias[0] + h[i] @ layer.weight[labels[i]]
+        for i in range(7)
+    ]
     assert torch.allclose(layer(h, labels), torch.stack(expected), atol=1e-6)
 
 
@@ -88,7 +103,9 @@ def test_conditional_batch_norm_is_batch_norm_with_scales_and_shifts_of_the_labe
     plain, x, labels = nn.BatchNorm2d(3), torch.randn(8, 3, 5, 5), torch.arange(8) % 4
     assert torch.allclose(layer(x, labels), plain(x), atol=1e-6)
     nn.init.normal_(layer.scale), nn.init.normal_(layer.shift)
-    expected = plain(x) * layer.scale[labels][:, :, None, None] + layer.shift[labels][:, :, None, None]
+    expected = (
+        plain(x) * layer.scale[labels][:, :, None, None] + layer.shift[labels][:, :, None, None]
+    )
     assert torch.allclose(layer(x, labels), expected, atol=1e-5)
 
 
@@ -103,8 +120,14 @@ def test_without_classes_networks_are_as_they_were():
     ("call", "message"),
     [
         (lambda: networks.dcgan(classes=1), "classes=1: give the number of labels, 2 or more"),
-        (lambda: networks.dcgan(classes=10, condition="concat"), "condition='concat': there are 'concatenation', 'emb"),
-        (lambda: networks.dcgan(classes=10, g_condition="projection"), "g_condition='projection': there are"),
+        (
+            lambda: networks.dcgan(classes=10, condition="concat"),
+            "condition='concat': there are 'concatenation', 'emb",
+        ),
+        (
+            lambda: networks.dcgan(classes=10, g_condition="projection"),
+            "g_condition='projection': there are",
+        ),
         (lambda: networks.mlp(classes=10, g_condition="norm"), "g_condition='norm': there are"),
         (lambda: networks.dcgan(classes=10, g_condition="norm", norm=False), "needs norm=True"),
         (lambda: networks.mlp(classes=3, copies=2), "copies side by side have no labels"),
@@ -140,9 +163,14 @@ def by_hand(gan, x, labels):
     torch.default_generator.set_state(gan._random_state)
     with torch.no_grad():
         fake = generator(torch.randn(len(x), gan.latent), labels)
-    (real_logits, real_classes), (fake_logits, fake_classes) = discriminator(x, labels), discriminator(fake, labels)
+    (real_logits, real_classes), (fake_logits, fake_classes) = (
+        discriminator(x, labels),
+        discriminator(fake, labels),
+    )
     d = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
-    return d, gan.auxiliary * (F.cross_entropy(real_classes, labels) + F.cross_entropy(fake_classes, labels))
+    return d, gan.auxiliary * (
+        F.cross_entropy(real_classes, labels) + F.cross_entropy(fake_classes, labels)
+    )
 
 
 def test_both_players_of_an_auxiliary_classifier_learn_its_cross_entropy():
@@ -160,7 +188,9 @@ def test_both_players_of_an_auxiliary_classifier_learn_its_cross_entropy():
     gan.g_step(batch.x, batch.labels)
     found = [weight.grad.clone() for weight in gan.generator.parameters()]
     torch.default_generator.set_state(state)
-    logits, class_logits = gan.discriminator(gan.generator(torch.randn(10, gan.latent), batch.labels))
+    logits, class_logits = gan.discriminator(
+        gan.generator(torch.randn(10, gan.latent), batch.labels)
+    )
     objective = F.softplus(-logits).mean() + 0.5 * F.cross_entropy(class_logits, batch.labels)
     gradients = torch.autograd.grad(objective, list(gan.generator.parameters()))
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found, gradients, strict=True))
@@ -172,7 +202,9 @@ def test_class_weights_weigh_each_samples_loss():
     gan, plain = (GAN(*small(), lr=0.0, class_weights=w) for w in (weights, None))
     d_loss, real, fake = gan.d_step(batch.x, batch.labels)
     expected = (weights[batch.labels] * (F.softplus(-real) + F.softplus(fake))).mean()
-    assert torch.allclose(d_loss, expected) and not torch.allclose(d_loss, plain.d_step(batch.x, batch.labels)[0])
+    assert torch.allclose(d_loss, expected) and not torch.allclose(
+        d_loss, plain.d_step(batch.x, batch.labels)[0]
+    )
 
 
 def test_samples_are_of_the_labels_that_were_asked_for():
@@ -185,7 +217,9 @@ def test_samples_are_of_the_labels_that_were_asked_for():
     assert torch.equal(in_turn, gan.decode(z, torch.arange(7) % 5))
     assert torch.allclose(in_turn, gan.decode(z, [0, 1, 2, 3, 4, 0, 1], batch=3), atol=1e-6)
     threes = gan.decode(z, 3)
-    assert torch.allclose(threes[3], in_turn[3], atol=1e-6) and not torch.allclose(threes[0], in_turn[0])
+    assert torch.allclose(threes[3], in_turn[3], atol=1e-6) and not torch.allclose(
+        threes[0], in_turn[0]
+    )
     assert torch.equal(gan.sample(7, 3, seed=1), gan.sample(7, labels=[3] * 7, seed=1))
 
 
@@ -207,11 +241,23 @@ def test_a_conditional_game_comes_back_from_its_file(tmp_path):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: GAN(small()[0], networks.dcgan(size=16, width=4)[1]), "the same `classes`; the generator has 5, the"),
-        (lambda: GAN(*small()).train(data.Images(pictures().images).batches(10), 3), "it needs the labels"),
-        (lambda: GAN(*small(classes=4)).train(pictures().batches(10), 3), r"must lie in 0..3; these reach from . to 4"),
+        (
+            lambda: GAN(small()[0], networks.dcgan(size=16, width=4)[1]),
+            "the same `classes`; the generator has 5, the",
+        ),
+        (
+            lambda: GAN(*small()).train(data.Images(pictures().images).batches(10), 3),
+            "it needs the labels",
+        ),
+        (
+            lambda: GAN(*small(classes=4)).train(pictures().batches(10), 3),
+            r"must lie in 0..3; these reach from . to 4",
+        ),
         (lambda: GAN(*small()).d_step(pictures().images), "it needs the labels"),
-        (lambda: GAN(*small()).d_step(pictures().images, torch.zeros(3, dtype=torch.int64)), "40 whole numbers"),
+        (
+            lambda: GAN(*small()).d_step(pictures().images, torch.zeros(3, dtype=torch.int64)),
+            "40 whole numbers",
+        ),
         (lambda: GAN(*small()).sample(4, labels=[0.5] * 4), "4 whole numbers"),
         (lambda: GAN(*small(), class_weights=[1.0, 2.0]), "one number for each of 5 classes"),
         (lambda: GAN(*networks.dcgan(width=4)).sample(4, labels=3), "this game is not conditional"),
@@ -240,7 +286,9 @@ def test_balanced_batches_have_equally_many_of_each_class():
     counts = sum(torch.bincount(batches[k].labels, minlength=10) for k in range(200)).float()
     assert (counts / counts.mean() - 1).abs().max() < 0.02
     assert torch.equal(batches[57].x, tail.batches(64, seed=3, balanced=True)[57].x)
-    plain = sum(torch.bincount(tail.batches(64, seed=3)[k].labels, minlength=10) for k in range(200)).float()
+    plain = sum(
+        torch.bincount(tail.batches(64, seed=3)[k].labels, minlength=10) for k in range(200)
+    ).float()
     assert 40 < plain[0] / plain[9] < 60
 
 

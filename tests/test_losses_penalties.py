@@ -1,4 +1,5 @@
-"""ganbook.losses, ganbook.penalties and ganbook.schedules, held against closed forms and torch's own functions."""
+"""ganbook.losses, ganbook.penalties and ganbook.schedules, held against closed forms and torch's
+own functions."""
 
 import math
 from itertools import pairwise
@@ -10,10 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from ganbook import losses, penalties
+from ganbook.arguments import check_number
 from ganbook.device import DEVICE
 from ganbook.losses import minimax, nonsaturating, relativistic
 from ganbook.penalties import squared_gradient_norm
-from ganbook.schedules import check_number, falling, value_at
+from ganbook.schedules import falling, value_at
 
 LOSSES = {"minimax": minimax, "nonsaturating": nonsaturating, "relativistic": relativistic}
 ALL = [*LOSSES.values(), losses.hinge, losses.least_squares, losses.wasserstein]
@@ -24,11 +26,15 @@ every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 def logits():
     """Logits (50,) on real and on fake, in double precision, that require gradients."""
     draw = torch.Generator().manual_seed(0)
-    return [(4 * torch.randn(50, generator=draw, dtype=torch.float64)).requires_grad_() for _ in range(2)]
+    return [
+        (4 * torch.randn(50, generator=draw, dtype=torch.float64)).requires_grad_()
+        for _ in range(2)
+    ]
 
 
 def gradients(values, inputs):
-    """The gradient of every entry of `values` by its own entry of `inputs`; 0 where it does not depend on it."""
+    """The gradient of every entry of `values` by its own entry of `inputs`; 0 where it does not
+    depend on it."""
     (gradient,) = torch.autograd.grad(values.sum(), inputs, allow_unused=True, retain_graph=True)
     return torch.zeros_like(inputs) if gradient is None else gradient
 
@@ -54,12 +60,17 @@ def test_the_generators_losses_are_what_the_paper_writes(logits):
 
 def test_the_minimax_generator_minimises_what_the_discriminator_maximises(logits):
     real, fake = logits
-    of_generator, of_discriminator = gradients(minimax.g(real, fake), fake), gradients(minimax.d(real, fake), fake)
+    of_generator, of_discriminator = (
+        gradients(minimax.g(real, fake), fake),
+        gradients(minimax.d(real, fake), fake),
+    )
     torch.testing.assert_close(of_generator, -of_discriminator)
 
 
 def test_the_minimax_gradient_saturates_where_the_discriminator_wins_and_the_other_does_not():
-    fake = torch.tensor([-20.0, 0.0, 20.0], dtype=torch.float64, requires_grad=True)  # D sure of fake, unsure, fooled
+    fake = torch.tensor(
+        [-20.0, 0.0, 20.0], dtype=torch.float64, requires_grad=True
+    )  # D sure of fake, unsure, fooled
     sigmoid = torch.sigmoid(fake).detach()
     torch.testing.assert_close(gradients(minimax.g(fake, fake), fake), -sigmoid)
     torch.testing.assert_close(gradients(nonsaturating.g(fake, fake), fake), sigmoid - 1)
@@ -89,9 +100,15 @@ def test_the_hinge_teaches_d_within_its_margin_alone():
 
 def test_least_squares_regresses_on_1_and_0_and_its_best_d_is_the_density_ratio():
     grid = torch.linspace(-1, 2, 3001, dtype=torch.float64)
-    for p, q in ((0.3, 0.1), (0.2, 0.7), (0.5, 0.5)):  # densities at a place: D* = p / (p + q), as for cross-entropy
+    for p, q in (
+        (0.3, 0.1),
+        (0.2, 0.7),
+        (0.5, 0.5),
+    ):  # densities at a place: D* = p / (p + q), as for cross-entropy
         nothing = torch.zeros_like(grid)
-        paid = p * losses.least_squares.d(grid, nothing) + q * losses.least_squares.d(nothing + 1, grid)
+        paid = p * losses.least_squares.d(grid, nothing) + q * losses.least_squares.d(
+            nothing + 1, grid
+        )
         assert grid[paid.argmin()] == pytest.approx(p / (p + q), abs=1e-3)
     best = losses.least_squares.g(None, grid)
     assert grid[best.argmin()] == pytest.approx(1.0) and best[0] == pytest.approx(2.0)
@@ -129,7 +146,11 @@ def test_logits_of_ten_thousand_stay_finite_and_exact(loss):
 
 @pytest.mark.parametrize("loss", ALL)
 def test_a_loss_gives_one_value_a_sample(loss):
-    assert loss.d(torch.zeros(7), torch.zeros(7)).shape == loss.g(torch.zeros(7), torch.zeros(7)).shape == (7,)
+    assert (
+        loss.d(torch.zeros(7), torch.zeros(7)).shape
+        == loss.g(torch.zeros(7), torch.zeros(7)).shape
+        == (7,)
+    )
 
 
 def test_losses_are_the_functions_that_a_reader_can_look_at():
@@ -167,7 +188,9 @@ points_and_images = pytest.mark.parametrize("shape", [(2,), (3, 5, 4)], ids=["po
 def test_a_linear_critic_pays_half_the_weight_times_its_squared_slope(make, shape):
     weights = torch.linspace(-1, 2, math.prod(shape), device=DEVICE)
     expected = 3.0 / 2 * weights.square().sum()
-    torch.testing.assert_close(value(make(3.0), linear(weights), *batches(shape)), expected.expand(6))
+    torch.testing.assert_close(
+        value(make(3.0), linear(weights), *batches(shape)), expected.expand(6)
+    )
 
 
 @points_and_images
@@ -204,7 +227,9 @@ def test_a_weight_may_fall_as_the_game_goes_on():
     falls = penalties.r1(falling(4.0, 0.0), every=2)
     once = value(penalties.r1(1.0), quadratic, real, fake).detach()
     for share, weight in ((0.0, 4.0), (0.5, 2.0), (1.0, 0.0)):
-        torch.testing.assert_close(value(falls, quadratic, real, fake, share=share).detach(), 2 * weight * once)
+        torch.testing.assert_close(
+            value(falls, quadratic, real, fake, share=share).detach(), 2 * weight * once
+        )
 
 
 def test_total_adds_each_term_at_its_own_steps():
@@ -214,17 +239,22 @@ def test_total_adds_each_term_at_its_own_steps():
     assert [both.due(step) for step in range(6)] == [True, False, True, True, True, False]
     for step in range(6):
         alone = [value(p, quadratic, real, fake, step=step).detach() for p in (r1, r2)]
-        torch.testing.assert_close(value(both, quadratic, real, fake, step=step).detach(), sum(alone))
+        torch.testing.assert_close(
+            value(both, quadratic, real, fake, step=step).detach(), sum(alone)
+        )
     assert not penalties.total().due(0)
 
 
 def test_total_takes_a_function_of_ones_own_like_a_game_does():
     real, fake = batches((2,))
-    both = penalties.total(penalties.r1(0.5, every=2), lambda critic, real, fake, on_real, on_fake: on_real.square())
+    both = penalties.total(
+        penalties.r1(0.5, every=2), lambda critic, real, fake, on_real, on_fake: on_real.square()
+    )
     own = quadratic(real).square()
     torch.testing.assert_close(value(both, quadratic, real, fake, step=1), own)
     torch.testing.assert_close(
-        value(both, quadratic, real, fake, step=2), own + value(penalties.r1(1.0), quadratic, real, fake)
+        value(both, quadratic, real, fake, step=2),
+        own + value(penalties.r1(1.0), quadratic, real, fake),
     )
 
 
@@ -234,7 +264,10 @@ def test_a_linear_critic_pays_for_its_slope_alone_wherever_the_points_fall(shape
     weights = torch.linspace(-1, 2, math.prod(shape), device=DEVICE)
     for length in (0.0, 0.4, 1.0, 3.0):
         critic = linear(length * weights / weights.norm())
-        for one_sided, expected in ((False, 10 * (length - 1) ** 2), (True, 10 * max(length - 1.0, 0.0) ** 2)):
+        for one_sided, expected in (
+            (False, 10 * (length - 1) ** 2),
+            (True, 10 * max(length - 1.0, 0.0) ** 2),
+        ):
             paid = value(penalties.wgan_gp(10.0, one_sided=one_sided), critic, *batches(shape))
             assert paid.tolist() == pytest.approx([expected] * 6, rel=1e-4, abs=1e-4)
 
@@ -312,12 +345,16 @@ def test_the_penalty_teaches_the_critic_what_finite_differences_say():
 
 
 def test_the_squared_norm_is_computed_in_single_precision():
-    x = torch.full((2, 300), 300.0, dtype=torch.float16, requires_grad=True)  # 300 * 300^2 is no float16
+    x = torch.full(
+        (2, 300), 300.0, dtype=torch.float16, requires_grad=True
+    )  # 300 * 300^2 is no float16
     norm = squared_gradient_norm(x.square().sum(1, dtype=torch.float32) / 2, x)
     torch.testing.assert_close(norm, torch.full((2,), 300.0 * 300**2))
 
 
-@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf"), "1", None, lambda share: -share])
+@pytest.mark.parametrize(
+    "weight", [-1.0, float("nan"), float("inf"), "1", None, lambda share: -share]
+)
 def test_a_weight_out_of_range_is_refused(weight):
     with pytest.raises(ValueError, match="a penalty's weight must be a finite number, 0 or more"):
         penalties.r1(weight)
@@ -356,6 +393,13 @@ def test_a_value_is_a_number_or_a_functions():
 def test_numbers_are_looked_at_at_both_ends():
     for number in (0, 1, 2.5, falling(1.0, 0.0), lambda share: share):
         check_number("it", number)
-    for number in (falling(1.0, -1.0), falling(float("nan"), 1.0), lambda share: -share, "1", None, [1.0]):
+    for number in (
+        falling(1.0, -1.0),
+        falling(float("nan"), 1.0),
+        lambda share: -share,
+        "1",
+        None,
+        [1.0],
+    ):
         with pytest.raises(ValueError, match="it must be a finite number, 0 or more"):
             check_number("it", number)

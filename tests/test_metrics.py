@@ -1,4 +1,5 @@
-"""ganbook.metrics: the Frechet distance against formulas and torchmetrics, coverage by hand, the digit classifier."""
+"""ganbook.metrics: the Frechet distance against formulas and torchmetrics, coverage by hand, the
+digit classifier."""
 
 import itertools
 import math
@@ -26,7 +27,13 @@ from ganbook.metrics import coverage, earth_mover, fid
 
 
 def draws(n, features, seed=0, scale=1.0, shift=0.0):
-    return scale * torch.randn(n, features, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + shift
+    return (
+        scale
+        * torch.randn(
+            n, features, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        )
+        + shift
+    )
 
 
 def with_moments(mean, covariance, n=50):
@@ -69,11 +76,14 @@ def test_fid_of_gaussians_on_the_line_is_the_textbooks():
 def test_fid_of_gaussians_in_the_plane_is_the_textbooks():
     a = with_moments([0, 0], [[9, 0], [0, 4]])
     b = with_moments([3, 4], [[1, 0], [0, 16]])
-    assert fid(a, b) == pytest.approx(25 + (3 - 1) ** 2 + (2 - 4) ** 2)  # diagonal: each axis for itself
+    assert fid(a, b) == pytest.approx(
+        25 + (3 - 1) ** 2 + (2 - 4) ** 2
+    )  # diagonal: each axis for itself
     turned = with_moments([0, 0], [[4, 0], [0, 9]])
     assert fid(a, turned) == pytest.approx(2 * (3 - 2) ** 2)
     s, t = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([[1.0, -0.5], [-0.5, 2.0]])
-    # for 2 x 2 matrices, trace(root(M)) = sqrt(trace(M) + 2 sqrt(det(M))), and these two don't commute
+    # for 2 x 2 matrices, trace(root(M)) = sqrt(trace(M) + 2 sqrt(det(M))), and these two don't
+    # commute
     root = math.sqrt(np.trace(s @ t) + 2 * math.sqrt(np.linalg.det(s @ t)))
     expected = np.trace(s) + np.trace(t) - 2 * root
     assert fid(with_moments([0, 0], s), with_moments([0, 0], t, n=70)) == pytest.approx(expected)
@@ -132,7 +142,9 @@ def precise_root(matrix, digits=60):
         values, vectors = mpmath.eigsy(mpmath.matrix(matrix.tolist()))
         roots = mpmath.diag([mpmath.sqrt(max(value, 0)) for value in values])
         product = vectors * roots * vectors.T
-        return np.array([[float(product[i, j]) for j in range(len(matrix))] for i in range(len(matrix))])
+        return np.array(
+            [[float(product[i, j]) for j in range(len(matrix))] for i in range(len(matrix))]
+        )
 
 
 @pytest.mark.parametrize(("n", "features"), [(40, 6), (4, 6), (2, 5)])
@@ -177,18 +189,31 @@ def test_kid_of_one_block_is_that_of_torchmetrics(n, features):
 
 def test_kid_of_two_samples_each_by_hand():
     kernel = lambda x, y: (x * y + 1) ** 3  # noqa: E731, features of one number: x.y / F is a product
-    expected = kernel(1, 2) + kernel(0, 3) - 2 * (kernel(1, 0) + kernel(1, 3) + kernel(2, 0) + kernel(2, 3)) / 4
+    expected = (
+        kernel(1, 2)
+        + kernel(0, 3)
+        - 2 * (kernel(1, 0) + kernel(1, 3) + kernel(2, 0) + kernel(2, 3)) / 4
+    )
     assert metrics.kid([[1.0], [2.0]], [[0.0], [3.0]], blocks=1).value == pytest.approx(expected)
 
 
 def test_kid_is_unbiased_and_its_error_is_honest():
-    """200 pairs of small samples of one distribution: their mean is 0 within its error, and so are most of them."""
-    values = [metrics.kid(draws(100, 4, seed=k), draws(100, 4, seed=k + 500), blocks=10) for k in range(200)]
+    """200 pairs of small samples of one distribution: their mean is 0 within its error, and so are
+    most of them."""
+    values = [
+        metrics.kid(draws(100, 4, seed=k), draws(100, 4, seed=k + 500), blocks=10)
+        for k in range(200)
+    ]
     kids, errors = np.array(values).T
     assert abs(kids.mean()) < 3 * kids.std() / math.sqrt(200)
     assert (kids < 0).mean() > 0.2
-    assert 0.85 < (np.abs(kids) < 2.262 * errors).mean() < 0.99  # Student's t of 9 degrees of freedom, 95 %
-    assert metrics.kid(draws(100, 4, seed=1), draws(100, 4, seed=2, shift=1.0)).value > 3 * errors.mean()
+    assert (
+        0.85 < (np.abs(kids) < 2.262 * errors).mean() < 0.99
+    )  # Student's t of 9 degrees of freedom, 95 %
+    assert (
+        metrics.kid(draws(100, 4, seed=1), draws(100, 4, seed=2, shift=1.0)).value
+        > 3 * errors.mean()
+    )
 
 
 def test_kid_is_decided_by_its_seed():
@@ -203,13 +228,19 @@ def test_the_inception_score_is_that_of_torchmetrics():
     logits = draws(100, 7, seed=3, scale=3.0)
     reference = InceptionScore(feature=Identity().eval(), splits=1)
     reference.update(logits)
-    assert metrics.inception_score(logits.softmax(1)) == pytest.approx(reference.compute()[0].item(), rel=1e-5)
+    assert metrics.inception_score(logits.softmax(1)) == pytest.approx(
+        reference.compute()[0].item(), rel=1e-5
+    )
 
 
 def test_the_inception_score_of_the_extremes():
-    assert metrics.inception_score(np.eye(10)) == pytest.approx(10)  # one sure image of each class is enough
+    assert metrics.inception_score(np.eye(10)) == pytest.approx(
+        10
+    )  # one sure image of each class is enough
     assert metrics.inception_score(np.full((50, 10), 0.1)) == pytest.approx(1)  # never sure
-    assert metrics.inception_score(np.eye(10)[[3] * 50]) == pytest.approx(1)  # sure, and always of one class
+    assert metrics.inception_score(np.eye(10)[[3] * 50]) == pytest.approx(
+        1
+    )  # sure, and always of one class
 
 
 # ---- Precision and recall, density and coverage
@@ -225,7 +256,9 @@ def in_balls(points, anchors, k):
 def test_balls_are_those_of_scikit_learn(k):
     real, fake = draws(150, 3, seed=1).numpy(), draws(120, 3, seed=2, scale=1.4, shift=0.5).numpy()
     precise, recalled = in_balls(fake, real, k), in_balls(real, fake, k)
-    assert metrics.precision_recall(real, fake, k) == pytest.approx((precise.any(1).mean(), recalled.any(1).mean()))
+    assert metrics.precision_recall(real, fake, k) == pytest.approx(
+        (precise.any(1).mean(), recalled.any(1).mean())
+    )
     expected = precise.sum(1).mean() / k, precise.any(0).mean()
     assert metrics.density_coverage(real, fake, k) == pytest.approx(expected)
 
@@ -251,7 +284,9 @@ def test_density_and_coverage_of_equals_are_as_the_paper_has_them():
 def test_an_outlier_among_the_fakes_lifts_recall_and_leaves_coverage():
     real, fake = draws(300, 2, seed=1), 0.1 * draws(300, 2, seed=2)
     outliers = torch.cat([fake, torch.tensor([[100.0, 0.0], [-100.0, 0.0]])])
-    assert metrics.precision_recall(real, outliers)[1] - metrics.precision_recall(real, fake)[1] > 0.5
+    assert (
+        metrics.precision_recall(real, outliers)[1] - metrics.precision_recall(real, fake)[1] > 0.5
+    )
     assert metrics.density_coverage(real, outliers)[1] == metrics.density_coverage(real, fake)[1]
 
 
@@ -277,7 +312,8 @@ def test_the_bootstrap_holds_the_truth_as_often_as_it_says():
 
 
 def test_the_bootstrap_takes_the_bias_off():
-    """FID of equals is 0 for endless samples and about 0.13 for these: the draws are at twice that."""
+    """FID of equals is 0 for endless samples and about 0.13 for these: the draws are at twice
+    that."""
     held, unreflected = 0, 0
     for k in range(20):
         a, b = draws(200, 4, seed=k), draws(200, 4, seed=k + 50)
@@ -290,7 +326,9 @@ def test_the_bootstrap_takes_the_bias_off():
 def test_a_bootstrap_is_decided_by_its_seed_and_leaves_the_sets():
     a = draws(30, 2, seed=1)
     before = a.clone()
-    one, again, other = (metrics.bootstrap(lambda x: x.mean(), a, draws=20, seed=s) for s in (0, 0, 1))
+    one, again, other = (
+        metrics.bootstrap(lambda x: x.mean(), a, draws=20, seed=s) for s in (0, 0, 1)
+    )
     assert one == again != other and torch.equal(a, before)
 
 
@@ -300,13 +338,22 @@ def test_a_bootstrap_is_decided_by_its_seed_and_leaves_the_sets():
         (lambda a: metrics.kid(a, a, blocks=6), "6 blocks of 10 samples have fewer than two each"),
         (lambda a: metrics.kid(a, a, blocks=0), "blocks=0: it must be a whole number, 1 or more"),
         (lambda a: metrics.kid(a, a[:, :2]), "differ in width: 3 and 2"),
-        (lambda a: metrics.precision_recall(a, a, k=10), r"at least 11 samples; got the shape \(10, 3\)"),
-        (lambda a: metrics.density_coverage(a, a[:4]), r"at least 6 samples; got the shape \(4, 3\)"),
+        (
+            lambda a: metrics.precision_recall(a, a, k=10),
+            r"at least 11 samples; got the shape \(10, 3\)",
+        ),
+        (
+            lambda a: metrics.density_coverage(a, a[:4]),
+            r"at least 6 samples; got the shape \(4, 3\)",
+        ),
         (lambda a: metrics.density_coverage(a, a * math.nan), "NaN or infinity"),
         (lambda a: metrics.inception_score(a), "take the softmax of logits first"),
         (lambda a: metrics.nearest(a, a[:0]), r"at least 1 samples; got the shape \(0, 3\)"),
         (lambda a: metrics.bootstrap(fid, a, a, level=95), "level=95: give the probability"),
-        (lambda a: metrics.bootstrap(fid, a, a, draws=5), "draws=5: it must be a whole number, 20 or more"),
+        (
+            lambda a: metrics.bootstrap(fid, a, a, draws=5),
+            "draws=5: it must be a whole number, 20 or more",
+        ),
     ],
 )
 def test_metrics_say_what_they_can_not_use(call, message):
@@ -320,7 +367,11 @@ def test_metrics_of_5000_samples_are_there_within_a_second():
     start = time.perf_counter()
     fid(a, b)
     assert time.perf_counter() - start < 1
-    for measure, limit in ((metrics.kid, 1), (metrics.precision_recall, 10), (metrics.density_coverage, 10)):
+    for measure, limit in (
+        (metrics.kid, 1),
+        (metrics.precision_recall, 10),
+        (metrics.density_coverage, 10),
+    ):
         start = time.perf_counter()
         measure(a, b)
         assert time.perf_counter() - start < limit, measure.__name__
@@ -339,7 +390,9 @@ def test_points_on_every_mode_cover_all_of_them():
     assert found.reverse_kl == pytest.approx(0, abs=1e-6)
     found = coverage(grid.sample(2500, seed=0), grid.centers, grid.std)
     assert found.modes == 25
-    assert found.quality == pytest.approx(1 - math.exp(-9 / 2), abs=0.01)  # a Gaussian in the plane within 3 std
+    assert found.quality == pytest.approx(
+        1 - math.exp(-9 / 2), abs=0.01
+    )  # a Gaussian in the plane within 3 std
     assert 0 < found.reverse_kl < 0.02
 
 
@@ -351,10 +404,14 @@ def test_three_standard_deviations_are_the_limit():
 
 
 def test_points_off_every_mode_cover_none_but_count_in_the_shares():
-    points = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.45, 0.0], [0.55, 0.0]])  # two good, two between the modes
+    points = torch.tensor(
+        [[0.0, 0.0], [0.0, 0.0], [0.45, 0.0], [0.55, 0.0]]
+    )  # two good, two between the modes
     found = coverage(points, CORNERS, 0.1)
     assert found.modes == 1 and found.quality == 0.5
-    assert found.reverse_kl == pytest.approx(0.75 * math.log(0.75 * 4) + 0.25 * math.log(0.25 * 4), rel=1e-5)
+    assert found.reverse_kl == pytest.approx(
+        0.75 * math.log(0.75 * 4) + 0.25 * math.log(0.25 * 4), rel=1e-5
+    )
 
 
 def test_one_good_point_is_enough_for_a_mode():
@@ -376,7 +433,9 @@ def test_coverage_counts_in_any_number_of_dimensions_and_on_any_device():
 
 def test_modes_may_have_standard_deviations_of_their_own():
     mixture = data.Mixture(CORNERS[:2].tolist(), [0.1, 0.01])
-    points = CORNERS[[1, 0, 1, 1]] + torch.tensor([0.2, 0.0])  # two standard deviations off the first, or twenty
+    points = CORNERS[[1, 0, 1, 1]] + torch.tensor(
+        [0.2, 0.0]
+    )  # two standard deviations off the first, or twenty
     assert coverage(points, mixture.centers, mixture.std)[:2] == (1, 0.25)
 
 
@@ -386,7 +445,10 @@ def test_modes_may_have_standard_deviations_of_their_own():
         (torch.zeros(5), "must agree in D"),
         (torch.zeros(5, 3), r"got \(5, 3\) and \(4, 2\)"),
         (torch.zeros(0, 2), r"got \(0, 2\)"),
-        (torch.full((5, 2), math.nan), "NaN or infinity: the generator that drew them has diverged"),
+        (
+            torch.full((5, 2), math.nan),
+            "NaN or infinity: the generator that drew them has diverged",
+        ),
         (torch.full((5, 2), math.inf), "NaN or infinity"),
     ],
 )
@@ -406,7 +468,9 @@ def test_there_is_nothing_to_cover_without_modes():
 def test_on_the_line_the_earth_mover_is_scipys_wasserstein_distance():
     for seed in range(3):
         a, b = draws(60, 1, seed), draws(60, 1, seed + 10, scale=2.0, shift=0.7)
-        assert earth_mover(a, b) == pytest.approx(scipy.stats.wasserstein_distance(a[:, 0], b[:, 0]))
+        assert earth_mover(a, b) == pytest.approx(
+            scipy.stats.wasserstein_distance(a[:, 0], b[:, 0])
+        )
 
 
 def test_the_earth_mover_takes_the_best_pairing_of_all():
@@ -421,14 +485,20 @@ def test_earth_mover_by_hand():
     assert earth_mover(corners, corners.flip(0)) == 0
     assert earth_mover(corners, corners + torch.tensor([3.0, 4.0])) == pytest.approx(5)
     assert earth_mover([[0.0, 0.0], [10.0, 0.0]], [[10.0, 1.0], [0.0, 3.0]]) == pytest.approx(2)
-    assert earth_mover(torch.zeros(1, 2), torch.ones(1, 2, device=DEVICE)) == pytest.approx(math.sqrt(2))
+    assert earth_mover(torch.zeros(1, 2), torch.ones(1, 2, device=DEVICE)) == pytest.approx(
+        math.sqrt(2)
+    )
     assert earth_mover(2 * corners, corners) == pytest.approx(earth_mover(corners, 2 * corners))
 
 
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
-        (torch.zeros(3, 2), torch.zeros(4, 2), r"equally many points, \(N, D\) each; got \(3, 2\) and \(4, 2\)"),
+        (
+            torch.zeros(3, 2),
+            torch.zeros(4, 2),
+            r"equally many points, \(N, D\) each; got \(3, 2\) and \(4, 2\)",
+        ),
         (torch.zeros(3, 2), torch.zeros(3, 1), r"got \(3, 2\) and \(3, 1\)"),
         (torch.zeros(3), torch.zeros(3), r"got \(3,\) and \(3,\)"),
         (torch.zeros(0, 2), torch.zeros(0, 2), r"got \(0, 2\)"),
@@ -446,7 +516,8 @@ def test_earth_mover_says_what_it_can_not_use(a, b, message):
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """A cache of its own, so that the classifier is trained here (once) and not found where somebody left it."""
+    """A cache of its own, so that the classifier is trained here (once) and not found where
+    somebody left it."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANBOOK_CACHE", str(folder))
@@ -488,12 +559,18 @@ def again():
 def test_the_classifier_knows_97_of_100_digits_that_it_has_not_seen(held_out, features):
     right = metrics.digit_logits(held_out.images).argmax(1) == held_out.labels.cpu()
     assert right.double().mean().item() >= 0.97
-    assert metrics.digit_classifier().accuracy == pytest.approx(right.double().mean().item(), abs=2e-3)
+    assert metrics.digit_classifier().accuracy == pytest.approx(
+        right.double().mean().item(), abs=2e-3
+    )
 
 
 def test_features_are_the_last_hidden_layer(held_out, features):
     assert features.shape == (1000, metrics.FEATURES) == (1000, 64)
-    assert features.dtype == torch.float32 and features.device.type == "cpu" and not features.requires_grad
+    assert (
+        features.dtype == torch.float32
+        and features.device.type == "cpu"
+        and not features.requires_grad
+    )
     logits = metrics.digit_classifier().head(features.to(DEVICE)).cpu()
     torch.testing.assert_close(logits, metrics.digit_logits(held_out.images), rtol=1e-3, atol=1e-3)
 
@@ -520,7 +597,9 @@ def test_a_new_process_reads_what_was_trained(cache, held_out, features, tmp_pat
     environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(metrics.__file__).parents[1])}
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "features.pt")]
     subprocess.run(command, env=environment, check=True)
-    torch.testing.assert_close(torch.load(tmp_path / "features.pt"), features[:500], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        torch.load(tmp_path / "features.pt"), features[:500], rtol=1e-4, atol=1e-4
+    )
 
 
 def test_the_second_use_trains_nothing(cache, features, monkeypatch, again):
@@ -528,7 +607,9 @@ def test_the_second_use_trains_nothing(cache, features, monkeypatch, again):
     assert metrics.digit_classifier() is metrics.digit_classifier()
     assert not asked
     assert metrics.digit_classifier().accuracy > 0.9
-    assert [path.name for path in cache.glob("*.pt")] == [f"digit_classifier-v{metrics._VERSION}.pt"]
+    assert [path.name for path in cache.glob("*.pt")] == [
+        f"digit_classifier-v{metrics._VERSION}.pt"
+    ]
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "other", "wrong weights"])
@@ -542,7 +623,9 @@ def test_a_damaged_cache_is_trained_anew(damage, cache, features, monkeypatch, t
         torch.save({"weights": nn.Linear(2, 2).state_dict(), "accuracy": 1.0}, path)
     else:
         content = whole.read_bytes()
-        path.write_bytes({"cut": content[: len(content) // 2], "text": b"hello", "empty": b""}[damage])
+        path.write_bytes(
+            {"cut": content[: len(content) // 2], "text": b"hello", "empty": b""}[damage]
+        )
     asked = untrained(monkeypatch)
     assert metrics.digit_classifier().accuracy == 0.125
     assert len(asked) == 1
@@ -608,7 +691,9 @@ def test_only_digits_have_features(measure, shape, cache, features):
 
 def test_stacked_coverage_counts_the_numbers_that_are_read():
     digits = data.digits()
-    surest = digits.images[metrics.digit_logits(digits.images).log_softmax(1).argmax(0)]  # one of each class, 0 to 9
+    surest = digits.images[
+        metrics.digit_logits(digits.images).log_softmax(1).argmax(0)
+    ]  # one of each class, 0 to 9
 
     def stacks(*numbers):
         return torch.stack([torch.cat([surest[int(c)] for c in f"{n:03}"]) for n in numbers])

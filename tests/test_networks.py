@@ -1,4 +1,5 @@
-"""ganbook.networks: shapes, weights that are drawn again, recipes that rebuild, and sizes that can't be."""
+"""ganbook.networks: shapes, weights that are drawn again, recipes that rebuild, and sizes that
+can't be."""
 
 import copy
 import math
@@ -15,10 +16,16 @@ MAKERS = {
     "points-copies": (networks.mlp, {"width": 8, "depth": 2, "fourier": 1.0, "copies": 3}),
     "mlp-images": (networks.mlp, {"shape": (3, 6, 5), "width": 8, "depth": 1}),
     "dcgan": (networks.dcgan, {"size": 16, "width": 4, "latent": 8}),
-    "dcgan-spectral": (networks.dcgan, {"size": 16, "width": 4, "latent": 8, "spectral": True, "dropout": 0.3}),
+    "dcgan-spectral": (
+        networks.dcgan,
+        {"size": 16, "width": 4, "latent": 8, "spectral": True, "dropout": 0.3},
+    ),
     "dcgan-mapping": (networks.dcgan, {"size": 16, "width": 4, "latent": 8, "mapping": 2}),
     "resnet": (networks.resnet, {"size": 16, "width": 4, "latent": 8}),
-    "resnet-spectral": (networks.resnet, {"size": 16, "width": 4, "latent": 8, "spectral": True, "blocks": 2}),
+    "resnet-spectral": (
+        networks.resnet,
+        {"size": 16, "width": 4, "latent": 8, "spectral": True, "blocks": 2},
+    ),
 }
 every_pair = pytest.mark.parametrize(("make", "settings"), MAKERS.values(), ids=MAKERS.keys())
 
@@ -37,7 +44,9 @@ def same(a, b):
 @pytest.mark.parametrize("make", [networks.dcgan, networks.resnet])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [10, 16, 28, 32, 64])
-def test_images_are_drawn_of_the_size_asked_for_and_each_is_judged_by_one_logit(size, channels, make):
+def test_images_are_drawn_of_the_size_asked_for_and_each_is_judged_by_one_logit(
+    size, channels, make
+):
     generator, discriminator = make(size=size, channels=channels, latent=5, width=4)
     images = generator(20 * torch.randn(3, 5, device=DEVICE))
     assert images.shape == (3, channels, size, size)
@@ -76,7 +85,9 @@ def test_normalisation_and_activation_can_be_switched():
     assert {nn.BatchNorm2d, nn.ReLU} <= kinds(plain)
     bare, _ = networks.dcgan(size=16, width=4, norm=False)
     assert nn.BatchNorm2d not in kinds(bare)
-    assert all(layer.bias is not None for layer in bare.modules() if isinstance(layer, nn.ConvTranspose2d))
+    assert all(
+        layer.bias is not None for layer in bare.modules() if isinstance(layer, nn.ConvTranspose2d)
+    )
     generator, discriminator = networks.dcgan(size=16, width=4, activation="tanh")
     assert nn.ReLU not in kinds(generator) and nn.LeakyReLU not in kinds(discriminator)
     assert nn.Tanh in kinds(discriminator)
@@ -88,7 +99,9 @@ def test_normalisation_and_activation_can_be_switched():
         discriminator(generator[:-1](0 * z)),
     )
     # without any activation both networks are affine: so is all of it up to the tanh
-    torch.testing.assert_close(images[1] - images[2], 3 * (images[0] - images[2]), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(
+        images[1] - images[2], 3 * (images[0] - images[2]), rtol=1e-3, atol=1e-5
+    )
 
 
 # ---- Weights
@@ -100,12 +113,16 @@ def test_init_std_is_the_spread_of_every_weight_and_clears_the_biases():
         for layer in network.modules():
             if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
                 spread = layer.weight.std().item()
-                assert spread == pytest.approx(0.02, rel=0.3 if layer.weight.numel() < 1000 else 0.05)
+                assert spread == pytest.approx(
+                    0.02, rel=0.3 if layer.weight.numel() < 1000 else 0.05
+                )
                 assert layer.bias is None or not layer.bias.any()
 
 
 def test_without_init_std_activations_keep_their_size():
-    assert all(layer.weight.std() > 0.02 for layer in networks.dcgan()[1] if isinstance(layer, nn.Conv2d))
+    assert all(
+        layer.weight.std() > 0.02 for layer in networks.dcgan()[1] if isinstance(layer, nn.Conv2d)
+    )
 
 
 @every_pair
@@ -139,15 +156,25 @@ def test_networks_are_fresh_until_something_changes_their_weights(make, settings
         optimizer.step()
 
     def first(network):
-        return next(layer for layer in network.modules() if isinstance(layer, (nn.Linear, nn.Conv2d, networks.Linears)))
+        return next(
+            layer
+            for layer in network.modules()
+            if isinstance(layer, (nn.Linear, nn.Conv2d, networks.Linears))
+        )
 
     changes = {
         "optimiser": optimise,
-        "load_state_dict": lambda network: network.load_state_dict(make(**settings)[index].state_dict()),
+        "load_state_dict": lambda network: network.load_state_dict(
+            make(**settings)[index].state_dict()
+        ),
         "init": lambda network: nn.init.normal_(first(network).weight, std=0.02),
         "init of .data": lambda network: nn.init.normal_(first(network).weight.data, std=0.02),
-        "other tensor": lambda network: setattr(first(network), "bias", nn.Parameter(first(network).bias + 1)),
-        "bias alone": lambda network: first(network).bias.data.zero_() if first(network).bias is not None else 0,
+        "other tensor": lambda network: setattr(
+            first(network), "bias", nn.Parameter(first(network).bias + 1)
+        ),
+        "bias alone": lambda network: (
+            first(network).bias.data.zero_() if first(network).bias is not None else 0
+        ),
     }
     for index in (0, 1):
         for name, change in changes.items():
@@ -165,7 +192,9 @@ def test_networks_are_fresh_until_something_changes_their_weights(make, settings
 def test_looking_at_a_slice_of_the_layers_leaves_the_weights_alone():
     for network in networks.dcgan(size=16, width=4):
         before = weights(network)
-        assert [type(layer) for layer in network[:2]] == [type(layer) for layer in list(network)[:2]]
+        assert [type(layer) for layer in network[:2]] == [
+            type(layer) for layer in list(network)[:2]
+        ]
         assert same(before, weights(network)) and network.fresh
 
 
@@ -214,19 +243,24 @@ def test_a_recipe_holds_every_setting_the_defaults_too():
 
 @pytest.mark.parametrize("size", [1, 4, 7, 8, 9, 18, 27, 30, 36, 100])
 def test_a_size_that_cannot_be_halved_to_a_small_map_is_refused(size):
-    with pytest.raises(ValueError, match=rf"size={size}: images are 4 to 8 pixels doubled once or more"):
+    with pytest.raises(
+        ValueError, match=rf"size={size}: images are 4 to 8 pixels doubled once or more"
+    ):
         networks.dcgan(size=size)
 
 
 @pytest.mark.parametrize("name", ["size", "channels", "latent", "width"])
 @pytest.mark.parametrize("value", [0, -3, 2.0, "8", None])
 def test_dcgan_refuses_sizes_below_one_and_fractions(name, value):
-    with pytest.raises(ValueError, match=rf"{name}={value!r}: it must be a whole number, 1 or more"):
+    with pytest.raises(
+        ValueError, match=rf"{name}={value!r}: it must be a whole number, 1 or more"
+    ):
         networks.dcgan(**{name: value})
 
 
 @pytest.mark.parametrize(
-    "settings", [{"latent": 0}, {"width": 0}, {"depth": 0}, {"shape": (0,)}, {"shape": (1, 28, 2.5)}]
+    "settings",
+    [{"latent": 0}, {"width": 0}, {"depth": 0}, {"shape": (0,)}, {"shape": (1, 28, 2.5)}],
 )
 def test_mlp_refuses_sizes_below_one_and_fractions(settings):
     with pytest.raises(ValueError, match="it must be a whole number, 1 or more"):
@@ -273,7 +307,12 @@ def one_copy(network, k):
 def test_copies_side_by_side_play_the_games_that_each_plays_alone():
     ring, copies, size = data.ring(), 3, 8
     z = torch.randn(40, size, copies, 16, device=DEVICE)
-    settings = {"penalty": penalties.r1(1.0), "loss": losses.relativistic, "average": 0.9, "lr": 3e-3}
+    settings = {
+        "penalty": penalties.r1(1.0),
+        "loss": losses.relativistic,
+        "average": 0.9,
+        "lr": 3e-3,
+    }
 
     def game(pair, z):
         gan, draws = GAN(*pair, latent=16, **settings), iter(z)
@@ -281,14 +320,19 @@ def test_copies_side_by_side_play_the_games_that_each_plays_alone():
         return gan
 
     together = game(networks.mlp(width=8, depth=2, fourier=1.0, copies=copies), z)
-    alone = [game([one_copy(n, k) for n in (together.generator, together.discriminator)], z[:, :, k]) for k in range(3)]
+    alone = [
+        game([one_copy(n, k) for n in (together.generator, together.discriminator)], z[:, :, k])
+        for k in range(3)
+    ]
     for turn in range(20):
         real = ring.sample(size * copies, seed=turn)
         together.d_step(real), together.g_step(real)
         for k, gan in enumerate(alone):
             gan.d_step(real[k::copies]), gan.g_step(real[k::copies])
     test = torch.randn(5 * copies, 16, device=DEVICE)
-    points = together.decode(test, batch=4)  # parts that are no multiple of the copies would mix them up
+    points = together.decode(
+        test, batch=4
+    )  # parts that are no multiple of the copies would mix them up
     for k, gan in enumerate(alone):
         assert torch.allclose(points[k::copies], gan.decode(test[k::copies]), atol=1e-4)
     assert not torch.allclose(points[::copies], alone[1].decode(test[::copies]), atol=1e-2)
@@ -319,7 +363,9 @@ def test_fourier_features_are_waves_of_the_drawn_frequencies():
     assert torch.allclose(after[:, 2:502], sines * turned.cos() + cosines * turned.sin(), atol=1e-5)
 
 
-@pytest.mark.parametrize("wrong", [{"copies": 0}, {"fourier": 0.0}, {"fourier": -1.0}, {"activation": "tanh"}])
+@pytest.mark.parametrize(
+    "wrong", [{"copies": 0}, {"fourier": 0.0}, {"fourier": -1.0}, {"activation": "tanh"}]
+)
 def test_mlp_says_what_is_wrong_with_its_settings(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
         networks.mlp(**wrong)
@@ -344,7 +390,9 @@ def test_spectral_norm_divides_each_weight_by_its_largest_singular_value(make, s
     _, discriminator = make(width=8, spectral=True)
     x = torch.rand(shape, device=DEVICE)
     layers = settled(discriminator, x)
-    assert len(layers) == sum(isinstance(m, (nn.Linear, nn.Conv2d)) for m in discriminator.modules())
+    assert len(layers) == sum(
+        isinstance(m, (nn.Linear, nn.Conv2d)) for m in discriminator.modules()
+    )
     for layer in layers:
         inputs = layer.layer.weight.shape[1]
         dense = isinstance(layer.layer, nn.Linear)
@@ -358,7 +406,10 @@ def test_spectral_norm_divides_each_weight_by_its_largest_singular_value(make, s
 def test_spectral_norm_has_the_gradient_of_torchs_own():
     torch.manual_seed(0)
     plain = nn.Linear(5, 4).to(DEVICE)
-    ours, theirs = networks.SpectralNorm(copy.deepcopy(plain)), torch.nn.utils.parametrizations.spectral_norm(plain)
+    ours, theirs = (
+        networks.SpectralNorm(copy.deepcopy(plain)),
+        torch.nn.utils.parametrizations.spectral_norm(plain),
+    )
     x = torch.randn(3, 5, device=DEVICE)
     with torch.no_grad():
         for _ in range(300):
@@ -375,7 +426,9 @@ def test_each_copy_is_divided_by_its_own_singular_value_and_knows_its_slope():
         norms = torch.linalg.matrix_norm(layer.layer.weight, 2)
         x = torch.randn(3, 4, layer.layer.weight.shape[1], device=DEVICE)
         flat = layer(x) - layer.layer.bias
-        torch.testing.assert_close(flat, x @ (layer.layer.weight / norms[:, None, None]), rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(
+            flat, x @ (layer.layer.weight / norms[:, None, None]), rtol=1e-3, atol=1e-5
+        )
 
 
 def test_a_discriminator_with_spectral_norm_is_1_lipschitz():
@@ -408,7 +461,11 @@ def test_spectral_norm_refuses_labels(make):
 def test_a_residual_game_is_played_saved_and_goes_on(settings, tmp_path):
     def made():
         pair = networks.resnet(size=16, width=4, latent=8, **settings)
-        return GAN(*pair, loss=losses.relativistic, penalty=penalties.total(penalties.r1(0.1), penalties.r2(0.1)))
+        return GAN(
+            *pair,
+            loss=losses.relativistic,
+            penalty=penalties.total(penalties.r1(0.1), penalties.r2(0.1)),
+        )
 
     torch.manual_seed(0)
     images = data.Images(torch.rand(16, 1, 16, 16) * 2 - 1, torch.arange(16) % 4)

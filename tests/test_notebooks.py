@@ -1,4 +1,5 @@
-"""What every committed notebook promises: built from its source, run, free of answers, noise and machine paths."""
+"""What every committed notebook promises: built from its source, run, free of answers, noise and
+machine paths."""
 
 import importlib
 import json
@@ -16,7 +17,9 @@ CHAPTERS = sorted(ROOT.glob("chapters/[0-9][0-9]_*.ipynb"))
 SOLUTIONS = sorted(ROOT.glob("solutions/[0-9][0-9]_*.ipynb"))
 EXERCISE = re.compile(r"^(#+) Exercise (\d+\.\d+)\b")
 CALL = re.compile(r"\bchecks\.(ch\d\d)\.(\w+)\(")
-BLOCK = re.compile(r"^ *### BEGIN SOLUTION *\n(.*?)\n *### END SOLUTION *$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^ *### BEGIN SOLUTION *\n(.*?)\n *### END SOLUTION *$", re.MULTILINE | re.DOTALL
+)
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 MACHINE = re.compile(r"(?<![\w./~-])(/(tmp|root|home|work|Users|opt|var|mnt|private)/|[A-Z]:\\)")
 
@@ -59,7 +62,9 @@ def printed(cell_list):
 @pytest.mark.parametrize("page", ["README.md", "chapters/00_start_here.ipynb"])
 def test_the_maps_of_the_course_link_every_chapter_that_is_there_and_no_other(page):
     path = ROOT / page
-    text = path.read_text() if path.suffix == ".md" else "\n".join(cell.source for cell in cells(path))
+    text = (
+        path.read_text() if path.suffix == ".md" else "\n".join(cell.source for cell in cells(path))
+    )
     there = {path.name for path in CHAPTERS}
     linked = set(re.findall(r"\((?:chapters/)?(\d\d_\w+\.ipynb)\)", text))
     assert linked | ({path.name} & there) == there
@@ -67,7 +72,9 @@ def test_the_maps_of_the_course_link_every_chapter_that_is_there_and_no_other(pa
 
 
 def test_notebooks_are_what_their_sources_make():
-    run = subprocess.run([sys.executable, ROOT / "sources" / "build.py", "--check"], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, ROOT / "sources" / "build.py", "--check"], capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr
 
 
@@ -82,7 +89,9 @@ def test_outputs_are_stills_without_errors_or_noise(path):
         assert output.output_type != "error", output.get("evalue")
         assert output.get("name") != "stderr", output.text
         formats = set(output.get("data", {}))
-        assert "application/vnd.jupyter.widget-view+json" not in formats, "a stored widget shows an error"
+        assert "application/vnd.jupyter.widget-view+json" not in formats, (
+            "a stored widget shows an error"
+        )
         text = output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
         assert not ADDRESS.search(text), f"an address, other in every run: {text}"
         assert "\r" not in text and "it/s" not in text, f"a progress bar: {text}"
@@ -97,20 +106,28 @@ def test_checked_cells_print_and_do_nothing_else(path):
             assert cell.execution_count and cell.outputs, cell.source
             for output in cell.outputs:
                 formats = set(output.get("data", {}))
-                assert output.get("name") == "stdout" or formats == {"text/plain"}, f"{cell.source}\n{formats}"
+                assert output.get("name") == "stdout" or formats == {"text/plain"}, (
+                    f"{cell.source}\n{formats}"
+                )
 
 
 @each_notebook
 def test_code_cells_are_short(path):
     for cell in code(path):
-        limit = 25 if "### BEGIN SOLUTION" in cell.source or "solution" in cell.metadata.get("tags", []) else 15
+        limit = (
+            25
+            if "### BEGIN SOLUTION" in cell.source or "solution" in cell.metadata.get("tags", [])
+            else 15
+        )
         assert len(cell.source.splitlines()) <= limit, f"over {limit} lines:\n{cell.source}"
 
 
 @each_notebook
 def test_nothing_names_the_machine_it_was_built_on(path):
     for cell in cells(path):
-        text = cell.source + json.dumps([_without_pictures(output) for output in cell.get("outputs", [])])
+        text = cell.source + json.dumps(
+            [_without_pictures(output) for output in cell.get("outputs", [])]
+        )
         assert not MACHINE.search(text), MACHINE.search(text)[0]
 
 
@@ -122,7 +139,9 @@ def _without_pictures(output):
 def test_links_and_pictures_are_there(path):
     for cell in cells(path):
         if cell.cell_type == "markdown":
-            for link in re.findall(r"\]\(([^)\s]+)\)|\bsrc=\"([^\"]+)\"", re.sub(r"`[^`]*`", "", cell.source)):
+            for link in re.findall(
+                r"\]\(([^)\s]+)\)|\bsrc=\"([^\"]+)\"", re.sub(r"`[^`]*`", "", cell.source)
+            ):
                 target = "".join(link).partition("#")[0]
                 if target and not re.match(r"https?:|attachment:|mailto:", target):
                     assert (path.parent / target).exists(), f"{target} is not there"
@@ -160,7 +179,9 @@ def test_a_chapter_leaves_its_exercises_open(path):
 def test_exercises_are_in_both_notebooks(path):
     solutions = ROOT / "solutions" / path.name
     assert list(exercises(path)) == (list(exercises(solutions)) if solutions.exists() else [])
-    assert [f"{int(path.name[:2])}.{k}" for k in range(1, len(exercises(path)) + 1)] == list(exercises(path))
+    assert [f"{int(path.name[:2])}.{k}" for k in range(1, len(exercises(path)) + 1)] == list(
+        exercises(path)
+    )
 
 
 @each_solution
@@ -170,8 +191,14 @@ def test_solutions_solve_every_exercise_by_its_own_check(path):
     for number, section in exercises(path).items():
         calls = CALL.findall("\n".join(cell.source for cell in section if cell.cell_type == "code"))
         assert calls, f"Exercise {number} calls no check of checks.{room}"
-        assert [(where, getattr(module, name).exercise) for where, name in calls] == [(room, number)] * len(calls)
-        assert printed(section).count(f"✔ Exercise {number} solved.") == len(calls), f"Exercise {number}"
+        assert [(where, getattr(module, name).exercise) for where, name in calls] == [
+            (room, number)
+        ] * len(calls)
+        assert printed(section).count(f"✔ Exercise {number} solved.") == len(calls), (
+            f"Exercise {number}"
+        )
         assert "is open" not in printed(section), f"Exercise {number}"
         called |= {name for _, name in calls}
-    assert called == {name for name, value in vars(module).items() if hasattr(value, "exercise")}, "checks without use"
+    assert called == {name for name, value in vars(module).items() if hasattr(value, "exercise")}, (
+        "checks without use"
+    )

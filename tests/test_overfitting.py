@@ -1,4 +1,5 @@
-"""The benchmark of chapter 10: its table is whole, its games switch what they name, its changes are the chapter's."""
+"""The benchmark of chapter 10: its table is whole, its games switch what they name, its changes are
+the chapter's."""
 
 import csv
 import subprocess
@@ -35,17 +36,26 @@ def test_the_table_has_every_game_over_its_seeds_and_its_marks():
     assert list(rows[0]) == COLUMNS and len({row["machine"] for row in rows}) == 1
     marks = [overfitting.STEPS * k // overfitting.MARKS for k in range(1, overfitting.MARKS + 1)]
     found = [(int(row["images"]), row["mend"], int(row["seed"]), int(row["step"])) for row in rows]
-    order = [(*row, seed, mark) for row in overfitting.ROWS for seed in overfitting.SEEDS for mark in marks]
+    order = [
+        (*row, seed, mark)
+        for row in overfitting.ROWS
+        for seed in overfitting.SEEDS
+        for mark in marks
+    ]
     assert found == order
     for row in rows:
-        assert float(row["fid"]) > 0 and 0 <= float(row["copies"]) <= 1 and 0 <= float(row["p"]) <= 1, row
+        assert (
+            float(row["fid"]) > 0 and 0 <= float(row["copies"]) <= 1 and 0 <= float(row["p"]) <= 1
+        ), row
         assert row["steps"] == str(overfitting.STEPS)
         assert (float(row["p"]) == 1) == ("both" in row["mend"]) or row["mend"] == "adaptive", row
 
 
 def test_the_changes_of_the_chapter_are_those_of_the_benchmark():
     cells = [
-        cell.source for cell in jupytext.read(ROOT / "sources/10_overfitting.md").cells if cell.cell_type == "code"
+        cell.source
+        for cell in jupytext.read(ROOT / "sources/10_overfitting.md").cells
+        if cell.cell_type == "code"
     ]
     chapter = {"torch": torch, "F": nn.functional}
     for name in ("moved", "cut", "augmented"):
@@ -76,16 +86,24 @@ def test_moved_goes_as_far_as_it_says_in_all_directions_and_brings_black_in():
     assert len(places) == 900 and {(i - 6, j - 6) for i, j in places} == {
         (a, b) for a in range(-2, 3) for b in range(-2, 3)
     }
-    assert torch.equal(y[:, 0] == 1, y[:, 1] == 0.5) and (overfitting.moved(-torch.ones_like(x)) == -1).all()
+    assert (
+        torch.equal(y[:, 0] == 1, y[:, 1] == 0.5)
+        and (overfitting.moved(-torch.ones_like(x)) == -1).all()
+    )
 
 
 def test_a_seed_has_digits_of_its_own_and_nobody_learns_from_held_out_ones():
     for images in overfitting.COUNTS:
         sets = [overfitting.digits(images, seed) for seed in overfitting.SEEDS]
-        assert all(len(training) == images and len(held_out) == overfitting.HELD_OUT for training, held_out in sets)
+        assert all(
+            len(training) == images and len(held_out) == overfitting.HELD_OUT
+            for training, held_out in sets
+        )
         own = torch.cat([training for training, _ in sets]) if images < 4000 else sets[0][0]
         together = torch.cat([own, sets[0][1]]).flatten(1)
-        assert len(together.unique(dim=0)) >= len(together) - 3  # the digits themselves hold next to no twins
+        assert (
+            len(together.unique(dim=0)) >= len(together) - 3
+        )  # the digits themselves hold next to no twins
 
 
 def test_the_games_switch_what_they_name():
@@ -93,7 +111,9 @@ def test_the_games_switch_what_they_name():
         gan, batches, _, _ = overfitting.game(images, mend, 0)
         assert (gan.penalty is not None) == ("R1" in mend)
         assert ("Dropout" in str(gan.discriminator)) == (mend == "dropout")
-        assert (gan.augment is not None) == (mend in ("instance noise", "adaptive") or "both" in mend)
+        assert (gan.augment is not None) == (
+            mend in ("instance noise", "adaptive") or "both" in mend
+        )
         assert (gan.loss is losses.nonsaturating) == (mend != "one-sided smoothing")
         plain = data.Images(overfitting.digits(images, 0)[0]).batches(overfitting.BATCH, 0)
         assert torch.equal(batches[5].x, plain[5].x) == (mend != "real alone augmented")
@@ -103,7 +123,10 @@ def test_the_games_switch_what_they_name():
 def test_smoothing_asks_for_nine_tenths_of_real_images_alone():
     real, fake = torch.randn(2, 50, dtype=torch.float64)
     cross_entropy = nn.functional.binary_cross_entropy_with_logits
-    wanted = [cross_entropy(x, torch.full_like(x, t), reduction="none") for x, t in ((real, 0.9), (fake, 0.0))]
+    wanted = [
+        cross_entropy(x, torch.full_like(x, t), reduction="none")
+        for x, t in ((real, 0.9), (fake, 0.0))
+    ]
     assert torch.allclose(overfitting.SMOOTHED.d(real, fake), sum(wanted))
     assert torch.equal(overfitting.SMOOTHED.g(None, fake), losses.nonsaturating.g(None, fake))
 
@@ -127,14 +150,25 @@ def test_p_goes_up_while_d_is_sure_of_the_training_images_and_down_when_it_is_no
 
 def test_a_table_that_stopped_half_way_is_gone_on_with(tmp_path):
     def run(*arguments):
-        command = [sys.executable, str(ROOT / "benchmarks/overfitting.py"), "--out", str(tmp_path), *arguments]
+        command = [
+            sys.executable,
+            str(ROOT / "benchmarks/overfitting.py"),
+            "--out",
+            str(tmp_path),
+            *arguments,
+        ]
         return subprocess.run(command, capture_output=True, text=True)
 
     one = ("--images", "50", "--only", "none", "--seed", "1", "--steps")
     first = run(*one, "8")
     assert first.returncode == 0, first.stderr
     text = (tmp_path / "overfitting.csv").read_text()
-    assert text.splitlines()[0].split(",") == COLUMNS and len(text.splitlines()) == 1 + overfitting.MARKS
-    assert run(*one, "8").stdout == first.stdout and (tmp_path / "overfitting.csv").read_text() == text
+    assert (
+        text.splitlines()[0].split(",") == COLUMNS
+        and len(text.splitlines()) == 1 + overfitting.MARKS
+    )
+    assert (
+        run(*one, "8").stdout == first.stdout and (tmp_path / "overfitting.csv").read_text() == text
+    )
     other = run(*one, "9")
     assert other.returncode == 1 and "was measured with steps '8'" in other.stderr

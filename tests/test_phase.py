@@ -1,4 +1,5 @@
-"""The phase portraits of chapter 3: where a path goes is what its eigenvalues say, and the sliders move the picture."""
+"""The phase portraits of chapter 3: where a path goes is what its eigenvalues say, and the sliders
+move the picture."""
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ def test_growth_is_the_closed_form(method, h, weight, size):
 
 
 @pytest.mark.parametrize(
-    ("method", "h", "weight"), [("extragradient", 0.8, 0.0), ("optimistic", 0.8, 0.0), ("simultaneous", 0.2, 0.5)]
+    ("method", "h", "weight"),
+    [("extragradient", 0.8, 0.0), ("optimistic", 0.8, 0.0), ("simultaneous", 0.2, 0.5)],
 )
 def test_a_path_comes_in_at_the_rate_of_its_eigenvalue(method, h, weight):
     distance = np.linalg.norm(phase.path(method, h, weight, steps=400), axis=1)
@@ -30,7 +32,9 @@ def test_a_path_comes_in_at_the_rate_of_its_eigenvalue(method, h, weight):
 
 
 def test_simultaneous_goes_out_and_alternating_stays():
-    out, stays = (np.linalg.norm(phase.path(m, 0.3), axis=1) for m in ("simultaneous", "alternating"))
+    out, stays = (
+        np.linalg.norm(phase.path(m, 0.3), axis=1) for m in ("simultaneous", "alternating")
+    )
     assert np.all(np.diff(out[:100]) > 0)
     assert 0.8 < (stays / stays[0]).min() and (stays / stays[0]).max() < 1.2
 

@@ -1,4 +1,5 @@
-"""widgets.playground, the kernel's side: the game, what it shows, how it plays beside other cells."""
+"""widgets.playground, the kernel's side: the game, what it shows, how it plays beside other
+cells."""
 
 import asyncio
 import base64
@@ -44,11 +45,15 @@ def choose(game, name, value):
 # ---- The game
 
 
-@pytest.mark.parametrize("settings", [{}, {"penalty": penalties.r1(0.1), "d_steps": 2, "lr": 1e-3, "d_lr": 3e-3}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"penalty": penalties.r1(0.1), "d_steps": 2, "lr": 1e-3, "d_lr": 3e-3}]
+)
 def test_it_plays_the_game_that_gan_plays(settings):
     game = widgets.playground(seed=3, steps=4, **small, **settings)
     turns = settings.pop("d_steps", 1)
-    gan = GAN(*networks.mlp(latent=2, width=16, depth=1), average=0, seed=3, **{"lr": 2e-3, **settings})
+    gan = GAN(
+        *networks.mlp(latent=2, width=16, depth=1), average=0, seed=3, **{"lr": 2e-3, **settings}
+    )
     batches, k = game._data["ring"].batches(32, seed=3), 0
     for _ in range(4):
         for _ in range(turns):
@@ -57,7 +62,10 @@ def test_it_plays_the_game_that_gan_plays(settings):
             k += 1
         gan.g_step(real)
     assert game.gan.steps_done == 4
-    for ours, theirs in ((game.gan.generator, gan.generator), (game.gan.discriminator, gan.discriminator)):
+    for ours, theirs in (
+        (game.gan.generator, gan.generator),
+        (game.gan.discriminator, gan.discriminator),
+    ):
         assert torch.equal(weights(ours), weights(theirs))
 
 
@@ -67,7 +75,9 @@ def test_a_step_of_one_player_moves_that_player(kind, moves):
     players = (game.gan.generator, game.gan.discriminator)
     before = [weights(player) for player in players]
     tell(game, kind)
-    assert tuple(not torch.equal(a, weights(b)) for a, b in zip(before, players, strict=True)) == moves
+    assert (
+        tuple(not torch.equal(a, weights(b)) for a, b in zip(before, players, strict=True)) == moves
+    )
     assert (game.gan.steps_done, game._turns) == ((0, 1) if kind == "d_step" else (1, 0))
 
 
@@ -86,12 +96,21 @@ def test_a_reset_keeps_what_was_chosen():
     choose(game, "lr", 1e-4)
     choose(game, "loss", "relativistic")
     tell(game, "reset")
-    assert game.gan.penalty == penalties.r1(1.0) and game.gan.lr == 1e-4 and game.gan.loss is losses.relativistic
+    assert (
+        game.gan.penalty == penalties.r1(1.0)
+        and game.gan.lr == 1e-4
+        and game.gan.loss is losses.relativistic
+    )
 
 
 def test_what_is_chosen_counts_from_the_next_turn_on():
     game = widgets.playground(steps=2, **small)
-    for name, value in (("loss", "minimax"), ("penalty", "R1 + R2 (0.1)"), ("lr", 0.01), ("d_lr", 0.03)):
+    for name, value in (
+        ("loss", "minimax"),
+        ("penalty", "R1 + R2 (0.1)"),
+        ("lr", 0.01),
+        ("d_lr", 0.03),
+    ):
         choose(game, name, value)
     gan = game.gan
     assert gan.steps_done == 2 and gan.loss is losses.minimax and (gan.lr, gan.d_lr) == (0.01, 0.03)
@@ -105,7 +124,9 @@ def test_what_is_chosen_counts_from_the_next_turn_on():
 
 
 def test_every_choice_of_every_menu_plays():
-    game = widgets.playground(penalty=penalties.r1(1.0), loss=(losses.minimax.d, losses.minimax.g), **small)
+    game = widgets.playground(
+        penalty=penalties.r1(1.0), loss=(losses.minimax.d, losses.minimax.g), **small
+    )
     for name in ("data", "loss", "penalty", "d_lr", "lr", "d_steps", "batch"):
         for _, value in game.setup[name]:
             if value != playground.DRAWN:
@@ -117,11 +138,19 @@ def test_every_choice_of_every_menu_plays():
 
 def test_the_readers_own_comes_first_in_the_menus():
     own = losses.Loss(d=losses.minimax.d, g=losses.minimax.g)
-    game = widgets.playground(loss=own, penalty=penalties.r1(3.0), data=data.ring(5), lr=7e-4, **small)
+    game = widgets.playground(
+        loss=own, penalty=penalties.r1(3.0), data=data.ring(5), lr=7e-4, **small
+    )
     assert [game.setup[name][0][0] for name in ("loss", "penalty", "data")] == ["yours"] * 3
-    assert ["0.0007", 7e-4] in game.setup["lr"] and game.gan.penalty == penalties.r1(3.0) and game.modes == 5
+    assert (
+        ["0.0007", 7e-4] in game.setup["lr"]
+        and game.gan.penalty == penalties.r1(3.0)
+        and game.modes == 5
+    )
     game = widgets.playground(loss=losses.relativistic, **small)
-    assert game.settings["loss"] == "relativistic" and "yours" not in [name for name, _ in game.setup["loss"]]
+    assert game.settings["loss"] == "relativistic" and "yours" not in [
+        name for name, _ in game.setup["loss"]
+    ]
 
 
 def test_a_pair_of_networks_of_ones_own():
@@ -129,14 +158,17 @@ def test_a_pair_of_networks_of_ones_own():
     before = [weights(network) for network in pair]
     game = widgets.playground(pair=pair, steps=2)
     assert game.gan.latent == 5 and not game._layers()["lattice"].size
-    assert all(torch.equal(a, weights(b)) for a, b in zip(before, pair, strict=True)), "a copy plays"
+    assert all(torch.equal(a, weights(b)) for a, b in zip(before, pair, strict=True)), (
+        "a copy plays"
+    )
 
 
 def test_random_numbers_of_the_reader_go_on_as_if_nothing_were_played():
     torch.manual_seed(5)
     state = torch.get_rng_state()
     noisy = losses.Loss(
-        lambda r, f: F.softplus(f - r) * torch.rand(()), lambda r, f: F.softplus(r - f) * torch.rand(())
+        lambda r, f: F.softplus(f - r) * torch.rand(()),
+        lambda r, f: F.softplus(r - f) * torch.rand(()),
     )
     game = widgets.playground(loss=noisy, steps=2, **small)
     game._layers()
@@ -161,7 +193,9 @@ def dropout_pair():
     torch.manual_seed(0)
     generator = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
     generator.latent = 2
-    return generator, nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0))
+    return generator, nn.Sequential(
+        nn.Linear(2, 8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0)
+    )
 
 
 # ---- Mistakes of the reader's
@@ -198,7 +232,10 @@ def test_an_exception_in_the_readers_loss_stops_it_with_a_message_and_mending_is
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        ((lambda r, f: F.softplus(f).mean(), losses.minimax.g), r"loss.d must give one value a sample, shape \(32,\)"),
+        (
+            (lambda r, f: F.softplus(f).mean(), losses.minimax.g),
+            r"loss.d must give one value a sample, shape \(32,\)",
+        ),
         ((losses.minimax.d, lambda r, f: f * math.nan), "the generator has the loss nan"),
         ((losses.minimax.d, lambda f: f), "takes 1 positional argument but 2 were given"),
         ((lambda r, f: None, losses.minimax.g), "NoneType"),
@@ -237,23 +274,47 @@ def test_a_game_that_has_diverged_can_still_be_shown():
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"loss": "hinge"}, TypeError, "loss='hinge': give losses.nonsaturating, say, or a pair of your functions"),
+        (
+            {"loss": "hinge"},
+            TypeError,
+            "loss='hinge': give losses.nonsaturating, say, or a pair of your functions",
+        ),
         ({"loss": (losses.minimax.d,)}, TypeError, "a pair of your functions"),
-        ({"penalty": penalties.r1}, TypeError, r"penalty=penalties.r1: call it with its weight, as in r1\(1.0\)"),
+        (
+            {"penalty": penalties.r1},
+            TypeError,
+            r"penalty=penalties.r1: call it with its weight, as in r1\(1.0\)",
+        ),
         ({"penalty": 1.0}, TypeError, r"penalty=1.0: give penalties.r1\(1.0\), say"),
-        ({"data": "circle"}, ValueError, "data='circle': there are 'ring', 'grid', 'two moons', 'spiral', and"),
+        (
+            {"data": "circle"},
+            ValueError,
+            "data='circle': there are 'ring', 'grid', 'two moons', 'spiral', and",
+        ),
         ({"data": torch.zeros(5, 3)}, TypeError, r"points \(N, 2\)"),
         ({"data": [[math.nan, 0.0]]}, TypeError, r"points \(N, 2\)"),
         ({"data": 3}, TypeError, "data=3: give a name"),
-        ({"data": data.mixture_1d([0.0], 1.0)}, ValueError, r"points in the plane, x of \(N, 2\); it gave \(512, 1\)"),
+        (
+            {"data": data.mixture_1d([0.0], 1.0)},
+            ValueError,
+            r"points in the plane, x of \(N, 2\); it gave \(512, 1\)",
+        ),
         ({"lr": "fast"}, ValueError, "lr='fast': give a number"),
         ({"d_lr": -1.0}, ValueError, "d_lr=-1.0: give a number"),
         ({"d_steps": 0}, ValueError, "d_steps=0: it must be a whole number, 1 or more"),
         ({"batch": 2.5}, ValueError, "batch=2.5: it must be a whole number"),
         ({"steps": -1}, ValueError, "steps=-1: it must be a whole number, 0 or more"),
         ({"width": 0}, ValueError, "width"),
-        ({"pair": networks.mlp()[0]}, TypeError, r"give two networks, \(generator, discriminator\)"),
-        ({"pair": networks.mlp((3,))}, ValueError, r"points in the plane; the generator's are \(3,\)"),
+        (
+            {"pair": networks.mlp()[0]},
+            TypeError,
+            r"give two networks, \(generator, discriminator\)",
+        ),
+        (
+            {"pair": networks.mlp((3,))},
+            ValueError,
+            r"points in the plane; the generator's are \(3,\)",
+        ),
     ],
 )
 def test_what_can_not_be_played_is_said_at_once(settings, error, message):
@@ -268,11 +329,15 @@ def test_the_layers_are_what_they_say():
     game = widgets.playground(steps=3, **small)
     layers, (x, y, half), gan = game._layers(), game._window, game.gan
     assert layers["real"].shape == layers["fake"].shape == (playground.SAMPLES, 2)
-    np.testing.assert_allclose(layers["fake"], plotting.array(gan.decode(game._z[: playground.SAMPLES])), atol=1e-5)
+    np.testing.assert_allclose(
+        layers["fake"], plotting.array(gan.decode(game._z[: playground.SAMPLES])), atol=1e-5
+    )
     cells, cell = playground.CELLS, 2 * half / playground.CELLS
     surface = layers["surface"].reshape(cells, cells)
     for row, column in ((0, 0), (0, cells - 1), (5, 30)):  # rows from the bottom up
-        at = torch.tensor([[x - half + (column + 0.5) * cell, y - half + (row + 0.5) * cell]]).to(DEVICE)
+        at = torch.tensor([[x - half + (column + 0.5) * cell, y - half + (row + 0.5) * cell]]).to(
+            DEVICE
+        )
         assert surface[row, column] == pytest.approx(gan.discriminator(at).item(), abs=1e-4)
     lattice = layers["lattice"].reshape(playground.LINES, playground.LINES, 2)
     for a, b, z in ((0, 0, (-2, -2)), (0, -1, (-2, 2)), (-1, 0, (2, -2))):
@@ -305,15 +370,26 @@ def test_a_layer_that_is_off_costs_nothing():
     game = widgets.playground(**small)
     choose(game, "layers", ["real", "fake"])
     layers = game._layers()
-    assert not any(layers[name].size for name in ("surface", "arrows", "lattice")) and layers["fake"].size
+    assert (
+        not any(layers[name].size for name in ("surface", "arrows", "lattice"))
+        and layers["fake"].size
+    )
 
 
 def test_curves_hold_losses_modes_and_distance_over_the_steps():
     game = widgets.playground(steps=50, **small)
     steps, d_loss, g_loss = np.array(game._loss_rows).T
-    assert list(steps) == list(range(1, 51)) and np.isfinite(d_loss).all() and np.isfinite(g_loss).all()
+    assert (
+        list(steps) == list(range(1, 51))
+        and np.isfinite(d_loss).all()
+        and np.isfinite(g_loss).all()
+    )
     steps, modes, distance = np.array(game._measured_rows).T
-    assert list(steps) == [0, 25, 50] and (distance > game._floor).all() and ((0 <= modes) & (modes <= 8)).all()
+    assert (
+        list(steps) == [0, 25, 50]
+        and (distance > game._floor).all()
+        and ((0 <= modes) & (modes <= 8)).all()
+    )
     choose(game, "data", "spiral")
     game._measure()
     assert math.isnan(game._measured_rows[-1][1]) and game._measured_rows[-1][2] > 0
@@ -389,7 +465,8 @@ class Page:
 
 
 def playing(scenario, **settings):
-    """Run `scenario(game)`, a coroutine function, in an event loop. Fails if it leaves a task behind."""
+    """Run `scenario(game)`, a coroutine function, in an event loop. Fails if it leaves a task
+    behind."""
 
     async def run():
         game = widgets.playground(**{**small, **settings})
@@ -436,7 +513,9 @@ def test_a_page_that_does_not_answer_gets_a_few_pictures_only_and_then_it_stops(
         tell(game, "play")
         await until(lambda: not game.playing)
         await until(game._task.done)
-        assert len(page.pictures) <= playground.AHEAD + 3  # one for "opened", one for "play", one at the end
+        assert (
+            len(page.pictures) <= playground.AHEAD + 3
+        )  # one for "opened", one for "play", one at the end
 
     playing(scenario)
 
@@ -545,30 +624,42 @@ def test_a_still_comes_with_the_widget():
     game = widgets.playground(steps=5, **small)
     bundle, _ = game._repr_mimebundle_()
     assert set(bundle) == {"text/plain", "application/vnd.jupyter.widget-view+json", "image/png"}
-    assert "step 5" in bundle["text/plain"] and "0x" not in bundle["text/plain"], "the same at every build"
+    assert "step 5" in bundle["text/plain"] and "0x" not in bundle["text/plain"], (
+        "the same at every build"
+    )
     picture = PIL.Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
     assert picture.size == (900, 480)
     colors = {tuple(pixel) for pixel in np.asarray(picture.convert("RGB")).reshape(-1, 3)}
-    assert {tuple(int(c[k : k + 2], 16) for k in (1, 3, 5)) for c in (plotting.REAL, plotting.FAKE)} <= colors
+    assert {
+        tuple(int(c[k : k + 2], 16) for k in (1, 3, 5)) for c in (plotting.REAL, plotting.FAKE)
+    } <= colors
     assert len(bundle["image/png"]) < 300_000
 
 
 def test_a_notebook_that_is_executed_goes_on_at_once_and_trains_nothing():
     cells = [
-        "import asyncio, time\nfrom ganbook import widgets\nwidgets.playground()\nbefore = len(asyncio.all_tasks())",
+        "import asyncio, time\nfrom ganbook import widgets\nwidgets.playground()\nbefore ="
+        " len(asyncio.all_tasks())",
         "start = time.perf_counter()\np = widgets.playground()\ndisplay(p)",
         "print(time.perf_counter() - start)",
-        "await asyncio.sleep(0.5)\nprint(p.playing, p.gan.steps_done, len(asyncio.all_tasks()) - before)",
+        "await asyncio.sleep(0.5)\nprint(p.playing, p.gan.steps_done, len(asyncio.all_tasks()) -"
+        " before)",
     ]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    NotebookClient(book, kernel_name="python3", timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
+    NotebookClient(
+        book, kernel_name="python3", timeout=120, resources={"metadata": {"path": str(ROOT)}}
+    ).execute()
     assert "image/png" in book.cells[1].outputs[0].data
     assert float(book.cells[2].outputs[0].text) < 2
     assert book.cells[3].outputs[0].text.split()[:2] == ["False", "0"]
-    assert int(book.cells[3].outputs[0].text.split()[2]) <= 1  # a cell that awaits may itself be a task
+    assert (
+        int(book.cells[3].outputs[0].text.split()[2]) <= 1
+    )  # a cell that awaits may itself be a task
 
 
 def test_the_pages_files_are_packaged():
-    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["ganbook"]
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "package-data"
+    ]["ganbook"]
     packaged = {path.name for pattern in patterns for path in (ROOT / "ganbook").glob(pattern)}
     assert {"playground.js", "playground.css"} <= packaged

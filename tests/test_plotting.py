@@ -21,8 +21,12 @@ def no_figures_left():
 
 
 def numbered(n, channels=1, height=2, width=3):
-    """n images whose pixels, as bytes, are 10 * image + 100 * channel: told apart wherever they land."""
-    values = 10.0 * torch.arange(n)[:, None, None, None] + 100.0 * torch.arange(channels)[None, :, None, None]
+    """n images whose pixels, as bytes, are 10 * image + 100 * channel: told apart wherever they
+    land."""
+    values = (
+        10.0 * torch.arange(n)[:, None, None, None]
+        + 100.0 * torch.arange(channels)[None, :, None, None]
+    )
     return (values.expand(n, channels, height, width) / 127.5 - 1).to(DEVICE)
 
 
@@ -75,14 +79,19 @@ def test_tiles_take_arrays_and_any_precision():
     assert tile(images.bfloat16()).shape == expected.shape
 
 
-@pytest.mark.parametrize("shape", [(28, 28), (1, 28, 28), (5, 2, 4, 4), (5, 28, 28, 1), (5, 4, 4, 3)])
+@pytest.mark.parametrize(
+    "shape", [(28, 28), (1, 28, 28), (5, 2, 4, 4), (5, 28, 28, 1), (5, 4, 4, 3)]
+)
 def test_what_is_no_set_of_images_is_refused(shape):
     with pytest.raises(ValueError, match=r"images must have the shape \(N, 1 or 3, H, W\)"):
         tile(torch.zeros(shape))
 
 
 def test_a_tensor_of_any_kind_becomes_an_array():
-    assert plotting.array(torch.ones(2, dtype=torch.bfloat16, requires_grad=True)).tolist() == [1.0, 1.0]
+    assert plotting.array(torch.ones(2, dtype=torch.bfloat16, requires_grad=True)).tolist() == [
+        1.0,
+        1.0,
+    ]
     assert plotting.array([1, 2]).tolist() == [1, 2]
 
 
@@ -104,7 +113,9 @@ def test_real_and_fake_points_are_told_apart_without_colour_too():
     real, fake = torch.randn(5, 2, device=DEVICE), torch.randn(7, 2, device=DEVICE)
     ax = show_points(real, fake, limit=3)
     dots, crosses = ax.collections
-    assert np.allclose(dots.get_offsets(), real.cpu()) and np.allclose(crosses.get_offsets(), fake.cpu())
+    assert np.allclose(dots.get_offsets(), real.cpu()) and np.allclose(
+        crosses.get_offsets(), fake.cpu()
+    )
     assert matplotlib.colors.to_hex(dots.get_edgecolor()[0]) == plotting.REAL
     assert matplotlib.colors.to_hex(crosses.get_edgecolor()[0]) == plotting.FAKE
     assert len(dots.get_paths()[0].vertices) != len(crosses.get_paths()[0].vertices)

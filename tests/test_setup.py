@@ -1,4 +1,5 @@
-"""The set-up: three lists of packages that agree, and a Makefile that makes, mends, explains and serves."""
+"""The set-up: three lists of packages that agree, and a Makefile that makes, mends, explains and
+serves."""
 
 import contextlib
 import importlib.metadata
@@ -42,7 +43,10 @@ spec.loader.exec_module(environment)
 
 
 def bounds(requirements) -> dict[str, str]:
-    return {requirement.name: str(requirement.specifier) for requirement in map(Requirement, requirements)}
+    return {
+        requirement.name: str(requirement.specifier)
+        for requirement in map(Requirement, requirements)
+    }
 
 
 def conda_specs() -> list[str]:
@@ -50,7 +54,8 @@ def conda_specs() -> list[str]:
 
 
 def conda_bounds() -> dict[str, str]:
-    """The specs as `name >=1.2`, the one form of conda's that the file uses, under the names that pip uses."""
+    """The specs as `name >=1.2`, the one form of conda's that the file uses, under the names that
+    pip uses."""
     found = {}
     for entry in conda_specs():
         parsed = re.fullmatch(r"([a-z0-9][a-z0-9._-]*)(?: (>=\d+(?:\.\d+)*))?", entry)
@@ -60,7 +65,11 @@ def conda_bounds() -> dict[str, str]:
 
 
 def pins() -> dict[str, str]:
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
     found = dict(line.split("==") for line in lines)
     assert len(found) == len(lines), "constraints.txt pins a package twice"
     return {canonicalize_name(name): version for name, version in found.items()}
@@ -81,14 +90,20 @@ def test_conda_forge_alone_and_nothing_from_pip_but_the_package():
 
 def test_every_requirement_has_a_pin_within_its_range():
     project = PROJECT["project"]
-    asked = project["dependencies"] + project["optional-dependencies"]["dev"] + PROJECT["build-system"]["requires"]
+    asked = (
+        project["dependencies"]
+        + project["optional-dependencies"]["dev"]
+        + PROJECT["build-system"]["requires"]
+    )
     for requirement in map(Requirement, asked):
         assert requirement.specifier.contains(pins()[requirement.name]), requirement
     assert pins()["torch"] == "2.13.0"
 
 
 def test_pins_serve_every_platform():
-    assert not any("+" in version for version in pins().values()), "a local build exists on one index only"
+    assert not any("+" in version for version in pins().values()), (
+        "a local build exists on one index only"
+    )
     assert not any(name.startswith(("nvidia-", "cuda-", "triton")) for name in pins())
 
 
@@ -97,20 +112,32 @@ def test_pins_serve_the_oldest_python():
     needs = {
         name: distribution.metadata["Requires-Python"]
         for distribution in importlib.metadata.distributions()
-        if pins().get(name := canonicalize_name(distribution.name)) == distribution.version.split("+")[0]
+        if pins().get(name := canonicalize_name(distribution.name))
+        == distribution.version.split("+")[0]
     }
     if len(needs) < 100:
         pytest.skip("this environment has other versions than constraints.txt, so it can't tell")
-    assert [name for name, range in needs.items() if range and not SpecifierSet(range).contains(oldest)] == []
+    assert [
+        name for name, range in needs.items() if range and not SpecifierSet(range).contains(oldest)
+    ] == []
 
 
 def test_installed_are_the_pinned():
     if not Path(sys.prefix, ".test-ready").exists():
         pytest.skip("not in a .venv that `make test` has made")
-    installed = {canonicalize_name(d.name): d.version.split("+")[0] for d in importlib.metadata.distributions()}
-    assert {name: version for name, version in installed.items() if pins().get(name, version) != version} == {}
+    installed = {
+        canonicalize_name(d.name): d.version.split("+")[0]
+        for d in importlib.metadata.distributions()
+    }
+    assert {
+        name: version for name, version in installed.items() if pins().get(name, version) != version
+    } == {}
     if os.environ.get("CI"):
-        free = {name for name in set(installed) - set(pins()) if not name.startswith(("nvidia-", "cuda-", "triton"))}
+        free = {
+            name
+            for name in set(installed) - set(pins())
+            if not name.startswith(("nvidia-", "cuda-", "triton"))
+        }
         assert free == {"ganbook", "pip"}, "packages without a pin"
 
 
@@ -125,7 +152,11 @@ def test_citation_names_this_version():
 
 needs_make = pytest.mark.skipif(not shutil.which("make"), reason="there is no make here")
 
-CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PIP_", "PYTHON", "JUPYTER", "CI"))}
+CLEAN = {
+    k: v
+    for k, v in os.environ.items()
+    if not k.startswith(("MAKE", "MFLAGS", "PIP_", "PYTHON", "JUPYTER", "CI"))
+}
 
 
 @pytest.fixture(scope="module")
@@ -137,12 +168,16 @@ def offline(tmp_path_factory):
 
 
 def write_wheel(folder, name, requires=(), files=None) -> str:
-    """A package that says it is installed before its files are there: what a cut-off pip leaves of it looks whole."""
+    """A package that says it is installed before its files are there: what a cut-off pip leaves of
+    it looks whole."""
     import zipfile
 
     about = {
         "METADATA": "\n".join(
-            [f"Metadata-Version: 2.1\nName: {name}\nVersion: 1", *map("Requires-Dist: {}".format, requires)]
+            [
+                f"Metadata-Version: 2.1\nName: {name}\nVersion: 1",
+                *map("Requires-Dist: {}".format, requires),
+            ]
         ),
         "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
@@ -225,7 +260,9 @@ def make(course, *arguments, env):
 @needs_make
 def test_bare_make_prints_the_targets(course):
     done = make(course, env=CLEAN)
-    assert done.returncode == 0 and all(f"make {name} " in done.stdout for name in ("lab", "test", "notebooks", "lint"))
+    assert done.returncode == 0 and all(
+        f"make {name} " in done.stdout for name in ("lab", "test", "notebooks", "lint")
+    )
     assert not (course / ".venv").exists()
 
 
@@ -252,7 +289,10 @@ def test_python_too_old(course, tmp_path, named):
     assert done.returncode != 0 and not (course / ".venv").exists()
     said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
     name = str(old) if named else "python3"
-    assert len(said) == 1 and f"needs Python 3.11 or newer, and found {name} (Python 3.10.19); install one" in said[0]
+    assert (
+        len(said) == 1
+        and f"needs Python 3.11 or newer, and found {name} (Python 3.10.19); install one" in said[0]
+    )
 
 
 @needs_make
@@ -312,16 +352,25 @@ def test_a_change_installs_again_into_the_same_venv(ready, offline, name):
 def test_without_a_network_one_sentence_and_no_harm(ready, offline):
     with socket.create_server(("127.0.0.1", 0)) as server:
         closed = server.getsockname()[1]
-    network = {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": f"http://127.0.0.1:{closed}/simple", "PIP_RETRIES": "0"}
+    network = {
+        "PIP_NO_INDEX": "0",
+        "PIP_INDEX_URL": f"http://127.0.0.1:{closed}/simple",
+        "PIP_RETRIES": "0",
+    }
     before = (ready / "pyproject.toml").read_text()
     for kind in ({"requires": ["nowhere"]}, {"builders": ["nowhere"]}):
         write_project(ready, **kind)
         done = subprocess.run(
-            [sys.executable, "environment.py", "lab"], cwd=ready, env=offline | network, text=True, capture_output=True
+            [sys.executable, "environment.py", "lab"],
+            cwd=ready,
+            env=offline | network,
+            text=True,
+            capture_output=True,
         )
         assert done.returncode != 0
         assert done.stderr.splitlines() == [
-            "ganbook: pip can't reach its package index; run `make lab` again with a network (details: .venv/pip.log)."
+            "ganbook: pip can't reach its package index; run `make lab` again with a network"
+            " (details: .venv/pip.log)."
         ]
     # What was there is whole: with the file as it was, the course opens without a network.
     (ready / "pyproject.toml").write_text(before)
@@ -331,18 +380,28 @@ def test_without_a_network_one_sentence_and_no_harm(ready, offline):
 def test_what_pip_refuses_is_said_in_one_sentence(ready, offline):
     write_project(ready, requires=["nowhere>=7"])
     done = subprocess.run(
-        [sys.executable, "environment.py", "lab"], cwd=ready, env=offline, text=True, capture_output=True
+        [sys.executable, "environment.py", "lab"],
+        cwd=ready,
+        env=offline,
+        text=True,
+        capture_output=True,
     )
     assert done.returncode != 0 and "Traceback" not in done.stderr
-    assert re.fullmatch(r"ganbook: pip could not install .*nowhere>=7.*\(details: .venv/pip.log\)\n", done.stderr)
+    assert re.fullmatch(
+        r"ganbook: pip could not install .*nowhere>=7.*\(details: .venv/pip.log\)\n", done.stderr
+    )
 
 
 def test_a_killed_installation_mends_itself(ready, offline):
     pieces = 1500
-    write_wheel(offline["PIP_FIND_LINKS"], "big", files={f"big/{i}.txt": str(i) for i in range(pieces)})
+    write_wheel(
+        offline["PIP_FIND_LINKS"], "big", files={f"big/{i}.txt": str(i) for i in range(pieces)}
+    )
     write_project(ready, requires=["big"])
     command = [sys.executable, "environment.py", "lab"]
-    process = subprocess.Popen(command, cwd=ready, env=offline, stdout=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=ready, env=offline, stdout=subprocess.DEVNULL, start_new_session=True
+    )
 
     def written():
         return sum(1 for _ in ready.glob(".venv/lib/*/site-packages/big/*.txt"))
@@ -352,7 +411,9 @@ def test_a_killed_installation_mends_itself(ready, offline):
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert 20 <= written() < pieces and list(ready.glob(".venv/lib/*/site-packages/big-1.dist-info/METADATA"))
+    assert 20 <= written() < pieces and list(
+        ready.glob(".venv/lib/*/site-packages/big-1.dist-info/METADATA")
+    )
 
     assert "cut off" in set_up(ready, offline) and written() == pieces
     assert set_up(ready, offline) == ""
@@ -363,15 +424,24 @@ def test_a_call_waits_for_the_pip_of_a_killed_one(ready, offline):
     child = "import time; print(1, flush=True); time.sleep(1.5); open('.venv/mark', 'w').close()"
     parent = f"import environment as e, sys; lock = e.wait_for_others(); e.run([sys.executable, '-c', {child!r}])"
     (ready / ".venv/mark").unlink(missing_ok=True)
-    killed = subprocess.Popen([sys.executable, "-c", parent], cwd=ready, env=offline, stdout=subprocess.PIPE)
+    killed = subprocess.Popen(
+        [sys.executable, "-c", parent], cwd=ready, env=offline, stdout=subprocess.PIPE
+    )
     assert killed.stdout.readline() == b"1\n"
     killed.kill()
-    assert "Waiting for another installation" in set_up(ready, offline) and (ready / ".venv/mark").exists()
+    assert (
+        "Waiting for another installation" in set_up(ready, offline)
+        and (ready / ".venv/mark").exists()
+    )
 
 
 @pytest.mark.parametrize(
     "version, chosen, why",
-    [((3, 10, 4), "", "Python 3.10;"), ((3, 99, 0), "python3", "Python 3.99;"), ((3, 99, 0), "", None)],
+    [
+        ((3, 10, 4), "", "Python 3.10;"),
+        ((3, 99, 0), "python3", "Python 3.99;"),
+        ((3, 99, 0), "", None),
+    ],
 )
 def test_a_venv_of_another_python(tmp_path, monkeypatch, version, chosen, why):
     (tmp_path / ".venv").mkdir()
@@ -408,8 +478,15 @@ def test_make_test_runs_everything_whatever_fails(stand_in, breaks):
     done = make(stand_in, "test", env=CLEAN | {"BREAKS": breaks})
     assert (done.returncode == 0) == (breaks == "nothing")
     ran = [part for part in PARTS if f"-m {part}" in done.stdout]
-    assert ran == ([part for part in PARTS if part != "ruff format --check"] if breaks == "ruff check" else PARTS)
-    assert "TQDM_DISABLE=1 -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300" in done.stdout
+    assert ran == (
+        [part for part in PARTS if part != "ruff format --check"]
+        if breaks == "ruff check"
+        else PARTS
+    )
+    assert (
+        "TQDM_DISABLE=1 -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300"
+        in done.stdout
+    )
     assert "chapters solutions" in done.stdout
 
 
@@ -425,11 +502,15 @@ def test_make_test_runs_everything_whatever_fails(stand_in, breaks):
         ("501", "Darwin", {}, []),
     ],
 )
-def test_make_lab_opens_a_browser_only_where_there_is_a_screen(stand_in, tmp_path, user, system, screen, flags):
+def test_make_lab_opens_a_browser_only_where_there_is_a_screen(
+    stand_in, tmp_path, user, system, screen, flags
+):
     script(tmp_path / "id", f"echo {user}")
     script(tmp_path / "uname", f"echo {system}")
     env = {k: v for k, v in CLEAN.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")}
-    done = make(stand_in, "lab", env=env | screen | {"PATH": f"{tmp_path}:{env['PATH']}", "BREAKS": "-"})
+    done = make(
+        stand_in, "lab", env=env | screen | {"PATH": f"{tmp_path}:{env['PATH']}", "BREAKS": "-"}
+    )
     asked = done.stdout.split()
     assert [flag for flag in asked if flag in ("--allow-root", "--no-browser")] == flags
     assert "--ServerApp.ip=127.0.0.1" in asked and f"--ServerApp.root_dir={stand_in}" in done.stdout
@@ -464,20 +545,31 @@ def test_ci_installs_chromium_only_where_it_can(stand_in, tmp_path):
 
 
 @needs_make
-def test_make_lab_serves_on_loopback_with_a_token_and_touches_nothing_of_the_user(course, offline, tmp_path):
-    # A .venv as README's plain commands make it, without what `make` adds; it borrows the packages of this process.
+def test_make_lab_serves_on_loopback_with_a_token_and_touches_nothing_of_the_user(
+    course, offline, tmp_path
+):
+    # A .venv as README's plain commands make it, without what `make` adds; it borrows the packages
+    # of this process.
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", course / ".venv"], check=True)
     (site,) = (course / ".venv/lib").glob("*/site-packages")
-    (site / "borrowed.pth").write_text(str(Path(importlib.util.find_spec("jupyterlab").origin).parents[1]))
+    (site / "borrowed.pth").write_text(
+        str(Path(importlib.util.find_spec("jupyterlab").origin).parents[1])
+    )
     shutil.copytree(Path(sys.prefix, "share/jupyter"), course / ".venv/share/jupyter")
     shutil.rmtree(course / ".venv/share/jupyter/lab/settings", ignore_errors=True)
     (course / "chapters").mkdir()
-    (course / "chapters/00_start_here.ipynb").write_text('{"cells":[],"metadata":{},"nbformat":4,"nbformat_minor":5}')
+    (course / "chapters/00_start_here.ipynb").write_text(
+        '{"cells":[],"metadata":{},"nbformat":4,"nbformat_minor":5}'
+    )
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     home = tmp_path / "home"
     home.mkdir()
-    env = {k: v for k, v in offline.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "PYTHONPATH")}
+    env = {
+        k: v
+        for k, v in offline.items()
+        if k not in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "PYTHONPATH")
+    }
     env |= {"HOME": str(home), "JUPYTER_PORT": str(port)}
     if sys.platform != "linux":
         env["BROWSER"] = "true"
@@ -494,14 +586,19 @@ def test_make_lab_serves_on_loopback_with_a_token_and_touches_nothing_of_the_use
             start_new_session=True,
         )
     try:
-        address = rf"http://127\.0\.0\.1:{port}/lab/tree/chapters/00_start_here\.ipynb\?token=(\w{{32,}})"
+        address = (
+            rf"http://127\.0\.0\.1:{port}/lab/tree/chapters/00_start_here\.ipynb\?token=(\w{{32,}})"
+        )
         for _ in range(600):
             if (found := re.search(address, said.read_text())) or lab.poll() is not None:
                 break
             time.sleep(0.1)
         assert found and "Making .venv" not in said.read_text(), said.read_text()
         for _ in range(100):  # the address is printed a moment before the server listens
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            with (
+                contextlib.suppress(ConnectionRefusedError),
+                socket.create_connection(("127.0.0.1", port)),
+            ):
                 break
             time.sleep(0.1)
 
@@ -516,15 +613,30 @@ def test_make_lab_serves_on_loopback_with_a_token_and_touches_nothing_of_the_use
             get("/api/status", "0" * 48)
         assert get("/api/status", found[1]).status == 200
         assert b"00_start_here.ipynb" in get("/api/contents/chapters", found[1]).read()
-        setting = json.load(get("/lab/api/settings/@jupyterlab/apputils-extension:notification", found[1]))
-        defaults = {name: entry.get("default") for name, entry in setting["schema"]["properties"].items()}
+        setting = json.load(
+            get("/lab/api/settings/@jupyterlab/apputils-extension:notification", found[1])
+        )
+        defaults = {
+            name: entry.get("default") for name, entry in setting["schema"]["properties"].items()
+        }
         assert defaults["fetchNews"] == "false" and defaults["checkForUpdates"] is False
-        get("/lab/api/workspaces/w", found[1], method="PUT", data=b'{"data": {}, "metadata": {"id": "w"}}')
+        get(
+            "/lab/api/workspaces/w",
+            found[1],
+            method="PUT",
+            data=b'{"data": {}, "metadata": {"id": "w"}}',
+        )
         other = socket.socket(socket.AF_INET)
-        other.bind(("127.0.0.2" if sys.platform == "linux" else "", port))  # refused if the server had every address
+        other.bind(
+            ("127.0.0.2" if sys.platform == "linux" else "", port)
+        )  # refused if the server had every address
         other.close()
     finally:
         os.killpg(lab.pid, signal.SIGTERM)
         lab.wait(30)
     left = [str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()]
-    assert not [path for path in left if re.search("kernels|user-settings|workspaces|jupyter_.*config", path)], left
+    assert not [
+        path
+        for path in left
+        if re.search("kernels|user-settings|workspaces|jupyter_.*config", path)
+    ], left

@@ -1,4 +1,5 @@
-"""ganbook.training: the game against the same loop written out, its seeds, its checkpoints, and what stops it."""
+"""ganbook.training: the game against the same loop written out, its seeds, its checkpoints, and
+what stops it."""
 
 import contextlib
 import copy
@@ -29,7 +30,9 @@ from ganbook.device import DEVICE
 from ganbook.losses import Loss
 from ganbook.schedules import falling
 
-on_the_cpu = pytest.mark.skipif(DEVICE.type != "cpu", reason="on a GPU losses are read every 64 turns, not at once")
+on_the_cpu = pytest.mark.skipif(
+    DEVICE.type != "cpu", reason="on a GPU losses are read every 64 turns, not at once"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +48,9 @@ def moons():
 
 @pytest.fixture(scope="module")
 def pictures():
-    return data.Images(torch.rand(40, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1).batches(6)
+    return data.Images(
+        torch.rand(40, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    ).batches(6)
 
 
 def points_game(**settings):
@@ -69,7 +74,11 @@ def play_up_to(gan, batches, steps, stop):
 
 
 def weights(gan) -> dict[str, torch.Tensor]:
-    players = {"generator": gan.generator, "discriminator": gan.discriminator, "averaged": gan.averaged}
+    players = {
+        "generator": gan.generator,
+        "discriminator": gan.discriminator,
+        "averaged": gan.averaged,
+    }
     return {
         f"{player}.{name}": value.detach().clone()
         for player, network in players.items()
@@ -85,18 +94,23 @@ def assert_same_weights(a, b):
 
 
 def differ(a, b):
-    return any(not torch.equal(x, y) for x, y in zip(weights(a).values(), weights(b).values(), strict=True))
+    return any(
+        not torch.equal(x, y) for x, y in zip(weights(a).values(), weights(b).values(), strict=True)
+    )
 
 
 # ---- The loop, written out
 
 
 def play_by_hand(generator, discriminator, batches, steps, seed, relativistic_with_r1):
-    """Returns the averaged generator and the discriminator's losses. R1 has the weight 0.5 and every fourth turn."""
+    """Returns the averaged generator and the discriminator's losses. R1 has the weight 0.5 and
+    every fourth turn."""
     torch.manual_seed(seed)
     generator.draw(), discriminator.draw()
     averaged = copy.deepcopy(generator)
-    adam = functools.partial(torch.optim.Adam, lr=2e-3, betas=(0.0, 0.99), fused=DEVICE.type in ("cpu", "cuda"))
+    adam = functools.partial(
+        torch.optim.Adam, lr=2e-3, betas=(0.0, 0.99), fused=DEVICE.type in ("cpu", "cuda")
+    )
     g_adam, d_adam = adam(generator.parameters()), adam(discriminator.parameters())
     d_losses = []
     for k in range(steps):
@@ -132,13 +146,17 @@ def play_by_hand(generator, discriminator, batches, steps, seed, relativistic_wi
 
         stays = min(0.995, (k + 1) / (k + 10))
         with torch.no_grad():
-            for average, live in zip(averaged.state_dict().values(), generator.state_dict().values(), strict=True):
+            for average, live in zip(
+                averaged.state_dict().values(), generator.state_dict().values(), strict=True
+            ):
                 if average.is_floating_point():
                     average.copy_(stays * average + (1 - stays) * live)
     return averaged, d_losses
 
 
-@pytest.mark.parametrize("relativistic_with_r1", [False, True], ids=["nonsaturating", "relativistic-r1"])
+@pytest.mark.parametrize(
+    "relativistic_with_r1", [False, True], ids=["nonsaturating", "relativistic-r1"]
+)
 @pytest.mark.parametrize("kind", ["points", "images"])
 def test_the_game_is_the_loop_written_out(kind, relativistic_with_r1, moons, monkeypatch):
     monkeypatch.setattr(training, "autocast", contextlib.nullcontext)
@@ -146,7 +164,9 @@ def test_the_game_is_the_loop_written_out(kind, relativistic_with_r1, moons, mon
         make, batches = functools.partial(networks.mlp, latent=4, width=16, depth=2), moons
     else:
         make = functools.partial(networks.dcgan, size=28, latent=4, width=4)
-        batches = data.Images(torch.rand(20, 1, 28, 28, generator=torch.Generator().manual_seed(1)) * 2 - 1).batches(8)
+        batches = data.Images(
+            torch.rand(20, 1, 28, 28, generator=torch.Generator().manual_seed(1)) * 2 - 1
+        ).batches(8)
     settings = {}
     if relativistic_with_r1:
         settings = {"loss": losses.relativistic, "penalty": penalties.r1(0.5, every=4)}
@@ -154,10 +174,16 @@ def test_the_game_is_the_loop_written_out(kind, relativistic_with_r1, moons, mon
     steps = play(gan, batches, 10)
 
     generator, discriminator = make()
-    averaged, d_losses = play_by_hand(generator, discriminator, batches, 10, 5, relativistic_with_r1)
+    averaged, d_losses = play_by_hand(
+        generator, discriminator, batches, 10, 5, relativistic_with_r1
+    )
     by_hand = {f"generator.{name}": value for name, value in generator.state_dict().items()}
-    by_hand |= {f"discriminator.{name}": value for name, value in discriminator.state_dict().items()}
-    assert_same_weights({name: value for name, value in weights(gan).items() if name in by_hand}, by_hand)
+    by_hand |= {
+        f"discriminator.{name}": value for name, value in discriminator.state_dict().items()
+    }
+    assert_same_weights(
+        {name: value for name, value in weights(gan).items() if name in by_hand}, by_hand
+    )
     assert all(torch.equal(step.d_loss, loss) for step, loss in zip(steps, d_losses, strict=True))
     # the game's average is taken by another of torch's functions, which rounds otherwise
     for name, value in gan.averaged.state_dict().items():
@@ -187,7 +213,9 @@ def test_a_loss_says_whether_its_generator_looks_at_real_logits(moons):
         seen.append(real)
         return losses.nonsaturating.g(real, fake)
 
-    alone, paired = (points_game(loss=Loss(losses.nonsaturating.d, g, paired)) for paired in (False, True))
+    alone, paired = (
+        points_game(loss=Loss(losses.nonsaturating.d, g, paired)) for paired in (False, True)
+    )
     play(alone, moons, 2)
     assert seen == [None, None]
     play(paired, moons, 2)
@@ -196,7 +224,10 @@ def test_a_loss_says_whether_its_generator_looks_at_real_logits(moons):
 
 
 def test_turns_taken_by_hand_are_those_of_the_loop(moons):
-    looped, by_hand = points_game(d_steps=2, penalty=penalties.r1(every=3)), points_game(penalty=penalties.r1(every=3))
+    looped, by_hand = (
+        points_game(d_steps=2, penalty=penalties.r1(every=3)),
+        points_game(penalty=penalties.r1(every=3)),
+    )
     play(looped, moons, 4)
     for k in range(4):
         by_hand.d_step(moons[2 * k].x)
@@ -213,7 +244,11 @@ def test_a_step_of_one_player_leaves_the_other_alone(moons):
     gan.d_step(real)
     changed = {name for name, value in weights(gan).items() if not torch.equal(value, before[name])}
     learned = {name for name, _ in gan.generator.named_parameters()}
-    assert not {name for name in changed if name.removeprefix("generator.") in learned and name.startswith("generator")}
+    assert not {
+        name
+        for name in changed
+        if name.removeprefix("generator.") in learned and name.startswith("generator")
+    }
     assert any(name.startswith("discriminator.") for name in changed)
     before = weights(gan)
     gan.g_step(real)
@@ -257,7 +292,9 @@ def test_another_seed_gives_another_game(moons):
     assert differ(a, b)
     shared = networks.mlp(latent=4, width=8, depth=1)
     for network in shared:
-        network.load_state_dict({name: value + 1e-3 for name, value in network.state_dict().items()})  # fresh no more
+        network.load_state_dict(
+            {name: value + 1e-3 for name, value in network.state_dict().items()}
+        )  # fresh no more
     a, b = (GAN(*copy.deepcopy(shared), seed=seed) for seed in (0, 1))
     assert_same_weights(a, b)  # the seed leaves weights that were set alone ...
     play(a, moons, 2), play(b, moons, 2)
@@ -267,7 +304,9 @@ def test_another_seed_gives_another_game(moons):
 def test_the_game_leaves_the_readers_random_numbers_alone(moons):
     state = torch.get_rng_state()
     gan = points_game()
-    assert not torch.equal(torch.get_rng_state(), state), "networks.mlp draws from the reader's generator"
+    assert not torch.equal(torch.get_rng_state(), state), (
+        "networks.mlp draws from the reader's generator"
+    )
     state = torch.get_rng_state()
     play(gan, moons, 3)
     gan.sample(5)
@@ -293,7 +332,10 @@ def test_samples_come_from_an_average_that_follows_the_generator(moons):
 
 
 def differ_by_more_than(a, b, distance):
-    return max((x - y).abs().max() for x, y in zip(a.parameters(), b.parameters(), strict=True)) > distance
+    return (
+        max((x - y).abs().max() for x, y in zip(a.parameters(), b.parameters(), strict=True))
+        > distance
+    )
 
 
 def test_batch_norms_statistics_are_averaged_too(pictures):
@@ -301,7 +343,9 @@ def test_batch_norms_statistics_are_averaged_too(pictures):
     play(gan, pictures, 10)
     pairs = [
         (average, live)
-        for (name, average), live in zip(gan.averaged.named_buffers(), gan.generator.buffers(), strict=True)
+        for (name, average), live in zip(
+            gan.averaged.named_buffers(), gan.generator.buffers(), strict=True
+        )
         if "running" in name
     ]
     assert pairs
@@ -327,9 +371,15 @@ def test_a_sample_does_not_depend_on_its_batch_mates_and_training_goes_on(averag
     before = weights(gan)
     z = torch.randn(7, 4, device=DEVICE)
     together = gan.decode(z)
-    torch.testing.assert_close(gan.decode(torch.cat([z[:1], 100 * z[1:]]))[:1], together[:1], rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(
+        gan.decode(torch.cat([z[:1], 100 * z[1:]]))[:1], together[:1], rtol=1e-2, atol=1e-2
+    )
     torch.testing.assert_close(gan.decode(z, batch=2), together, rtol=1e-2, atol=1e-2)
-    assert together.dtype == torch.float32 and together.shape == (7, 1, 16, 16) and not together.requires_grad
+    assert (
+        together.dtype == torch.float32
+        and together.shape == (7, 1, 16, 16)
+        and not together.requires_grad
+    )
     assert gan.generator.training and gan.discriminator.training
     assert_same_weights(before, gan)
 
@@ -365,12 +415,16 @@ def test_learning_rates_fall_with_the_share_of_steps_done(moons):
     g_rate, d_rate = falling(1e-2, 1e-3), falling(4e-3, 0.0)
     gan = points_game(lr=g_rate, d_lr=d_rate)
     for step in gan.train(moons, 8, progress=False):
-        assert rates(gan) == pytest.approx([g_rate((step.index - 1) / 8), d_rate((step.index - 1) / 8)])
+        assert rates(gan) == pytest.approx(
+            [g_rate((step.index - 1) / 8), d_rate((step.index - 1) / 8)]
+        )
 
 
 def test_a_penaltys_weight_falls_with_the_share_of_steps_done(moons):
     shares = []
-    gan = points_game(penalty=penalties.r1(lambda share: shares.append(share) or 1.0, every=2), d_steps=2)
+    gan = points_game(
+        penalty=penalties.r1(lambda share: shares.append(share) or 1.0, every=2), d_steps=2
+    )
     shares.clear()  # a weight is tried at both ends when it is given
     play(gan, moons, 4)
     assert shares == [0.0, 0.25, 0.5, 0.75]
@@ -392,8 +446,16 @@ def test_a_rate_of_zero_holds_a_player_still(moons):
     before = weights(gan)
     play(gan, moons, 3)
     after = weights(gan)
-    assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("discriminator"))
-    assert any(not torch.equal(before[name], after[name]) for name in before if name.startswith("generator"))
+    assert all(
+        torch.equal(before[name], after[name])
+        for name in before
+        if name.startswith("discriminator")
+    )
+    assert any(
+        not torch.equal(before[name], after[name])
+        for name in before
+        if name.startswith("generator")
+    )
 
 
 def test_a_rate_can_be_changed_between_steps(moons):
@@ -403,7 +465,9 @@ def test_a_rate_can_be_changed_between_steps(moons):
     before = weights(gan)
     play(gan, moons, 4)
     after = weights(gan)
-    assert all(torch.equal(before[name], after[name]) for name in before if not name.startswith("averaged"))
+    assert all(
+        torch.equal(before[name], after[name]) for name in before if not name.startswith("averaged")
+    )
 
 
 def test_the_discriminator_takes_its_turns_each_with_a_batch_of_its_own(moons):
@@ -423,14 +487,22 @@ def test_the_discriminator_takes_its_turns_each_with_a_batch_of_its_own(moons):
 
 
 GAMES = {
-    "points": (points_game, {"lr": falling(1e-2, 1e-4), "penalty": penalties.r1(falling(3.0, 0.3), every=4)}),
-    "images": (images_game, {"loss": losses.relativistic, "penalty": penalties.r2(0.5), "betas": (0.5, 0.9)}),
+    "points": (
+        points_game,
+        {"lr": falling(1e-2, 1e-4), "penalty": penalties.r1(falling(3.0, 0.3), every=4)},
+    ),
+    "images": (
+        images_game,
+        {"loss": losses.relativistic, "penalty": penalties.r2(0.5), "betas": (0.5, 0.9)},
+    ),
     "three turns": (
         points_game,
         {
             "d_steps": 3,
             "d_lr": falling(3e-3, 1e-3),
-            "penalty": penalties.total(penalties.r1(0.1, every=4), penalties.r2(falling(0.2, 0.1), every=3)),
+            "penalty": penalties.total(
+                penalties.r1(0.1, every=4), penalties.r2(falling(0.2, 0.1), every=3)
+            ),
         },
     ),
     "no average": (images_game, {"average": 0.0}),
@@ -497,13 +569,25 @@ def test_a_loaded_game_has_the_settings_of_the_saved_one(tmp_path):
     gan = new_game("three turns")
     gan.save(tmp_path / "game.pt")
     loaded = GAN.load(tmp_path / "game.pt")
-    for setting in ("loss", "penalty", "lr", "d_lr", "betas", "d_steps", "average", "latent", "seed"):
+    for setting in (
+        "loss",
+        "penalty",
+        "lr",
+        "d_lr",
+        "betas",
+        "d_steps",
+        "average",
+        "latent",
+        "seed",
+    ):
         assert getattr(loaded, setting) == getattr(gan, setting), setting
 
 
 def own_networks():
     generator = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 2))
-    discriminator = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 1), nn.Flatten(0))
+    discriminator = nn.Sequential(
+        nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 1), nn.Flatten(0)
+    )
     return generator, discriminator
 
 
@@ -521,7 +605,10 @@ def test_networks_of_ones_own_with_dropout_go_on_bit_for_bit(moons, tmp_path):
     straight, saved = (GAN(*copy.deepcopy(ours), latent=3, seed=1) for _ in range(2))
     play(straight, moons, 8)
     play_up_to(saved, moons, 8, 3).save(tmp_path / "game.pt")
-    with pytest.raises(ValueError, match=r"networks put together by you: GAN.load\(path, generator, discriminator\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"networks put together by you: GAN.load\(path, generator, discriminator\)",
+    ):
         GAN.load(tmp_path / "game.pt")
     loaded = GAN.load(tmp_path / "game.pt", *own_networks())
     play(loaded, moons, 8)
@@ -542,14 +629,19 @@ def test_a_new_process_goes_on_bit_for_bit(moons, tmp_path):
         torch.save([gan.generator.state_dict(), gan.sample(4, seed=0)], "after.pt")
     """
     environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(training.__file__).parents[1])}
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, env=environment, check=True)
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, env=environment, check=True
+    )
     after, samples = torch.load(tmp_path / "after.pt", weights_only=True)
-    assert all(torch.equal(value, after[name]) for name, value in straight.generator.state_dict().items())
+    assert all(
+        torch.equal(value, after[name]) for name, value in straight.generator.state_dict().items()
+    )
     assert torch.equal(samples, straight.sample(4, seed=0))
 
 
 def test_numpys_numbers_are_saved_like_pythons(moons, tmp_path):
-    """np.geomspace(...) gives float64s, which pass for floats and yet can't be read back as plain numbers."""
+    """np.geomspace(...) gives float64s, which pass for floats and yet can't be read back as plain
+    numbers."""
     number = np.float64(0.5)
     generator, discriminator = networks.dcgan(size=16, latent=4, width=2, init_std=np.float64(0.1))
     gan = GAN(
@@ -599,7 +691,9 @@ def test_ones_own_function_is_given_again_and_the_error_says_so(setting, moons, 
     straight, gan = points_game(**{setting: OWN[setting]}), points_game(**{setting: OWN[setting]})
     play(straight, moons, 6)
     play_up_to(gan, moons, 6, 3).save(tmp_path / "game.pt")
-    with pytest.raises(ValueError, match=rf"a {setting} of your own: GAN.load\(path, {setting}=...\)"):
+    with pytest.raises(
+        ValueError, match=rf"a {setting} of your own: GAN.load\(path, {setting}=...\)"
+    ):
         GAN.load(tmp_path / "game.pt")
     loaded = GAN.load(tmp_path / "game.pt", **{setting: OWN[setting]})
     play(loaded, moons, 6)
@@ -622,10 +716,13 @@ def test_settings_can_be_changed_when_loading(moons, tmp_path):
     before = weights(loaded)
     play(loaded, moons, 5)
     after = weights(loaded)
-    assert all(torch.equal(before[name], after[name]) for name in before if not name.startswith("averaged"))
+    assert all(
+        torch.equal(before[name], after[name]) for name in before if not name.startswith("averaged")
+    )
     loaded = GAN.load(tmp_path / "game.pt", average=0.0)
     assert all(
-        torch.equal(a, b) for a, b in zip(loaded.generator.parameters(), gan.generator.parameters(), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(loaded.generator.parameters(), gan.generator.parameters(), strict=True)
     )
     with pytest.raises(TypeError, match="averag"):
         GAN.load(tmp_path / "game.pt", averag=0.0)
@@ -642,7 +739,8 @@ def test_adams_betas_can_be_changed_when_loading(moons, tmp_path):
 
 
 def test_players_from_two_recipes_are_not_rebuilt_from_one(tmp_path):
-    """Both discriminators have weights of the same shapes: loading the wrong one would go unnoticed."""
+    """Both discriminators have weights of the same shapes: loading the wrong one would go
+    unnoticed."""
     generator, _ = networks.dcgan(size=16, latent=4, width=2)
     _, discriminator = networks.dcgan(size=16, latent=4, width=2, activation="tanh")
     gan = GAN(generator, discriminator)
@@ -683,7 +781,9 @@ def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(moons, tmp_path,
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", no_space)
-        with pytest.raises(OSError, match="the game could not be saved.*No space left.*no file was changed"):
+        with pytest.raises(
+            OSError, match="the game could not be saved.*No space left.*no file was changed"
+        ):
             gan.save(tmp_path / "game.pt")
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", interrupted)
@@ -712,7 +812,9 @@ def test_a_disk_that_is_full_in_the_middle_of_the_file(tmp_path):
         caught = error
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert caught is not None and "could not be saved (File too large); no file was changed" in str(caught)
+    assert caught is not None and "could not be saved (File too large); no file was changed" in str(
+        caught
+    )
     assert (tmp_path / "game.pt").read_bytes() == old
     assert [path.name for path in tmp_path.iterdir()] == ["game.pt"]
 
@@ -730,7 +832,9 @@ def test_a_process_that_is_killed_while_it_saves_leaves_the_old_file(tmp_path):
     if not hasattr(signal, "SIGKILL"):
         pytest.skip("Windows has no SIGKILL")
     environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(training.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, env=environment
+    )
     assert done.returncode == -signal.SIGKILL
     assert GAN.load(tmp_path / "game.pt").steps_done == 0
 
@@ -744,7 +848,9 @@ def test_a_place_where_nothing_can_be_written(tmp_path):
     assert (tmp_path / "file").read_text() == "no folder"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
+)
 def test_a_folder_without_permission(tmp_path):
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(PermissionError, match="the game could not be saved.*Permission denied"):
@@ -754,7 +860,9 @@ def test_a_folder_without_permission(tmp_path):
 def test_a_checkpoint_is_no_more_private_than_any_file(tmp_path):
     points_game().save(tmp_path / "game.pt")
     (tmp_path / "other").write_text("")
-    assert stat.S_IMODE((tmp_path / "game.pt").stat().st_mode) == stat.S_IMODE((tmp_path / "other").stat().st_mode)
+    assert stat.S_IMODE((tmp_path / "game.pt").stat().st_mode) == stat.S_IMODE(
+        (tmp_path / "other").stat().st_mode
+    )
 
 
 def test_a_path_may_be_text(tmp_path):
@@ -768,11 +876,15 @@ def test_a_missing_checkpoint_is_named(tmp_path):
             GAN.load(path)
 
 
-@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")  # torch's, when a tensor is asked for its format
+@pytest.mark.filterwarnings(
+    "ignore:Using a non-tuple sequence"
+)  # torch's, when a tensor is asked for its format
 def test_a_file_that_is_cut_off_or_something_else(tmp_path):
     points_game().save(tmp_path / "game.pt")
     whole, path = (tmp_path / "game.pt").read_bytes(), tmp_path / "bad.pt"
-    contents = {f"cut at {share}": whole[: int(share * len(whole))] for share in (0, 0.01, 0.5, 0.9, 0.999)}
+    contents = {
+        f"cut at {share}": whole[: int(share * len(whole))] for share in (0, 0.01, 0.5, 0.9, 0.999)
+    }
     contents |= {"text": b"hello", "zip without a game": b"PK\x05\x06" + bytes(18)}
     for things in ([1, 2], None, {"a": 1}, {"format": [1]}, torch.zeros(3)):
         buffer = io.BytesIO()
@@ -780,13 +892,17 @@ def test_a_file_that_is_cut_off_or_something_else(tmp_path):
         contents[str(things)] = buffer.getvalue()
     for content in contents.values():
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="bad.pt is not a checkpoint of a game, or it is cut off|of the format"):
+        with pytest.raises(
+            ValueError, match="bad.pt is not a checkpoint of a game, or it is cut off|of the format"
+        ):
             GAN.load(path)
 
 
 def test_a_checkpoint_of_another_version_is_named(tmp_path):
     torch.save({"format": "ganbook game 0"}, tmp_path / "old.pt")
-    with pytest.raises(ValueError, match="old.pt is of the format 'ganbook game 0'; this version reads"):
+    with pytest.raises(
+        ValueError, match="old.pt is of the format 'ganbook game 0'; this version reads"
+    ):
         GAN.load(tmp_path / "old.pt")
 
 
@@ -797,7 +913,9 @@ def test_a_checkpoint_for_other_networks(tmp_path):
         networks.mlp(latent=4, width=8, depth=2),
         networks.mlp(shape=(3,), latent=4, width=8, depth=1),
     ):
-        with pytest.raises(ValueError, match=r"game.pt belongs to other networks: .*(size mismatch|Missing key)"):
+        with pytest.raises(
+            ValueError, match=r"game.pt belongs to other networks: .*(size mismatch|Missing key)"
+        ):
             GAN.load(tmp_path / "game.pt", *pair)
     with pytest.raises(ValueError, match="give both networks, or none"):
         GAN.load(tmp_path / "game.pt", networks.mlp()[0])
@@ -807,7 +925,9 @@ def test_a_checkpoint_for_networks_that_differ_in_layers_without_weights(tmp_pat
     generator, discriminator = networks.mlp(latent=4, width=8, depth=1)
     generator[1] = nn.Tanh()  # the recipe says leaky ReLU
     GAN(generator, discriminator).save(tmp_path / "game.pt")
-    with pytest.raises(ValueError, match="belongs to other networks: the weights fit these, but other layers lie"):
+    with pytest.raises(
+        ValueError, match="belongs to other networks: the weights fit these, but other layers lie"
+    ):
         GAN.load(tmp_path / "game.pt")
     GAN.load(tmp_path / "game.pt", generator, discriminator)
 
@@ -853,7 +973,8 @@ def interrupting(function, at):
 
 @pytest.fixture
 def ctrl_c():
-    """Ctrl-C raises KeyboardInterrupt, also where pytest itself was started to ignore it, in the background say."""
+    """Ctrl-C raises KeyboardInterrupt, also where pytest itself was started to ignore it, in the
+    background say."""
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals reach the main thread alone")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -874,7 +995,9 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(where, moons, monkeypa
     elif where == "loss.g":
         gan.loss = Loss(gan.loss.d, interrupting(gan.loss.g, at=3))
     elif where == "penalty":
-        gan.penalty = penalties.Penalty((gan.penalty.terms[0]._replace(measure=interrupting(penalties._r1, at=5)),))
+        gan.penalty = penalties.Penalty(
+            (gan.penalty.terms[0]._replace(measure=interrupting(penalties._r1, at=5)),)
+        )
     elif where == "generator":
         monkeypatch.setattr(gan.generator, "forward", interrupting(gan.generator.forward, at=8))
     else:
@@ -1004,7 +1127,9 @@ def test_a_loss_that_is_not_finite_is_not_learned_from(moons):
 
 def test_a_game_that_diverges_by_itself_is_stopped(moons):
     gan = points_game(loss=losses.minimax, lr=1e30)
-    with pytest.raises(FloatingPointError, match=r"step \d+: the \w+ has the loss .*Try a lower learning rate"):
+    with pytest.raises(
+        FloatingPointError, match=r"step \d+: the \w+ has the loss .*Try a lower learning rate"
+    ):
         play(gan, moons, 400)
 
 
@@ -1024,23 +1149,31 @@ class Spoilt:
 def test_nan_in_the_data(moons):
     with pytest.raises(ValueError, match="the data holds NaN or infinity"):
         points_game().train(Spoilt(moons, at=0), 5)
-    with pytest.raises(FloatingPointError, match="step 3: the discriminator has the loss nan") as caught:
+    with pytest.raises(
+        FloatingPointError, match="step 3: the discriminator has the loss nan"
+    ) as caught:
         play(points_game(), Spoilt(moons, at=2), 5)
     if DEVICE.type == "cpu":
         assert "the batch of data holds NaN or infinity" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "shape"), [(torch.mean, r"\(\)"), (lambda x: x[:, None], r"\(16, 1\)"), (lambda x: x[:3], r"\(3,\)")]
+    ("spoil", "shape"),
+    [(torch.mean, r"\(\)"), (lambda x: x[:, None], r"\(16, 1\)"), (lambda x: x[:3], r"\(3,\)")],
 )
 def test_a_loss_must_give_one_value_a_sample(spoil, shape, moons):
     d, g, _ = losses.nonsaturating
     for name, settings in {
         "loss.d": {"loss": Loss(lambda *logits: spoil(d(*logits)), g)},
         "loss.g": {"loss": Loss(d, lambda *logits: spoil(g(*logits)))},
-        "the penalty": {"penalty": penalties.Penalty((penalties.Term(lambda *args: spoil(steepness(*args))),))},
+        "the penalty": {
+            "penalty": penalties.Penalty((penalties.Term(lambda *args: spoil(steepness(*args))),))
+        },
     }.items():
-        with pytest.raises(ValueError, match=rf"{name} must give one value a sample, shape \(16,\); it gave {shape}"):
+        with pytest.raises(
+            ValueError,
+            match=rf"{name} must give one value a sample, shape \(16,\); it gave {shape}",
+        ):
             play(points_game(**settings), moons, 1)
 
 
@@ -1053,12 +1186,19 @@ def test_an_error_in_ones_own_loss_leaves_everything_as_it_was(moons):
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(ZeroDivisionError):
         play(gan, moons, 2)
-    assert all(weight.requires_grad for weight in (*gan.generator.parameters(), *gan.discriminator.parameters()))
+    assert all(
+        weight.requires_grad
+        for weight in (*gan.generator.parameters(), *gan.discriminator.parameters())
+    )
     assert gan.generator.training and gan.discriminator.training and torch.is_grad_enabled()
     assert torch.equal(torch.get_rng_state(), state)
     assert signal.getsignal(signal.SIGINT) is handler
     after = weights(gan)
-    assert all(torch.equal(before[name], after[name]) for name in before if not name.startswith("discriminator"))
+    assert all(
+        torch.equal(before[name], after[name])
+        for name in before
+        if not name.startswith("discriminator")
+    )
     gan.loss = losses.nonsaturating
     play(gan, moons, 2)
 
@@ -1106,9 +1246,15 @@ def test_settings_out_of_range_are_refused(setting, value, message):
 
 
 def test_a_discriminator_must_give_one_logit_a_sample():
-    for end in ([], [nn.Flatten(0), nn.Unflatten(0, (-1, 1, 1))], [nn.Flatten(0), nn.Threshold(0, 0), MeanOfAll()]):
+    for end in (
+        [],
+        [nn.Flatten(0), nn.Unflatten(0, (-1, 1, 1))],
+        [nn.Flatten(0), nn.Threshold(0, 0), MeanOfAll()],
+    ):
         discriminator = nn.Sequential(nn.Linear(2, 1), *end)
-        with pytest.raises(ValueError, match=r"one logit a sample, \(N,\); for N=2 it gave .*nn.Flatten\(0\)"):
+        with pytest.raises(
+            ValueError, match=r"one logit a sample, \(N,\); for N=2 it gave .*nn.Flatten\(0\)"
+        ):
             GAN(networks.mlp()[0], discriminator)
 
 
@@ -1118,17 +1264,22 @@ class MeanOfAll(nn.Module):
 
 
 def test_players_that_do_not_fit_each_other():
-    with pytest.raises(ValueError, match=r"the discriminator can't take the generator's samples of shape \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"the discriminator can't take the generator's samples of shape \(3,\)"
+    ):
         GAN(networks.mlp(shape=(3,))[0], networks.mlp(shape=(2,))[1])
     with pytest.raises(
-        ValueError, match=r"the discriminator can't take the generator's samples of shape \(1, 16, 16\)"
+        ValueError,
+        match=r"the discriminator can't take the generator's samples of shape \(1, 16, 16\)",
     ):
         GAN(networks.dcgan(size=16)[0], networks.dcgan(size=16, channels=3)[1])
 
 
 def test_the_size_of_z_must_be_known_and_right():
     generator, discriminator = own_networks()
-    with pytest.raises(ValueError, match=r"no attribute `latent`: give the size of z, GAN\(..., latent=64\)"):
+    with pytest.raises(
+        ValueError, match=r"no attribute `latent`: give the size of z, GAN\(..., latent=64\)"
+    ):
         GAN(generator, discriminator)
     assert GAN(generator, discriminator, latent=3).sample(4).shape == (4, 2)
     with pytest.raises(ValueError, match="latent"):
@@ -1145,13 +1296,17 @@ def test_steps_that_are_done_already_are_not_done_again(moons):
     gan = points_game()
     play(gan, moons, 3)
     for steps in (3, 2):
-        with pytest.raises(ValueError, match=r"done 3 steps already; .*\(steps=6\) or start a new GAN"):
+        with pytest.raises(
+            ValueError, match=r"done 3 steps already; .*\(steps=6\) or start a new GAN"
+        ):
             gan.train(moons, steps)
     assert len(play(gan, moons, 6)) == 3
 
 
 def test_a_data_loader_is_no_batches():
-    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(8, 2)), batch_size=4)
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(torch.zeros(8, 2)), batch_size=4
+    )
     with pytest.raises(TypeError, match=r"batches must be indexed by the turn.*batches\(64\)"):
         points_game().train(loader, 3)
     for wrong in (data.two_moons(), torch.zeros(8, 2), [torch.zeros(8, 2)]):
@@ -1182,12 +1337,21 @@ def batches_of(x):
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (torch.zeros(4, 1, 28, 28), r"draws samples of shape \(1, 16, 16\); the batch holds \(1, 28, 28\)"),
-        (torch.zeros(4, 3, 16, 16), r"draws samples of shape \(1, 16, 16\); the batch holds \(3, 16, 16\)"),
+        (
+            torch.zeros(4, 1, 28, 28),
+            r"draws samples of shape \(1, 16, 16\); the batch holds \(1, 28, 28\)",
+        ),
+        (
+            torch.zeros(4, 3, 16, 16),
+            r"draws samples of shape \(1, 16, 16\); the batch holds \(3, 16, 16\)",
+        ),
         (torch.zeros(4, 2), r"the batch holds \(2,\)"),
         (torch.full((4, 1, 16, 16), 255.0), r"images must lie in \[-1, 1\], .*; these reach 255"),
         (torch.full((4, 1, 16, 16), -1.1), r"images must lie in \[-1, 1\], .*; these reach 1.1"),
-        (torch.zeros(4, 1, 16, 16, dtype=torch.uint8), "must be floating-point numbers; it is torch.uint8"),
+        (
+            torch.zeros(4, 1, 16, 16, dtype=torch.uint8),
+            "must be floating-point numbers; it is torch.uint8",
+        ),
         (torch.full((4, 1, 16, 16), math.inf), "the data holds NaN or infinity"),
         (torch.zeros(1, 1, 16, 16), "batch norm needs at least two samples .*; the batch has one"),
     ],
@@ -1201,8 +1365,11 @@ def test_batches_that_do_not_fit_are_refused_before_the_first_step(x, message):
 
 
 def test_images_that_the_data_set_takes_the_game_takes(moons):
-    """A thousandth of a grey level above 1 is what rounding leaves: both have the same tolerance."""
-    images = data.Images(torch.full((8, 1, 16, 16), 1.00005) * torch.linspace(-1, 1, 8)[:, None, None, None])
+    """A thousandth of a grey level above 1 is what rounding leaves: both have the same
+    tolerance."""
+    images = data.Images(
+        torch.full((8, 1, 16, 16), 1.00005) * torch.linspace(-1, 1, 8)[:, None, None, None]
+    )
     play(images_game(), images.batches(4), 1)
 
 
@@ -1233,7 +1400,11 @@ class Terminal(io.StringIO):
 
 def test_the_bar_shows_where_someone_looks_and_can_be_switched_off(moons, monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
-    for stream, progress, shown in ((Terminal(), True, True), (Terminal(), False, False), (io.StringIO(), True, False)):
+    for stream, progress, shown in (
+        (Terminal(), True, True),
+        (Terminal(), False, False),
+        (io.StringIO(), True, False),
+    ):
         monkeypatch.setattr(sys, "stderr", stream)
         for _ in points_game().train(moons, 3, progress=progress):
             pass
@@ -1263,7 +1434,11 @@ def test_in_bfloat16_losses_penalties_and_samples_are_single_precision(pictures,
     def noted(name, function):
         def call(*args):
             result = function(*args)
-            seen.extend((name, tensor.dtype) for tensor in (*args, result) if isinstance(tensor, torch.Tensor))
+            seen.extend(
+                (name, tensor.dtype)
+                for tensor in (*args, result)
+                if isinstance(tensor, torch.Tensor)
+            )
             return result
 
         return call
@@ -1283,7 +1458,9 @@ def test_in_bfloat16_losses_penalties_and_samples_are_single_precision(pictures,
     after = weights(gan)
     assert {value.dtype for value in after.values() if value.is_floating_point()} == {torch.float32}
     for player in ("generator", "discriminator", "averaged"):
-        assert any(not torch.equal(before[name], after[name]) for name in before if name.startswith(player))
+        assert any(
+            not torch.equal(before[name], after[name]) for name in before if name.startswith(player)
+        )
     full = images_game(loss=losses.relativistic, penalty=penalties.r1(1.0))
     monkeypatch.setattr(training, "autocast", contextlib.nullcontext)
     play(full, pictures, 3)
@@ -1346,7 +1523,8 @@ class Watching(torch.nn.Linear):
 
 
 def test_the_discriminator_sees_everything_through_the_augmentation():
-    """Real and fake, in both turns; gradients flow to the generator, and what is sampled is not augmented."""
+    """Real and fake, in both turns; gradients flow to the generator, and what is sampled is not
+    augmented."""
     met = []
 
     def augment(x):
@@ -1359,7 +1537,9 @@ def test_the_discriminator_sees_everything_through_the_augmentation():
     gan.d_step(data.ring().sample(16, seed=0))
     assert met == [False, False] and min(discriminator.seen) > 50 and len(discriminator.seen) == 2
     gan.g_step(data.ring().sample(16, seed=0))
-    assert met[2:] == [False, True] and min(discriminator.seen) > 50 and len(discriminator.seen) == 4
+    assert (
+        met[2:] == [False, True] and min(discriminator.seen) > 50 and len(discriminator.seen) == 4
+    )
     assert all(weight.grad.abs().sum() > 0 for weight in generator.parameters())
     assert gan.sample(4, seed=0).abs().max() < 50
 

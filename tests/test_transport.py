@@ -28,7 +28,11 @@ def test_the_cost_what_is_left_and_the_least_are_told():
         "and you have it",
     ]
     assert report([[0, 2], [1, 0]])[-1] == "yours is 36% above it"
-    assert report([[0, 0], [0, 1]])[2:] == ["heap A still has 2", "hole 1 lacks 1", "hole 2 lacks 1"]
+    assert report([[0, 0], [0, 1]])[2:] == [
+        "heap A still has 2",
+        "hole 1 lacks 1",
+        "hole 2 lacks 1",
+    ]
     assert report([[2, 1], [0, 0]])[2:] == [
         "heap A is short of 1", "heap B still has 1", "hole 1 overflows by 1", "hole 2 lacks 1"
     ]  # fmt: skip

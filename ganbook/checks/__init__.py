@@ -1,6 +1,8 @@
-"""Checks of the exercises: `checks.ch01.some_exercise(answer)` says solved, still open, or names the mistake.
+"""Checks of the exercises: `checks.ch01.some_exercise(answer)` says solved, still open, or names
+the mistake.
 
-A check tests properties that a right answer has, on inputs it draws itself, so it never needs to contain the answer.
+A check tests properties that a right answer has, on inputs it draws itself, so it never needs to
+contain the answer.
 """
 
 import functools
@@ -12,7 +14,8 @@ import torch
 
 
 class Mistake(AssertionError):
-    """What is wrong with an answer, in one message. Jupyter shows the message without a traceback."""
+    """What is wrong with an answer, in one message. Jupyter shows the message without a
+    traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"✘ {self}"]
@@ -23,7 +26,8 @@ class _Open(Exception):
 
 
 def require(holds, message: str) -> None:
-    """Raise `Mistake(message)` unless `holds` (a bool, or an array or tensor of bools) is true throughout."""
+    """Raise `Mistake(message)` unless `holds` (a bool, or an array or tensor of bools) is true
+    throughout."""
     if not np.asarray(holds.detach().cpu() if isinstance(holds, torch.Tensor) else holds).all():
         raise Mistake(message)
 
@@ -55,7 +59,10 @@ def same(found, truth, message: str) -> None:
 def recognise(found, *mistakes) -> None:
     """Raise the message of the first known mistake that gives exactly what was found."""
     for value, message in mistakes:
-        require(not torch.allclose(found, torch.as_tensor(value).double(), rtol=1e-5, atol=1e-7), message)
+        require(
+            not torch.allclose(found, torch.as_tensor(value).double(), rtol=1e-5, atol=1e-7),
+            message,
+        )
 
 
 def recognise_number(found: float, *mistakes) -> None:
@@ -67,8 +74,9 @@ def recognise_number(found: float, *mistakes) -> None:
 def exercise(number: str):
     """Make a check of exercise `number` ("1.2") out of a function that calls `require`.
 
-    The check gets the learner's answer, a value or a function. Dots, None, or a function that returns either, print
-    that the exercise is open. An exception inside the learner's function becomes a `Mistake` that names it.
+    The check gets the learner's answer, a value or a function. Dots, None, or a function that
+    returns either, print that the exercise is open. An exception inside the learner's function
+    becomes a `Mistake` that names it.
     """
 
     def decorate(check):
@@ -77,11 +85,15 @@ def exercise(number: str):
             try:
                 if answer is None or answer is ...:
                     raise _Open
-                with torch.random.fork_rng(devices=[]):  # an exercise solved or not, the chapter draws the same numbers
+                with torch.random.fork_rng(
+                    devices=[]
+                ):  # an exercise solved or not, the chapter draws the same numbers
                     check(_guarded(answer) if callable(answer) else answer)
             except _Open:
                 is_open = f"Exercise {number} is open: replace the dots (and return a value), then run this cell again."
-                if os.environ.get("NBGRADER_EXECUTION"):  # where points are given, an open exercise gets none
+                if os.environ.get(
+                    "NBGRADER_EXECUTION"
+                ):  # where points are given, an open exercise gets none
                     raise Mistake(is_open) from None
                 print(f"○ {is_open}")
             except Mistake as mistake:

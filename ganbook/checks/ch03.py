@@ -12,7 +12,8 @@ from ganbook.checks import exercise, recognise, recognise_number, require, tenso
 
 @exercise("3.1")
 def noisy_eigenvalues(answer):
-    """Derives the velocities by autograd, with the noise integrated by quadrature; never uses the formula."""
+    """Derives the velocities by autograd, with the noise integrated by quadrature; never uses the
+    formula."""
     for s in (random.uniform(0.3, 1.2), random.uniform(1.6, 2.5), 0.0):
         try:
             found = [complex(value) for value in answer(s)]
@@ -26,14 +27,20 @@ def noisy_eigenvalues(answer):
         if s:
             _recognise_row(
                 found,
-                (_eigenvalues(-J), f"{at}, the signs are those of a game that runs away. Noise damps: -s²/4 in front."),
+                (
+                    _eigenvalues(-J),
+                    f"{at}, the signs are those of a game that runs away. Noise damps: -s²/4 in"
+                    f" front.",
+                ),
                 (
                     _eigenvalues(J * torch.tensor([[1.0, 1], [1, 0.5]])),
-                    f"{at}, this is the noise of one side only. Both the datum and the fake have it.",
+                    f"{at}, this is the noise of one side only. Both the datum and the fake have"
+                    f" it.",
                 ),
                 (
                     _eigenvalues(J * torch.tensor([[1.0, 1], [1, 2.0]])),
-                    f"{at}, the damping is twice what it should be: the second derivative of log σ at 0 is -1/4.",
+                    f"{at}, the damping is twice what it should be: the second derivative of log σ"
+                    f" at 0 is -1/4.",
                 ),
                 (
                     _eigenvalues(J * torch.tensor([[1.0, 1], [1, 1 / s]])),
@@ -43,15 +50,20 @@ def noisy_eigenvalues(answer):
                     _eigenvalues(J * torch.tensor([[1.0, 2], [2, 1]])),
                     f"{at}, the entries beside the diagonal are ±1/2, not ±1: σ(0) = 1/2.",
                 ),
-                (_eigenvalues(J * torch.tensor([[1.0, 1], [1, 0]])), f"{at}, the noise has no effect on your result."),
+                (
+                    _eigenvalues(J * torch.tensor([[1.0, 1], [1, 0]])),
+                    f"{at}, the noise has no effect on your result.",
+                ),
                 (
                     [2 * value for value in right],
-                    f"{at}, both are twice too large: the roots of λ² + bλ + c have a division by 2.",
+                    f"{at}, both are twice too large: the roots of λ² + bλ + c have a division by"
+                    f" 2.",
                 ),
             )
         require(
             all(abs(a - b) < 1e-4 for a, b in zip(found, right, strict=True)),
-            f"{at}, the eigenvalues are not {found[0]:.3f} and {found[1]:.3f}. Derive the four entries of J first:"
+            f"{at}, the eigenvalues are not {found[0]:.3f} and {found[1]:.3f}. Derive the four"
+            f" entries of J first:"
             " only that of ψ' in ψ depends on s.",
         )
 
@@ -60,7 +72,11 @@ def noisy_eigenvalues(answer):
 def alternating_round(answer):
     """Compares one round with D's and G's slopes by autograd, G's at D's new parameter."""
     for _ in range(3):
-        theta, psi, h = random.uniform(0.3, 1.5), random.uniform(-1.5, -0.3), random.uniform(0.3, 1.0)
+        theta, psi, h = (
+            random.uniform(0.3, 1.5),
+            random.uniform(-1.5, -0.3),
+            random.uniform(0.3, 1.0),
+        )
         try:
             found = [float(value) for value in answer(theta, psi, h)]
         except TypeError:
@@ -73,22 +89,35 @@ def alternating_round(answer):
         old_psi = theta + h * psi / (1 + math.exp(-new_psi * theta))
         _recognise_row(
             found,
-            ((g_first, new_psi), "this is still the simultaneous round: G answers the D before its move."),
+            (
+                (g_first, new_psi),
+                "this is still the simultaneous round: G answers the D before its move.",
+            ),
             (
                 (g_first, psi + h * _slope(g_first, psi)[1]),
                 "here G moves first. The exercise asks for D first, as GANs have it.",
             ),
-            ((old_sigma, new_psi), "G uses the new ψ, but the old probability: σ(ψθ) has to be computed again."),
-            ((old_psi, new_psi), "G uses the new probability, but its slope still has the old ψ in front."),
+            (
+                (old_sigma, new_psi),
+                "G uses the new ψ, but the old probability: σ(ψθ) has to be computed again.",
+            ),
+            (
+                (old_psi, new_psi),
+                "G uses the new probability, but its slope still has the old ψ in front.",
+            ),
             (right[::-1], "the two come back in the wrong order: theta first, then psi."),
             (
-                (theta + h * _slope(theta, psi - h * _slope(theta, psi)[1])[0], psi - h * _slope(theta, psi)[1]),
+                (
+                    theta + h * _slope(theta, psi - h * _slope(theta, psi)[1])[0],
+                    psi - h * _slope(theta, psi)[1],
+                ),
                 "both signs are turned: D goes up V, G goes down.",
             ),
         )
         require(
             _close(found, right),
-            f"from (θ, ψ) = ({theta:.2f}, {psi:.2f}) with h = {h:.2f} a round ends at ({right[0]:.4f}, {right[1]:.4f}),"
+            f"from (θ, ψ) = ({theta:.2f}, {psi:.2f}) with h = {h:.2f} a round ends at"
+            f" ({right[0]:.4f}, {right[1]:.4f}),"
             f" not at ({found[0]:.4f}, {found[1]:.4f}).",
         )
 
@@ -97,12 +126,17 @@ def alternating_round(answer):
 def consensus(answer):
     """Uses a linear field, whose consensus step is a matrix, and one that is not linear."""
     J = torch.randn(4, 4, dtype=torch.float64)
-    z, h, w = torch.randn(4, dtype=torch.float64), random.uniform(0.05, 0.5), random.uniform(0.5, 2.0)
+    z, h, w = (
+        torch.randn(4, dtype=torch.float64),
+        random.uniform(0.05, 0.5),
+        random.uniform(0.5, 2.0),
+    )
 
     def step(v):
         found = answer(v, z.clone(), h, w)
         require(
-            isinstance(found, torch.Tensor), f"a tensor of shape (4,) should come back, not {type(found).__name__}."
+            isinstance(found, torch.Tensor),
+            f"a tensor of shape (4,) should come back, not {type(found).__name__}.",
         )
         return tensor(found, (4,))
 
@@ -112,8 +146,14 @@ def consensus(answer):
         found,
         (z + h * v, "this is the plain step: w has no effect."),
         (z + h * (v + w * pull), "this walks up ½‖v‖². The gradient is to be subtracted."),
-        (z + h * (v - 2 * w * pull), "the factor ½ of ½‖v‖² is missing, so the pull is twice too strong."),
-        (z + h * v - w * pull, "the pull has to be multiplied by h too: it is part of the velocity."),
+        (
+            z + h * (v - 2 * w * pull),
+            "the factor ½ of ½‖v‖² is missing, so the pull is twice too strong.",
+        ),
+        (
+            z + h * v - w * pull,
+            "the pull has to be multiplied by h too: it is part of the velocity.",
+        ),
         (z - h * w * pull, "the velocity v itself is missing."),
         (z - h * (v + w * pull), "v has the wrong sign: it is a velocity, so it is added."),
         (
@@ -125,14 +165,21 @@ def consensus(answer):
             "this is the gradient of the sum of v. Square v first, and halve it.",
         ),
     )
-    require(torch.allclose(found, z + h * (v - w * pull)), "this is not z + h (v - w ∇½‖v‖²) for a linear v.")
+    require(
+        torch.allclose(found, z + h * (v - w * pull)),
+        "this is not z + h (v - w ∇½‖v‖²) for a linear v.",
+    )
     found = step(torch.sin)
     right = z + h * (z.sin() - w * z.sin() * z.cos())
-    require(torch.allclose(found, right), "for a v that is not linear the step is wrong: don't assume a matrix.")
+    require(
+        torch.allclose(found, right),
+        "for a v that is not linear the step is wrong: don't assume a matrix.",
+    )
     with_graph = answer(lambda z: J @ z, z.clone().requires_grad_(), h, w)
     require(
         not with_graph.requires_grad,
-        "what you return still hangs on the graph: a long run would keep every step in memory. Detach it.",
+        "what you return still hangs on the graph: a long run would keep every step in memory."
+        " Detach it.",
     )
 
 
@@ -168,7 +215,8 @@ def fates(answer):
 
 @exercise("3.5")
 def three_numbers(answer):
-    """Puts points at known distances of known modes, so that all three numbers follow by counting."""
+    """Puts points at known distances of known modes, so that all three numbers follow by
+    counting."""
     K, std = random.randint(5, 8), random.uniform(0.05, 0.1)
     centers = torch.stack([3.0 * torch.arange(K), torch.zeros(K)], dim=1).double()
     # Mode 0: good samples only. 1: good and bad. 2: only samples beyond 3 std. The rest: none.
@@ -176,7 +224,9 @@ def three_numbers(answer):
     modes = [0, 1, 1, 2]
     points = torch.cat([centers[m].repeat(n, 1) for m, n in zip(modes, counts, strict=True)])
     angle = torch.rand(len(points)).double() * 2 * math.pi
-    radius = torch.cat([torch.full((n,), r * std).double() for n, r in zip(counts, reach, strict=True)])
+    radius = torch.cat(
+        [torch.full((n,), r * std).double() for n, r in zip(counts, reach, strict=True)]
+    )
     points = points + radius[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1)
     order = torch.randperm(len(points))
     points = points[order]
@@ -189,27 +239,51 @@ def three_numbers(answer):
     share = torch.tensor([4 / 8, 3 / 8, 1 / 8, *[0] * (K - 3)]).double()
     good_share = torch.tensor([4 / 5, 1 / 5, *[0] * (K - 2)]).double()
     right_kl = _kl_to_uniform(share)
-    require(count != 3, "you count the modes near any sample. A mode counts with a sample within 3 std of it.")
+    require(
+        count != 3,
+        "you count the modes near any sample. A mode counts with a sample within 3 std of it.",
+    )
     require(count != K, "you count all centers. A mode counts with a sample within 3 std of it.")
     require(count == 2, f"there are samples within 3 std of 2 modes; you count {count:g}.")
     recognise_number(
         quality,
-        (0.0, "no sample is of high quality to you. Are you comparing a squared distance, or a sum over all centers?"),
+        (
+            0.0,
+            "no sample is of high quality to you. Are you comparing a squared distance, or a sum"
+            " over all centers?",
+        ),
         (1.0, "every sample is of high quality to you: some lie 3.5 and 10 std from their mode."),
         (70 / 80, "samples at 3.5 std pass with you. The bound is 3."),
         (30 / 80, "this is the share of bad samples."),
         (50.0, "this is the number of good samples. Divide by the number of all."),
     )
-    require(abs(quality - 50 / 80) < 1e-6, f"50 of the 80 samples lie within 3 std: 0.625, not {quality:.4g}.")
-    require(not math.isnan(kl), "the reverse KL is NaN: 0 log 0 counts as 0. `torch.xlogy` knows that.")
-    require(math.isfinite(kl), "the reverse KL is infinite. Is it KL(uniform ‖ share)? The shares stand first.")
+    require(
+        abs(quality - 50 / 80) < 1e-6,
+        f"50 of the 80 samples lie within 3 std: 0.625, not {quality:.4g}.",
+    )
+    require(
+        not math.isnan(kl), "the reverse KL is NaN: 0 log 0 counts as 0. `torch.xlogy` knows that."
+    )
+    require(
+        math.isfinite(kl),
+        "the reverse KL is infinite. Is it KL(uniform ‖ share)? The shares stand first.",
+    )
     recognise_number(
         kl,
-        (_kl_to_uniform(good_share), "your shares are those of good samples. The definition has all samples."),
+        (
+            _kl_to_uniform(good_share),
+            "your shares are those of good samples. The definition has all samples.",
+        ),
         (right_kl / math.log(2), "this is in bits. The course counts in nats: natural logarithms."),
         (-right_kl, "the sign is turned: a KL divergence is never negative."),
-        (right_kl - math.log(K), "this is minus the entropy of the shares. Compare with uniform: log(share * K)."),
-        (math.log(K) - right_kl, "this is the entropy of the shares. The KL to uniform is log K minus that."),
+        (
+            right_kl - math.log(K),
+            "this is minus the entropy of the shares. Compare with uniform: log(share * K).",
+        ),
+        (
+            math.log(K) - right_kl,
+            "this is the entropy of the shares. The KL to uniform is log K minus that.",
+        ),
         (right_kl / K, "this is a mean over the modes. A KL is a sum, weighted by the shares."),
         (right_kl * len(points), "use shares, not counts: they sum to 1."),
     )
@@ -237,20 +311,29 @@ def packed_logits(answer):
         require(False, "return two tensors of logits, as `return real_logits, fake_logits`.")
     samples = torch.cat(seen).view(-1, 2, 2)
     mixed = (samples[:, 0] > 50).any(-1) != (samples[:, 1] > 50).any(-1)
-    require(not mixed.any(), "there are still pairs of a real and a fake. Pack each batch by itself.")
+    require(
+        not mixed.any(), "there are still pairs of a real and a fake. Pack each batch by itself."
+    )
     whole = {tuple(row) for row in torch.cat([real, fake]).tolist()}
     require(
         all(tuple(row) in whole for row in samples.reshape(-1, 2).tolist()),
         "the coordinates of samples are torn apart: a pair is (x1, y1, x2, y2).",
     )
     twice = (samples[:, 0] == samples[:, 1]).all(-1)
-    require(not twice.any(), "a sample is packed with itself. That is how a collapsed generator looks, not real data.")
+    require(
+        not twice.any(),
+        "a sample is packed with itself. That is how a collapsed generator looks, not real data.",
+    )
     for name, logits in (("real", on_real), ("fake", on_fake)):
         require(
             logits.shape == (n // 2,),
-            f"{n} {name} samples make {n // 2} pairs and as many logits; you return the shape {tuple(logits.shape)}.",
+            f"{n} {name} samples make {n // 2} pairs and as many logits; you return the shape"
+            f" {tuple(logits.shape)}.",
         )
-    require(on_real.mean() < on_fake.mean(), "the two come back in the wrong order: those of real pairs first.")
+    require(
+        on_real.mean() < on_fake.mean(),
+        "the two come back in the wrong order: those of real pairs first.",
+    )
     for batch, logits in ((real, on_real), (fake, on_fake)):
         require(
             torch.isclose(logits.sum(), batch.sum()),
@@ -259,7 +342,8 @@ def packed_logits(answer):
 
 
 def _noisy_jacobian(s):
-    """The Jacobian (2, 2) of the Dirac-GAN with noise, by autograd; the Gaussian integral is a sum over a fine grid."""
+    """The Jacobian (2, 2) of the Dirac-GAN with noise, by autograd; the Gaussian integral is a sum
+    over a fine grid."""
     noise = torch.linspace(-8, 8, 4001, dtype=torch.float64)
     weight = torch.exp(-(noise**2) / 2)
     weight = weight / weight.sum()
@@ -274,7 +358,9 @@ def _noisy_jacobian(s):
 
     z = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     v = velocity(z)
-    return torch.stack([torch.autograd.grad(v[k], z, retain_graph=True)[0] for k in range(2)]).detach()
+    return torch.stack(
+        [torch.autograd.grad(v[k], z, retain_graph=True)[0] for k in range(2)]
+    ).detach()
 
 
 def _eigenvalues(J):

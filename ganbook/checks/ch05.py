@@ -31,16 +31,21 @@ def shrunk(answer):
                 *[
                     (
                         moved + sign * (1 - factor**2) * trace,
-                        f"{at}: c² is the factor of the variances. The distance compares their roots, which go with c.",
+                        f"{at}: c² is the factor of the variances. The distance compares their"
+                        f" roots, which go with c.",
                     )
                     for sign in (1, -1)
                 ],
                 (
                     moved + (1 - factor**2) ** 2 * trace,
-                    f"{at}: these are differences of variances, squared. The distance compares their roots.",
+                    f"{at}: these are differences of variances, squared. The distance compares"
+                    f" their roots.",
                 ),
                 (
-                    moved + trace + factor**2 * trace - 2 * factor**2 * np.trace(covariance @ covariance),
+                    moved
+                    + trace
+                    + factor**2 * trace
+                    - 2 * factor**2 * np.trace(covariance @ covariance),
                     f"{at}: the square root of the product of the covariances is missing.",
                 ),
                 (math.sqrt(moved) + away * trace, f"{at}: the length of d is to be squared."),
@@ -52,22 +57,37 @@ def shrunk(answer):
                     moved + away * covariance.sum(),
                     f"{at}: you add up all entries of C. The trace is the sum of the diagonal.",
                 ),
-                (moved + away * np.linalg.det(covariance), f"{at}: you have a determinant where the trace belongs."),
-                (math.sqrt(right), f"{at}: this is the root of the distance. The course, as the field, leaves it off."),
+                (
+                    moved + away * np.linalg.det(covariance),
+                    f"{at}: you have a determinant where the trace belongs.",
+                ),
+                (
+                    math.sqrt(right),
+                    f"{at}: this is the root of the distance. The course, as the field, leaves it"
+                    f" off.",
+                ),
             )
-        require(_near(found, right), f"{at} the distance is {right:.4f}, measured; yours is {found:.4f}.")
+        require(
+            _near(found, right),
+            f"{at} the distance is {right:.4f}, measured; yours is {found:.4f}.",
+        )
 
 
 @exercise("5.2")
 def frechet(answer):
-    """Tries every combination of the faults that published code has, and names those that are left."""
+    """Tries every combination of the faults that published code has, and names those that are
+    left."""
     rng = np.random.default_rng(1)
     for n, m in ((14, 9), (40, 25)):
-        a, b = np.abs(rng.normal(size=(n, 3))) @ np.abs(rng.normal(size=(3, 3))), 1.5 * rng.random((m, 3))
+        a, b = (
+            np.abs(rng.normal(size=(n, 3))) @ np.abs(rng.normal(size=(3, 3))),
+            1.5 * rng.random((m, 3)),
+        )
         before = a.copy(), b.copy()
         found = _number(answer(a, b))
         require(
-            np.array_equal(a, before[0]) and np.array_equal(b, before[1]), "your function changes the features it gets."
+            np.array_equal(a, before[0]) and np.array_equal(b, before[1]),
+            "your function changes the features it gets.",
         )
         faults = {
             "mean": ("", "the distance of the means is not squared", "the means do not enter"),
@@ -83,11 +103,21 @@ def frechet(answer):
             left = [options[k] for options, k in zip(faults.values(), choice, strict=True) if k]
             require(
                 not left or not _near(found, _faulty(a, b, *choice)),
-                f"{'one fault is' if len(left) == 1 else f'{len(left)} faults are'} left: {'; '.join(left)}.",
+                f"{'one fault is' if len(left) == 1 else f'{len(left)} faults are'} left:"
+                f" {'; '.join(left)}.",
             )
         right = metrics.fid(a, b)
-        _named(found, (math.sqrt(right), "this is the root of the distance. What the field reports is its square."))
-        require(_near(found, right, 1e-4), f"metrics.fid says {right:.4f} of the same features, you say {found:.4f}.")
+        _named(
+            found,
+            (
+                math.sqrt(right),
+                "this is the root of the distance. What the field reports is its square.",
+            ),
+        )
+        require(
+            _near(found, right, 1e-4),
+            f"metrics.fid says {right:.4f} of the same features, you say {found:.4f}.",
+        )
 
 
 def _faulty(a, b, mean, divisor, root, two):
@@ -131,33 +161,52 @@ def unbiased(answer):
             found,
             (
                 distance(cubic, False, squares),
-                "the pairs of a sample with itself are still in. They lift the mean, the more the fewer samples.",
+                "the pairs of a sample with itself are still in. They lift the mean, the more the"
+                " fewer samples.",
             ),
             (
                 distance(cubic, False),
-                "you divide by n (n - 1), but the sum still has the diagonal in it. Take its trace off.",
+                "you divide by n (n - 1), but the sum still has the diagonal in it. Take its trace"
+                " off.",
             ),
-            (distance(cubic, True, squares), "without the diagonal there are n (n - 1) pairs, not n²."),
+            (
+                distance(cubic, True, squares),
+                "without the diagonal there are n (n - 1) pairs, not n².",
+            ),
             (
                 distance(cubic, True, lambda size: size * (size - 1) / 2),
-                "the matrix holds each pair twice, and there are n (n - 1) entries off its diagonal.",
+                "the matrix holds each pair twice, and there are n (n - 1) entries off its"
+                " diagonal.",
             ),
-            (distance(cubic, cross=1.0), "the mean across the two sets counts twice: the factor 2 is missing."),
+            (
+                distance(cubic, cross=1.0),
+                "the mean across the two sets counts twice: the factor 2 is missing.",
+            ),
             (distance(cubic, cross=-2.0), "the mean across the two sets is to be subtracted."),
             (-right, "the sign is turned: within minus across."),
-            (math.sqrt(abs(right)), "this is a root. The kernel distance is the squared one, and may be negative."),
+            (
+                math.sqrt(abs(right)),
+                "this is a root. The kernel distance is the squared one, and may be negative.",
+            ),
             (0.0, "an unbiased estimate of 0 is negative half of the time: don't cut it off."),
             (
                 distance(lambda x, y: (x @ y.T + 1) ** 3),
                 "in the kernel the product is divided by the features' number.",
             ),
-            (distance(lambda x, y: (x @ y.T / x.shape[1] + 1) ** 2), "the kernel is to the third power."),
-            (distance(lambda x, y: (x @ y.T / x.shape[1]) ** 3), "the kernel has a 1 in it: (x·y / F + 1)³."),
+            (
+                distance(lambda x, y: (x @ y.T / x.shape[1] + 1) ** 2),
+                "the kernel is to the third power.",
+            ),
+            (
+                distance(lambda x, y: (x @ y.T / x.shape[1]) ** 3),
+                "the kernel has a 1 in it: (x·y / F + 1)³.",
+            ),
             *(
                 [
                     (
                         distance(cubic, cross_own=False),
-                        "you took the diagonal out of the pairs across the sets as well. There it holds pairs of"
+                        "you took the diagonal out of the pairs across the sets as well. There it"
+                        " holds pairs of"
                         " different samples, as good as any other: keep all n m of them.",
                     )
                 ]
@@ -166,7 +215,8 @@ def unbiased(answer):
             ),
         )
         require(
-            _near(found, right), f"for {n} and {m} samples the unbiased value is {right:.4f}; yours is {found:.4f}."
+            _near(found, right),
+            f"for {n} and {m} samples the unbiased value is {right:.4f}; yours is {found:.4f}.",
         )
 
 
@@ -177,7 +227,8 @@ def inception_score(answer):
     logits = 2 * torch.randn(40, 5, generator=random_state, dtype=torch.float64)
     found = _number(
         answer(logits.clone()),
-        "the score is NaN: are you taking the log of logits, which may be negative? Softmax comes first.",
+        "the score is NaN: are you taking the log of logits, which may be negative? Softmax comes"
+        " first.",
     )
     p = logits.softmax(1)
     q = p.mean(0)
@@ -189,47 +240,73 @@ def inception_score(answer):
     _named(
         found,
         (kl.mean().item(), "this is the mean KL. The score is exp of it."),
-        (kl.mean().item() / math.log(2), "this is the mean KL in bits. The score is exp of it, in nats."),
-        (math.exp(kl.mean().item() / math.log(2)), "exp goes with natural logarithms; yours are to the base 2."),
-        (math.exp(kl.mean().item() / math.log(10)), "exp goes with natural logarithms; yours are to the base 10."),
+        (
+            kl.mean().item() / math.log(2),
+            "this is the mean KL in bits. The score is exp of it, in nats.",
+        ),
+        (
+            math.exp(kl.mean().item() / math.log(2)),
+            "exp goes with natural logarithms; yours are to the base 2.",
+        ),
+        (
+            math.exp(kl.mean().item() / math.log(10)),
+            "exp goes with natural logarithms; yours are to the base 10.",
+        ),
         (2 ** kl.mean().item(), "exp, not 2 to the power: the logarithms are natural."),
         (kl.exp().mean().item(), "you average exp(KL). The mean comes first, then exp."),
         (kl.sum().exp().item(), "you add up the KLs of all samples. The score takes their mean."),
-        ((q * (q / p).log()).sum(1).mean().exp().item(), "the KL is turned round: p(y | x) stands first."),
+        (
+            (q * (q / p).log()).sum(1).mean().exp().item(),
+            "the KL is turned round: p(y | x) stands first.",
+        ),
         (-kl.mean().item(), "the sign is turned, and exp is missing."),
         ((-kl.mean()).exp().item(), "the sign is turned: a KL divergence is never negative."),
         ((kl / 5).mean().exp().item(), "a KL is a sum over the classes, not a mean."),
-        ((-(q * q.log()).sum()).exp().item(), "this is exp of the entropy of p(y): are single images sure or not?"),
+        (
+            (-(q * q.log()).sum()).exp().item(),
+            "this is exp of the entropy of p(y): are single images sure or not?",
+        ),
         (
             (p * (5 * p).log()).sum(1).mean().exp().item(),
             "you compare with even classes. p(y) is the mean of the p(y | x).",
         ),
-        (as_they_are.mean().exp().item(), "you use logits as if they were probabilities: softmax comes first."),
+        (
+            as_they_are.mean().exp().item(),
+            "you use logits as if they were probabilities: softmax comes first.",
+        ),
         (
             (wrong_axis * (wrong_axis / wrong_axis.mean(0)).log()).sum(1).mean().exp().item(),
             "your softmax goes over the samples. It is each row that sums to 1.",
         ),
         (
             (sigmoid * (sigmoid / sigmoid.mean(0)).log()).sum(1).mean().exp().item(),
-            "a sigmoid makes each class a question of its own. The classes exclude each other: softmax.",
+            "a sigmoid makes each class a question of its own. The classes exclude each other:"
+            " softmax.",
         ),
     )
     require(_near(found, right), f"the score of these logits is {right:.4f}; yours is {found:.4f}.")
     sure = 1000.0 * torch.eye(5, dtype=torch.float64)[torch.arange(20) % 5]
     found = _number(
         answer(sure),
-        "for an image that is sure the score is NaN: 0 log 0 counts as 0. log_softmax has no log of 0, xlogy knows it.",
+        "for an image that is sure the score is NaN: 0 log 0 counts as 0. log_softmax has no log"
+        " of 0, xlogy knows it.",
     )
-    require(_near(found, 5.0, 1e-4), f"five classes, sure and even, have the score 5; yours is {found:.4f}.")
+    require(
+        _near(found, 5.0, 1e-4),
+        f"five classes, sure and even, have the score 5; yours is {found:.4f}.",
+    )
 
 
 @exercise("5.5")
 def precision_recall(answer):
-    """Draws two clouds that overlap in part, for several k, and recognises balls of another size or owner."""
+    """Draws two clouds that overlap in part, for several k, and recognises balls of another size or
+    owner."""
     random_state = torch.Generator().manual_seed(5)
     for k, n, m in ((1, 60, 45), (3, 70, 90), (5, 140, 110)):
         real = torch.randn(n, 2, generator=random_state, dtype=torch.float64)
-        fake = 0.6 * torch.randn(m, 2, generator=random_state, dtype=torch.float64) + torch.tensor([1.8, 0.6])
+        fake = 0.6 * torch.randn(m, 2, generator=random_state, dtype=torch.float64) + torch.tensor(
+            [1.8, 0.6]
+        )
         try:
             precision, recall = (float(value) for value in answer(real.clone(), fake.clone(), k))
         except (TypeError, ValueError):
@@ -240,15 +317,21 @@ def precision_recall(answer):
         at = f"with k = {k}"
         _named(
             found,
-            (right[::-1], f"{at}: precision and recall are swapped. Precision asks of fakes, in the real balls."),
+            (
+                right[::-1],
+                f"{at}: precision and recall are swapped. Precision asks of fakes, in the real"
+                f" balls.",
+            ),
             (
                 _shares(real, fake, k - 1),
-                f"{at}: the nearest to a sample is the sample itself. Your radius is that of neighbour k - 1.",
+                f"{at}: the nearest to a sample is the sample itself. Your radius is that of"
+                f" neighbour k - 1.",
             ),
             (_shares(real, fake, k + 1), f"{at}: your radius is that of neighbour k + 1."),
             (
                 _shares(real, fake, k, count=lambda inside: inside.any(0)),
-                f"{at}: you count the balls that are hit. Precision and recall count the samples that lie in one.",
+                f"{at}: you count the balls that are hit. Precision and recall count the samples"
+                f" that lie in one.",
             ),
             (
                 _shares(real, fake, k, count=lambda inside, k=k: inside.sum(1) / k),
@@ -269,17 +352,24 @@ def precision_recall(answer):
             *[
                 (
                     _shares(real, fake, k, across=edge),
-                    f"{at}: a ball's radius is the distance to a neighbour in its own set, not in the other.",
+                    f"{at}: a ball's radius is the distance to a neighbour in its own set, not in"
+                    f" the other.",
                 )
-                for edge in (1 + 1e-9, 1 - 1e-9)  # whether rounding leaves the neighbour itself inside
+                for edge in (
+                    1 + 1e-9,
+                    1 - 1e-9,
+                )  # whether rounding leaves the neighbour itself inside
             ],
         )
         for name, value, truth in zip(("precision", "recall"), found, right, strict=True):
-            require(abs(value - truth) < 1e-9, f"{at}: {name} is {truth:.4f} here, not {value:.4f}.")
+            require(
+                abs(value - truth) < 1e-9, f"{at}: {name} is {truth:.4f} here, not {value:.4f}."
+            )
 
 
 def _shares(real, fake, k, radius=lambda r: r, count=lambda inside: inside.any(1), across=None):
-    """(precision, recall), or what comes of other radii and other ways of counting. k of 0: no reach at all."""
+    """(precision, recall), or what comes of other radii and other ways of counting. k of 0: no
+    reach at all."""
     found = []
     for points, anchors in ((fake, real), (real, fake)):
         if across:
@@ -300,14 +390,20 @@ FAULTS = {
     "one number": "quality and variety are not told apart",
     "copies": "nothing is held against held-out data, so copies would not show",
 }
-REPORTS = {"first": {"few", "unequal", "best", "picked"}, "second": {"features", "one number", "copies"}}
+REPORTS = {
+    "first": {"few", "unequal", "best", "picked"},
+    "second": {"features", "one number", "copies"},
+}
 _QUOTES = {
     ("first", "few"): "how many samples, in how many dimensions? What rank has their covariance?",
     ("first", "unequal"): "where does the 12.4 come from, and from how many samples?",
     ("first", "best"): "nine runs were done besides. What would they have said?",
     ("first", "picked"): "who chose the sixteen samples?",
     ("second", "features"): "64 features of what?",
-    ("second", "one number"): "two models may have the same FID, one blurred and one with a class missing.",
+    (
+        "second",
+        "one number",
+    ): "two models may have the same FID, one blurred and one with a class missing.",
     ("second", "copies"): "a memoriser has an even lower FID, and a precision of 1.",
 }
 _UNFAIR = {
@@ -326,7 +422,8 @@ def review(answer):
     """Asks for the planted faults of each report, all of them and no others."""
     require(
         isinstance(answer, dict) and set(answer) == set(REPORTS),
-        'write a dictionary with a set of faults for each report, {"first": {...}, "second": {...}}.',
+        "write a dictionary with a set of faults for each report,"
+        ' {"first": {...}, "second": {...}}.',
     )
     for report, planted in REPORTS.items():
         named = answer[report]
@@ -335,14 +432,23 @@ def review(answer):
         require(not isinstance(named, str), f'the {report} report: write a set, as {{"{named}"}}.')
         named = set(named)
         unknown = sorted(map(str, named - set(FAULTS)))
-        require(not unknown, f"there is no fault {unknown[0] if unknown else ''!r}. There are: {', '.join(FAULTS)}.")
+        require(
+            not unknown,
+            f"there is no fault {unknown[0] if unknown else ''!r}. There are: {', '.join(FAULTS)}.",
+        )
         for fault in FAULTS:
             if fault in named - planted:
-                require(False, f"the {report} report is not guilty of {fault!r}: {_UNFAIR[report, fault]}")
+                require(
+                    False,
+                    f"the {report} report is not guilty of {fault!r}: {_UNFAIR[report, fault]}",
+                )
         missed = [fault for fault in FAULTS if fault in planted - named]
         if missed:
             others = f" ({len(missed)} are still to be found.)" if len(missed) > 1 else ""
-            require(False, f"the {report} report has another fault: {_QUOTES[report, missed[0]]}{others}")
+            require(
+                False,
+                f"the {report} report has another fault: {_QUOTES[report, missed[0]]}{others}",
+            )
 
 
 def _number(value, nan="the result is not finite."):
@@ -356,16 +462,23 @@ def _number(value, nan="the result is not finite."):
     try:
         value = float(value)
     except (TypeError, ValueError, RuntimeError):
-        require(False, f"return one number, not {type(value).__name__} of shape {getattr(value, 'shape', ())}.")
+        require(
+            False,
+            f"return one number, not {type(value).__name__} of shape"
+            f" {getattr(value, 'shape', ())}.",
+        )
     require(math.isfinite(value), nan)
     return value
 
 
 def _near(found, value, tolerance=1e-6) -> bool:
-    return bool(np.isfinite(value).all() and np.allclose(found, value, rtol=tolerance, atol=tolerance))
+    return bool(
+        np.isfinite(value).all() and np.allclose(found, value, rtol=tolerance, atol=tolerance)
+    )
 
 
 def _named(found, *mistakes) -> None:
-    """Raise the message of the first known mistake that gives exactly what was found. Works for rows of numbers too."""
+    """Raise the message of the first known mistake that gives exactly what was found. Works for
+    rows of numbers too."""
     for value, message in mistakes:
         require(not _near(found, value), message)

@@ -20,7 +20,8 @@ HOLES, ROOM = np.array([[5.0, 5], [9, 2], [3, 2]]), np.array([3, 4, 2])
 
 @exercise("7.1")
 def plan(answer):
-    """Counts what leaves each heap and reaches each hole; where a plan is too dear, names what to change in it."""
+    """Counts what leaves each heap and reaches each hole; where a plan is too dear, names what to
+    change in it."""
     found = tensor(answer, (3, 3)).numpy()
     require((found >= 0).all(), "nothing can be carried backwards: no entry is below 0.")
     fits = np.array_equal(found.sum(1), EARTH) and np.array_equal(found.sum(0), ROOM)
@@ -36,13 +37,16 @@ def plan(answer):
         if found[i, j] > 1e-9 and found[k, m] > 1e-9 and saved > 1e-9:
             require(
                 False,
-                f"all is moved, at a cost of {(found * cost).sum():.2f}. It can be less: let {'ABC'[i]} and {'ABC'[k]}"
-                f" swap a shovelful, {'ABC'[i]} to {m + 1} and {'ABC'[k]} to {j + 1}. That saves {saved:.2f}.",
+                f"all is moved, at a cost of {(found * cost).sum():.2f}. It can be less: let"
+                f" {'ABC'[i]} and {'ABC'[k]}"
+                f" swap a shovelful, {'ABC'[i]} to {m + 1} and {'ABC'[k]} to {j + 1}. That saves"
+                f" {saved:.2f}.",
             )
     least = min((p * cost).sum() for p in _all_plans())
     require(
         (found * cost).sum() < least + 1e-6,
-        f"all is moved, at a cost of {(found * cost).sum():.2f}; {least:.2f} is possible. No swap of two helps any"
+        f"all is moved, at a cost of {(found * cost).sum():.2f}; {least:.2f} is possible. No swap"
+        f" of two helps any"
         " more: look for three that change places in a ring.",
     )
 
@@ -61,9 +65,15 @@ def _all_plans():
 @exercise("7.2")
 def factors(answer):
     """Draws two sets of points, does the four things to them, and measures."""
-    names = ("both moved by 5", "both stretched ten times", "real and fake swapped", "half of the fakes real")
+    names = (
+        "both moved by 5",
+        "both stretched ten times",
+        "real and fake swapped",
+        "half of the fakes real",
+    )
     require(
-        isinstance(answer, dict) and set(answer) == set(names), f"a number for each of {', '.join(map(repr, names))}."
+        isinstance(answer, dict) and set(answer) == set(names),
+        f"a number for each of {', '.join(map(repr, names))}.",
     )
     if any(value is ... or value is None for value in answer.values()):
         require(False, "some of the four are still open.")
@@ -100,7 +110,10 @@ def factors(answer):
         for value, message in mistakes[name]:
             require(abs(found - value) > 1e-6, f"{name}: {message}")
         right = after[name] / before
-        require(abs(found - right) < 1e-6, f"{name}: measured, W1 is {right:.3g} times what it was; you say {found:g}.")
+        require(
+            abs(found - right) < 1e-6,
+            f"{name}: measured, W1 is {right:.3g} times what it was; you say {found:g}.",
+        )
 
 
 @exercise("7.3")
@@ -119,23 +132,42 @@ def on_a_line(answer):
             right,
             (
                 abs(a.mean() - b.mean()),
-                "this is the distance of the means, which misses what goes both ways. Take the absolute value of each"
+                "this is the distance of the means, which misses what goes both ways. Take the"
+                " absolute value of each"
                 " gap, not of their sum.",
             ),
-            (np.abs(a[:short] - b[:short]).mean(), "the points are matched as they come. Sort first."),
+            (
+                np.abs(a[:short] - b[:short]).mean(),
+                "the points are matched as they come. Sort first.",
+            ),
             (
                 np.abs(np.sort(a)[:short] - np.sort(b)[:short]).mean(),
-                f"{at}you match the least {short} and forget the others. Each point of the larger set has less earth.",
+                f"{at}you match the least {short} and forget the others. Each point of the larger"
+                f" set has less earth.",
             ),
-            (((gaps**2) * np.diff(every)).sum(), "the gap of the shares enters as it is, not squared."),
-            (math.sqrt(((gaps**2) * np.diff(every)).sum()), "the gap of the shares enters as it is, not squared."),
+            (
+                ((gaps**2) * np.diff(every)).sum(),
+                "the gap of the shares enters as it is, not squared.",
+            ),
+            (
+                math.sqrt(((gaps**2) * np.diff(every)).sum()),
+                "the gap of the shares enters as it is, not squared.",
+            ),
             (gaps.max(), "the largest gap is another distance, Kolmogorov's. W1 is the area."),
-            (gaps.sum(), "the gaps are summed without their widths. Height times width is an area."),
-            (gaps.mean(), "the gaps are averaged without their widths. Height times width is an area."),
+            (
+                gaps.sum(),
+                "the gaps are summed without their widths. Height times width is an area.",
+            ),
+            (
+                gaps.mean(),
+                "the gaps are averaged without their widths. Height times width is an area.",
+            ),
             (right * n, "give each point the earth 1/n, so that it is a mean way and not a sum."),
             (right * (every[-1] - every[0]), "the widths enter twice."),
         )
-        require(abs(found - right) < 1e-6, f"{at}the distance is {right:.4f}; yours is {found:.4f}.")
+        require(
+            abs(found - right) < 1e-6, f"{at}the distance is {right:.4f}; yours is {found:.4f}."
+        )
 
 
 @exercise("7.4")
@@ -164,39 +196,62 @@ def pull(answer):
                 math.copysign(1, theta),
                 f"{at}a sign is the pull on parallel lines, where every point walks the same way.",
             ),
-            (-right, f"{at}the sign is turned: this is the way the fakes should go, and the slope points up."),
-            (share(theta / away), f"{at}this is the share that must go left. Take off the share that must go right."),
-            (2 * share(theta / s) - 1, f"{at}the matched points differ by theta + (s - 1) z, not by theta + s z."),
-            (2 * share(theta / (s - 1)) - 1, f"{at}where s < 1, dividing by s - 1 turns the sign: take |s - 1|."),
+            (
+                -right,
+                f"{at}the sign is turned: this is the way the fakes should go, and the slope"
+                f" points up.",
+            ),
+            (
+                share(theta / away),
+                f"{at}this is the share that must go left. Take off the share that must go right.",
+            ),
+            (
+                2 * share(theta / s) - 1,
+                f"{at}the matched points differ by theta + (s - 1) z, not by theta + s z.",
+            ),
+            (
+                2 * share(theta / (s - 1)) - 1,
+                f"{at}where s < 1, dividing by s - 1 turns the sign: take |s - 1|.",
+            ),
             (math.erf(theta / away), f"{at}erf has a root of 2 in it: Φ(x) = (1 + erf(x/√2)) / 2."),
             (distance(theta), f"{at}this is W1. Its slope in theta is asked for."),
             (theta, f"{at}theta alone is the slope of a squared distance."),
         )
-        require(abs(found - right) < 2e-3, f"{at}measured, the slope is {right:.3f}; yours is {found:.3f}.")
+        require(
+            abs(found - right) < 2e-3,
+            f"{at}measured, the slope is {right:.3f}; yours is {found:.3f}.",
+        )
 
 
 @exercise("7.5")
 def critic_turn(answer):
-    """Plays a turn on a small critic, and tries every combination of the faults that published code has."""
+    """Plays a turn on a small critic, and tries every combination of the faults that published code
+    has."""
     c, rate = 0.3, 2.0
     points = torch.randn(12, 2) + 1, torch.randn(12, 2)
 
     def turned(play):
-        """(estimate, weights after it, gradients that reached G), once with real above fake and once below."""
+        """(estimate, weights after it, gradients that reached G), once with real above fake and
+        once below."""
         results = []
         for real, made in (points, points[::-1]):
             torch.manual_seed(0)
             f = nn.Sequential(nn.Linear(2, 6), nn.Tanh(), nn.Linear(6, 1), nn.Flatten(0))
             latent = made.clone().requires_grad_()
             value = play(f, torch.optim.SGD(f.parameters(), lr=rate), real.clone(), latent * 1.0, c)
-            results.append((value, torch.cat([w.detach().flatten() for w in f.parameters()]), latent.grad))
+            results.append(
+                (value, torch.cat([w.detach().flatten() for w in f.parameters()]), latent.grad)
+            )
         return results
 
     found = turned(answer)
     leaks = any(grad is not None for _, _, grad in found)
 
     def same(play):
-        return all(torch.allclose(a, b, atol=1e-6) for (_, a, _), (_, b, _) in zip(found, turned(play), strict=True))
+        return all(
+            torch.allclose(a, b, atol=1e-6)
+            for (_, a, _), (_, b, _) in zip(found, turned(play), strict=True)
+        )
 
     require(not same(lambda *inputs: 0.0), "the critic has the weights it had: where is the step?")
     faults = {
@@ -214,20 +269,35 @@ def critic_turn(answer):
     absolute = "no absolute value: the critic is to put real above fake, not apart from it."
     others = (
         (_turn(clip=None), "the weights are not clipped at all: nothing holds the critic."),
-        (_turn(clip="gradients"), "you clip the gradients. It is the weights that must stay within c."),
-        (_turn(clip="norm"), "you clip the norm of the gradient. It is the weights that must stay within c."),
+        (
+            _turn(clip="gradients"),
+            "you clip the gradients. It is the weights that must stay within c.",
+        ),
+        (
+            _turn(clip="norm"),
+            "you clip the norm of the gradient. It is the weights that must stay within c.",
+        ),
         (_turn(clip="matrices"), "the biases are not clipped. The paper clips all parameters."),
         (_turn(loss=lambda a, b: (a.mean() - b.mean()).abs()), absolute),
         (_turn(loss=lambda a, b: -(a.mean() - b.mean()).abs()), absolute),
-        (_turn(loss=_cross_entropy), "this is cross-entropy: its value stops at log 2, however far the fakes are."),
-        (_turn(loss=lambda a, b: b.sum() - a.sum()), "sums instead of means: the step grows with the batch."),
+        (
+            _turn(loss=_cross_entropy),
+            "this is cross-entropy: its value stops at log 2, however far the fakes are.",
+        ),
+        (
+            _turn(loss=lambda a, b: b.sum() - a.sum()),
+            "sums instead of means: the step grows with the batch.",
+        ),
     )
     for play, message in others:
         require(not same(play), message)
     require(same(_turn()), "the weights after one turn are not those of algorithm 1.")
     for (value, _, _), (right, _, _) in zip(found, turned(_turn()), strict=True):
         value = number(value)
-        require(abs(value + right) > 1e-5, "you return the loss. The estimate is its negative, E f(real) - E f(fake).")
+        require(
+            abs(value + right) > 1e-5,
+            "you return the loss. The estimate is its negative, E f(real) - E f(fake).",
+        )
         require(
             abs(value - right) < 1e-5,
             f"the estimate of this turn, before its step, is {right:.4f}; you return {value:.4f}.",
@@ -236,7 +306,8 @@ def critic_turn(answer):
 
 @exercise("7.6")
 def steepest(answer):
-    """Builds critics with every weight at c, and takes their gradient at a point where every unit is on."""
+    """Builds critics with every weight at c, and takes their gradient at a point where every unit
+    is on."""
     for width, depth, inputs in ((8, 3, 5), (16, 1, 2), (12, 2, 3)):
         c = 0.05 + 0.3 * torch.rand(()).item()
         _, f = networks.mlp(shape=(inputs,), latent=2, width=width, depth=depth)
@@ -244,7 +315,9 @@ def steepest(answer):
         with torch.no_grad():
             for weight in f.parameters():
                 weight.fill_(c)
-        x = torch.ones(1, inputs, dtype=torch.float64, device=next(f.parameters()).device, requires_grad=True)
+        x = torch.ones(
+            1, inputs, dtype=torch.float64, device=next(f.parameters()).device, requires_grad=True
+        )
         (slope,) = torch.autograd.grad(f(x).sum(), x)
         right = slope.norm().item()
         found = number(answer(c, width, depth, inputs))
@@ -253,29 +326,48 @@ def steepest(answer):
         _named(
             found,
             right,
-            (c**depth * width**depth * root, f"{at}the last layer, from the width to one number, is clipped as well."),
-            (c**depth * width ** (depth - 1) * root, f"{at}{depth} hidden layers make {depth + 1} matrices."),
+            (c**depth * width**depth * root,
+                f"{at}the last layer, from the width to one number,"
+                f" is clipped as well."),
+            (c**depth * width ** (depth - 1) * root,
+                f"{at}{depth} hidden layers make {depth + 1}"
+                f" matrices."),
             (
                 c ** (depth + 1) * width**depth,
-                f"{at}that is the slope along one input. The gradient has {inputs} entries: take its length.",
+                f"{at}that is the slope along one input. The gradient has {inputs} entries: take"
+                f" its length.",
             ),
             (
                 c ** (depth + 1) * width**depth * inputs,
-                f"{at}the gradient's {inputs} entries are summed. Its length is the root of the sum of squares.",
+                f"{at}the gradient's {inputs} entries are summed. Its length is the root of the"
+                f" sum of squares.",
             ),
-            (c ** (depth + 1) * width ** (depth + 1) * root, f"{at}only {depth} of the sums go over {width} units."),
-            (c ** (depth + 1) * width ** (depth - 1) * root, f"{at}the last layer sums over {width} units, too."),
-            (c ** (depth + 1) * width ** (depth / 2) * root, f"{at}{width} equal terms sum to {width}, not its root."),
-            (c**depth, f"{at}the units of a layer add up: each layer multiplies by c times its inputs."),
-            (c ** (depth + 1), f"{at}the units of a layer add up: each layer multiplies by c times its inputs."),
+            (c ** (depth + 1) * width ** (depth + 1) * root,
+                f"{at}only {depth} of the sums go"
+                f" over {width} units."),
+            (c ** (depth + 1) * width ** (depth - 1) * root,
+                f"{at}the last layer sums over"
+                f" {width} units, too."),
+            (c ** (depth + 1) * width ** (depth / 2) * root,
+                f"{at}{width} equal terms sum to"
+                f" {width}, not its root."),
+            (c**depth,
+                f"{at}the units of a layer add up: each layer multiplies by c times its"
+                f" inputs."),
+            (c ** (depth + 1),
+                f"{at}the units of a layer add up: each layer multiplies by c times"
+                f" its inputs."),
             (c, f"{at}c bounds a weight. The slope is a product over the layers."),
         )  # fmt: skip
         require(
-            abs(found / right - 1) < 1e-6, f"{at}with all weights at c the slope is {right:.4g}; you say {found:.4g}."
+            abs(found / right - 1) < 1e-6,
+            f"{at}with all weights at c the slope is {right:.4g}; you say {found:.4g}.",
         )
 
 
-def _turn(sigmoid=False, sign=False, first=False, clip="weights", loss=lambda a, b: b.mean() - a.mean()):
+def _turn(
+    sigmoid=False, sign=False, first=False, clip="weights", loss=lambda a, b: b.mean() - a.mean()
+):
     """A critic's turn with faults; by default without."""
 
     def play(f, optimiser, real, fake, c):
@@ -309,7 +401,8 @@ def _cross_entropy(on_real, on_fake):
 
 
 def _named(found: float, right: float, *mistakes) -> None:
-    """Raise the message of the first mistake that gives what was found, those that happen to be right left out."""
+    """Raise the message of the first mistake that gives what was found, those that happen to be
+    right left out."""
     for value, message in mistakes:
         if abs(value - right) > 1e-2 * (abs(right) + 1e-12):
             require(abs(found - value) > 1e-6 * (1 + abs(value)), message)

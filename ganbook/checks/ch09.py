@@ -14,7 +14,8 @@ LOSSES = ("nonsaturating", "least_squares", "hinge", "wasserstein", "relativisti
 
 @exercise("9.1")
 def floors(answer):
-    """Lets a D that ends in a sigmoid be as good as it can, and recognises the floors of other mishaps."""
+    """Lets a D that ends in a sigmoid be as good as it can, and recognises the floors of other
+    mishaps."""
     require(
         isinstance(answer, dict) and set(answer) == set(LOSSES),
         f"write a dictionary with a number for each of {', '.join(LOSSES)}.",
@@ -44,7 +45,11 @@ def floors(answer):
             (2.0, "2 is r = f = 0. D can do better: r = 1."),
         ),
         "wasserstein": (
-            (-math.inf, "without a sigmoid there is no floor. With one, f - r has the lowest value that it has."),
+            (
+                -math.inf,
+                "without a sigmoid there is no floor. With one, f - r has the lowest value that it"
+                " has.",
+            ),
             (0.0, "0 is r = f. D can do better."),
             (1.0, "the sign: f - r with f = 0 and r = 1."),
             (-2.0, "that has f = -1. A sigmoid gives nothing below 0."),
@@ -62,7 +67,10 @@ def floors(answer):
         for value, message in known[name]:
             require(found != value and not abs(found - value) < 1e-4, f"{name}: {message}")
         lowest = right[name].item()
-        require(abs(found - lowest) < 2e-3, f"{name}: put r = 1 and f = 0 into the formula of the table.")
+        require(
+            abs(found - lowest) < 2e-3,
+            f"{name}: put r = 1 and f = 0 into the formula of the table.",
+        )
 
 
 @exercise("9.2")
@@ -76,32 +84,67 @@ def least_squares_codes(answer):
             D, found = answer(p.clone(), q.clone(), a, b, c)
             D = torch.as_tensor(D).detach().double()
         except (TypeError, ValueError):
-            require(False, "return two things, the best D (cells,) and the goal, as `return D, goal`.")
-        require(D.shape == p.shape, f"the best D has a value for each of {cells} cells; its shape is {tuple(D.shape)}.")
+            require(
+                False, "return two things, the best D (cells,) and the goal, as `return D, goal`."
+            )
+        require(
+            D.shape == p.shape,
+            f"the best D has a value for each of {cells} cells; its shape is {tuple(D.shape)}.",
+        )
         found = _number(found)
         best = (b * p + a * q) / (p + q)
         for value, message in (
-            ((a * p + b * q) / (p + q), "a and b are swapped: reals are regressed on b, so b goes with p."),
-            (b * p + a * q, "the derivative p(D - b) + q(D - a) has p + q in front of D: divide by it."),
+            (
+                (a * p + b * q) / (p + q),
+                "a and b are swapped: reals are regressed on b, so b goes with p.",
+            ),
+            (
+                b * p + a * q,
+                "the derivative p(D - b) + q(D - a) has p + q in front of D: divide by it.",
+            ),
             (p / (p + q), "this is for the codes 0 and 1. Leave a and b in."),
-            ((b * p - a * q) / (p + q), "a sign: p(D - b) + q(D - a) = 0 has + a q on the other side."),
-            (torch.full_like(p, (a + b) / 2), "this is the D of p = q. Weight the targets by the densities."),
+            (
+                (b * p - a * q) / (p + q),
+                "a sign: p(D - b) + q(D - a) = 0 has + a q on the other side.",
+            ),
+            (
+                torch.full_like(p, (a + b) / 2),
+                "this is the D of p = q. Weight the targets by the densities.",
+            ),
             ((b * p + a * q) / 2, "p + q is not 2 in a cell: divide by p + q."),
         ):
             require(not _near(D, value), f"D: {message}")
         slope = p * (D - b) + q * (D - a)
-        require(slope.abs().max() < 1e-8, "D: in some cell the loss still has a slope, p(D - b) + q(D - a).")
+        require(
+            slope.abs().max() < 1e-8,
+            "D: in some cell the loss still has a slope, p(D - b) + q(D - a).",
+        )
         square = (best - c) ** 2
         goal = ((p + q) * square).sum() / 2
         for value, message in (
             (2 * goal, "the halves are missing: the paper's goal is half of this."),
             ((q * square).sum() / 2, "the real samples' part, half of E_p(D - c)², is missing."),
             ((p * square).sum() / 2, "the fakes' part, half of E_q(D - c)², is missing."),
-            (square.sum() / 2, "an expectation weights each cell by its density: p + q is missing."),
-            (((p + q) * square).mean() / 2, "a sum over the cells, not a mean: the densities are the weights."),
-            (((p - q) ** 2 / (p + q)).sum(), "this is Pearson's χ², which comes of -1, 1, 0. Leave a, b and c in."),
-            (((p - q) ** 2 / (p + q)).sum() / 2, "this is for the codes -1, 1, 0. Leave a, b and c in."),
-            ((p * (best - b) ** 2 + q * (best - a) ** 2).sum() / 2, "this is what D pays. G's goal has c in it."),
+            (
+                square.sum() / 2,
+                "an expectation weights each cell by its density: p + q is missing.",
+            ),
+            (
+                ((p + q) * square).mean() / 2,
+                "a sum over the cells, not a mean: the densities are the weights.",
+            ),
+            (
+                ((p - q) ** 2 / (p + q)).sum(),
+                "this is Pearson's χ², which comes of -1, 1, 0. Leave a, b and c in.",
+            ),
+            (
+                ((p - q) ** 2 / (p + q)).sum() / 2,
+                "this is for the codes -1, 1, 0. Leave a, b and c in.",
+            ),
+            (
+                (p * (best - b) ** 2 + q * (best - a) ** 2).sum() / 2,
+                "this is what D pays. G's goal has c in it.",
+            ),
         ):
             require(not _near(found, value), f"the goal: {message}")
         require(_near(found, goal), f"the goal is {goal:.4f} here; yours is {found:.4f}.")
@@ -135,21 +178,39 @@ def relativistic_losses(answer):
     ):
         right, turned, of_means, average, separate = values
         for value, message in (
-            (softplus(of_means), "the mean stands inside the softplus. It judges no pair; take it last."),
+            (
+                softplus(of_means),
+                "the mean stands inside the softplus. It judges no pair; take it last.",
+            ),
             (right.sum(), "a mean over the pairs, not a sum."),
             (turned.mean(), "the sign in the softplus is turned."),
-            (separate.mean(), "this is the non-saturating loss, which looks at one side of the pair alone."),
-            (average, "this compares each sample with the mean of the others, the relativistic *average* loss."),
-            (average / 2, "this compares each sample with the mean of the others, the relativistic *average* loss."),
+            (
+                separate.mean(),
+                "this is the non-saturating loss, which looks at one side of the pair alone.",
+            ),
+            (
+                average,
+                "this compares each sample with the mean of the others, the relativistic *average*"
+                " loss.",
+            ),
+            (
+                average / 2,
+                "this compares each sample with the mean of the others, the relativistic *average*"
+                " loss.",
+            ),
             (of_means, "the softplus is missing: this is the Wasserstein loss."),
         ):
             require(not _near(found, value), f"{who}'s loss: {message}")
-        require(_near(found, right.mean()), f"{who}'s loss is {right.mean():.4f} here; yours is {found:.4f}.")
+        require(
+            _near(found, right.mean()),
+            f"{who}'s loss is {right.mean():.4f} here; yours is {found:.4f}.",
+        )
 
 
 @exercise("9.4")
 def conv_norm(answer):
-    """Compares with the largest singular value of the convolution as a matrix, for several strides and sizes."""
+    """Compares with the largest singular value of the convolution as a matrix, for several strides
+    and sizes."""
     random_state = torch.Generator().manual_seed(2)  # gaps that a power iteration crosses soon
     cases = (3, 2, 3, 6, 1, 1), (4, 2, 4, 8, 2, 1), (4, 3, 3, 7, 2, 1), (3, 2, 3, 6, 2, 0)
     for outputs, channels, k, size, stride, padding in cases:
@@ -161,9 +222,20 @@ def conv_norm(answer):
         for value, message in (
             (flat, "this is the norm of the flattened kernel. The convolution's own is asked for."),
             (kernel.norm(), "this is the root of the sum of squares of the kernel."),
-            (math.ceil(k / stride) * flat, "this is the bound from above. The norm itself is asked for."),
-            (right**2, "this is the square: back and forth stretches by σ twice. Take the length of the convolved x."),
-            (1.0, "you give the length of a normalised vector. Convolve it once more, and give the length of that."),
+            (
+                math.ceil(k / stride) * flat,
+                "this is the bound from above. The norm itself is asked for.",
+            ),
+            (
+                right**2,
+                "this is the square: back and forth stretches by σ twice. Take the length of the"
+                " convolved x.",
+            ),
+            (
+                1.0,
+                "you give the length of a normalised vector. Convolve it once more, and give the"
+                " length of that.",
+            ),
             (_norm(kernel, size, 1, padding), "the stride is missing."),
             (_norm(kernel, size, stride, 0), "the padding is missing."),
             (
@@ -171,11 +243,18 @@ def conv_norm(answer):
                 "you wrap round at the edges; zeros are asked for.",
             ),
         ):
-            require(abs(found / float(value) - 1) > 1e-3 or abs(right / value - 1) < 3e-3, f"{at}: {message}")
+            require(
+                abs(found / float(value) - 1) > 1e-3 or abs(right / value - 1) < 3e-3,
+                f"{at}: {message}",
+            )
         require(
             abs(found / right - 1) < 3e-3,
             f"{at}: the largest singular value is {right:.4f}, yours is {found:.4f}."
-            + (" A power iteration comes from below: more turns?" if 0.8 < found / right < 1 else ""),
+            + (
+                " A power iteration comes from below: more turns?"
+                if 0.8 < found / right < 1
+                else ""
+            ),
         )
 
 
@@ -205,7 +284,10 @@ def arrives(answer):
         'write a dictionary with True or False for each letter, {"a": ..., ..., "f": ...}.',
     )
     for name in ARRIVES:
-        require(isinstance(answer[name], (bool, np.bool_)), f"{name} should be True or False, not {answer[name]!r}.")
+        require(
+            isinstance(answer[name], (bool, np.bool_)),
+            f"{name} should be True or False, not {answer[name]!r}.",
+        )
     wrong = [name for name in ARRIVES if bool(answer[name]) != ARRIVES[name]]
     if wrong:
         others = f" ({len(wrong)} of the six go otherwise.)" if len(wrong) > 1 else ""
@@ -226,14 +308,19 @@ def p_value(answer):
         share = found * ways
         require(
             abs(share - round(share)) < 1e-6,
-            f"{at}: there are {ways} ways to deal, so the p-value is a multiple of 1/{ways}; {found:.5f} is not."
+            f"{at}: there are {ways} ways to deal, so the p-value is a multiple of 1/{ways};"
+            f" {found:.5f} is not."
             " Are you drawing at random, or dealing to sets of another size?",
         )
-        require(abs(found - right) < 1e-9, f"{at}: {right * ways:.0f} of {ways} ways are as far; you find {share:.0f}.")
+        require(
+            abs(found - right) < 1e-9,
+            f"{at}: {right * ways:.0f} of {ways} ways are as far; you find {share:.0f}.",
+        )
 
 
 def _telling(rng, n, m):
-    """Sets for which the right value and those of all mistakes differ, so that a message names the right mistake."""
+    """Sets for which the right value and those of all mistakes differ, so that a message names the
+    right mistake."""
     while True:
         a, b = rng.normal(size=n), rng.normal(size=m) + 1.0
         right, mistakes = _dealt(a, b)
@@ -262,7 +349,9 @@ def _dealt(a, b):
         (math.erfc(t / math.sqrt(2)), "this is a test by the normal curve. Deal instead."),
     ]
     if len(a) == len(b):
-        paired = "you flip pairs. The k-th of a has nothing to do with the k-th of b: deal all anew."
+        paired = (
+            "you flip pairs. The k-th of a has nothing to do with the k-th of b: deal all anew."
+        )
         mistakes.append((_flipped(a, b), paired))
     elif (as_far.sum() - 1) == beyond.sum():  # for sets of unequal size no mirror image is as far
         del mistakes[2]
@@ -272,7 +361,9 @@ def _dealt(a, b):
 def _gaps(a, b):
     """The difference of the means for each way to deal."""
     values = np.concatenate([a, b])
-    chosen = np.array([values[list(rows)].sum() for rows in itertools.combinations(range(len(values)), len(a))])
+    chosen = np.array(
+        [values[list(rows)].sum() for rows in itertools.combinations(range(len(values)), len(a))]
+    )
     return chosen / len(a) - (values.sum() - chosen) / len(b)
 
 
@@ -286,8 +377,14 @@ def _number(value, infinite=False):
     try:
         value = float(value.detach() if isinstance(value, torch.Tensor) else value)
     except (TypeError, ValueError, RuntimeError):
-        require(False, f"a number is asked for, not {type(value).__name__} of shape {getattr(value, 'shape', ())}.")
-    require(math.isfinite(value) or (infinite and not math.isnan(value)), "the result is not finite.")
+        require(
+            False,
+            f"a number is asked for, not {type(value).__name__} of shape"
+            f" {getattr(value, 'shape', ())}.",
+        )
+    require(
+        math.isfinite(value) or (infinite and not math.isnan(value)), "the result is not finite."
+    )
     return value
 
 

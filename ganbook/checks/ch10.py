@@ -11,27 +11,51 @@ from ganbook.checks import exercise, number, recognise, recognise_number, requir
 @exercise("10.1")
 def expected_share(answer):
     """Numbers drawn anew each time; what is forgotten is recognised by its value."""
-    for n, m, c in ((700, 300, 0.0), (200, 260, 0.25), (4000, 1000, 0.1), *[_crowd() for _ in range(3)]):
+    for n, m, c in (
+        (700, 300, 0.0),
+        (200, 260, 0.25),
+        (4000, 1000, 0.1),
+        *[_crowd() for _ in range(3)],
+    ):
         found = number(answer(n, m, c))
         chance, right = n / (n + m), c + (1 - c) * n / (n + m)
         at = f"for n = {n}, m = {m}, c = {c:.2f}"
         mistakes = [
             (1 - right, f"{at}: this is the share nearer to a held-out digit."),
             (m / (n + m), f"{at}: the training digits are n of the n + m, not m."),
-            (n / m, f"{at}: this is a ratio, and may be above 1. All n + m are equally likely to be the nearest."),
+            (
+                n / m,
+                f"{at}: this is a ratio, and may be above 1. All n + m are equally likely to be"
+                f" the nearest.",
+            ),
             (c + (1 - c) / 2, f"{at}: one half holds for sets of equal size only."),
             (0.5, f"{at}: one half holds for equal sets and no copies."),
             (c + (1 - c) * m / (n + m), f"{at}: the training digits are n of the n + m, not m."),
-            (chance, f"{at}: the copies are missing. A copy is always nearer to the training digits."),
-            (c, f"{at}: what is no copy has a nearest digit too, by chance among the training digits."),
+            (
+                chance,
+                f"{at}: the copies are missing. A copy is always nearer to the training digits.",
+            ),
+            (
+                c,
+                f"{at}: what is no copy has a nearest digit too, by chance among the training"
+                f" digits.",
+            ),
             (c + chance, f"{at}: only a share 1 - c of the fakes is left to chance."),
-            (c * chance, f"{at}: a copy is nearer to the training digits with certainty, not by chance."),
+            (
+                c * chance,
+                f"{at}: a copy is nearer to the training digits with certainty, not by chance.",
+            ),
             ((1 - c) + c * chance, f"{at}: c and 1 - c have changed places."),
             ((1 - c) * chance, f"{at}: the copies themselves are missing from the count."),
             (max(c, chance), f"{at}: the two kinds of fakes add up, the larger does not win."),
         ]
-        recognise_number(found, *[(value, text) for value, text in mistakes if abs(value - right) > 1e-3])
-        require(abs(found - right) < 1e-4, f"{at} the share should be {right:.4f}; yours is {found:.4f}.")
+        recognise_number(
+            found, *[(value, text) for value, text in mistakes if abs(value - right) > 1e-3]
+        )
+        require(
+            abs(found - right) < 1e-4,
+            f"{at} the share should be {right:.4f}; yours is {found:.4f}.",
+        )
 
 
 def _crowd():
@@ -40,7 +64,8 @@ def _crowd():
 
 @exercise("10.2")
 def p_value(answer):
-    """Splits of few digits, the actual one twice among them, drawn until no two mistakes give the same number."""
+    """Splits of few digits, the actual one twice among them, drawn until no two mistakes give the
+    same number."""
     for fakes, n, splits in ((23, 4, 37), (61, 6, 89)):
         values = []
         while len({round(value, 6) for value, _ in values}) < 12:
@@ -51,37 +76,65 @@ def p_value(answer):
         given = nearest.clone(), masks.clone()
         found = number(answer(*given))
         require(
-            torch.equal(given[0], nearest) and torch.equal(given[1], masks), "your function changes what it is given."
+            torch.equal(given[0], nearest) and torch.equal(given[1], masks),
+            "your function changes what it is given.",
         )
         (right, _), *mistakes = values
         for value, text in mistakes:
             require(abs(found - value) > 1e-6, text)
-        require(abs(found - right) < 1e-6, f"the value of these splits is {right:.4f}; yours is {found:.4f}.")
+        require(
+            abs(found - right) < 1e-6,
+            f"the value of these splits is {right:.4f}; yours is {found:.4f}.",
+        )
 
 
 def _p_values(nearest, masks):
     """The right value, and those of mistakes that people make, each with its message."""
     splits, n = len(masks), masks.shape[1] // 2
     actual, shares = (nearest < n).double().mean(), masks[:, nearest].double().mean(1)
-    high, higher, low = ((shares >= actual).sum(), (shares > actual).sum(), (shares <= actual).sum())
+    high, higher, low = (
+        (shares >= actual).sum(),
+        (shares > actual).sum(),
+        (shares <= actual).sum(),
+    )
     far = ((shares - 0.5).abs() >= (actual - 0.5).abs()).sum()
     values = [
         ((1 + high) / (splits + 1), ""),
         (
             high / splits,
-            "the split that really happened is one of the possible ones: count it too, above and below."
+            "the split that really happened is one of the possible ones: count it too, above and"
+            " below."
             " As it is, the value can be 0, and no finite number of splits shows that.",
         ),
         (high / (splits + 1), "the split that really happened is counted below and not above."),
         ((1 + high) / splits, "the split that really happened is counted above and not below."),
-        ((1 + higher) / (splits + 1), "splits that are just as high speak for chance as well: count them, >=."),
-        (higher / splits, "count splits that are just as high, >=, and the one that really happened."),
+        (
+            (1 + higher) / (splits + 1),
+            "splits that are just as high speak for chance as well: count them, >=.",
+        ),
+        (
+            higher / splits,
+            "count splits that are just as high, >=, and the one that really happened.",
+        ),
         ((1 + low) / (splits + 1), "this is the other tail: copies make the share high, not low."),
-        (low / splits, "this is the other tail, and the split that really happened is not counted."),
-        (1 - (1 + high) / (splits + 1), "this is 1 minus the value: it should be small for copies."),
-        ((1 + far) / (splits + 1), "this asks for splits as far from one half on either side. Copies go up only."),
+        (
+            low / splits,
+            "this is the other tail, and the split that really happened is not counted.",
+        ),
+        (
+            1 - (1 + high) / (splits + 1),
+            "this is 1 minus the value: it should be small for copies.",
+        ),
+        (
+            (1 + far) / (splits + 1),
+            "this asks for splits as far from one half on either side. Copies go up only.",
+        ),
         (actual, "this is the share itself. How often do random splits give one as high?"),
-        (shares.mean(), "this is the mean share of the random splits. How often is it as high as the actual one?"),
+        (
+            shares.mean(),
+            "this is the mean share of the random splits. How often is it as high as the actual"
+            " one?",
+        ),
     ]
     return [(float(value), text) for value, text in values]
 
@@ -97,35 +150,62 @@ def smoothed(answer):
         mistakes = [
             (p / (p + q), "this is D* without smoothing: the targets have no effect."),
             (a * p / (p + q), "the fakes' target b is missing: it stands above the line, with q."),
-            (a * p / (a * p + q), "there are as many images as before: below the line stands p + q."),
+            (
+                a * p / (a * p + q),
+                "there are as many images as before: below the line stands p + q.",
+            ),
             (
                 a * p / (a * p + b * q),
                 "a and b are targets, not weights: below the line stands p + q.",
             ),
-            (a * p / (a * p + (1 - b) * q), "the terms with 1 - a and with b are missing: every image has two."),
-            ((a * p + (1 - b) * q) / (p + q), "1 - b is what speaks for fake. Above the line stands b."),
+            (
+                a * p / (a * p + (1 - b) * q),
+                "the terms with 1 - a and with b are missing: every image has two.",
+            ),
+            (
+                (a * p + (1 - b) * q) / (p + q),
+                "1 - b is what speaks for fake. Above the line stands b.",
+            ),
             ((b * p + a * q) / (p + q), "a and b have changed places."),
             (1 - right, "this is the probability of fake."),
             ((right / (1 - right)).log(), "this is the logit. The probability is asked for."),
             (a * p / (p + q) + b, "b counts only where fakes are: b q/(p + q)."),
-            ((a * p + b * q) / (a + b) / (p + q), "don't divide by a + b: where q = 0 the best answer is a itself."),
+            (
+                (a * p + b * q) / (a + b) / (p + q),
+                "don't divide by a + b: where q = 0 the best answer is a itself.",
+            ),
         ]
-        recognise(found, *[(value, text) for value, text in mistakes if not torch.allclose(value, right)])
+        recognise(
+            found, *[(value, text) for value, text in mistakes if not torch.allclose(value, right)]
+        )
         same(found, right, "this is not where the derivative of D's loss is 0.")
 
 
 CASES = {
-    "a": (True, "moved to any column alike, and always: nothing of the place is left. All eigenvalues but one are 0."),
+    "a": (
+        True,
+        "moved to any column alike, and always: nothing of the place is left. All eigenvalues but"
+        " one are 0.",
+    ),
     "b": (
         False,
-        "one image in ten stays where it is, so the true places are the more frequent ones. It can be undone.",
+        "one image in ten stays where it is, so the true places are the more frequent ones. It can"
+        " be undone.",
     ),
     "c": (
         True,
-        "mirrored with probability 1/2, an image and its mirror image are equally frequent, whatever they were.",
+        "mirrored with probability 1/2, an image and its mirror image are equally frequent,"
+        " whatever they were.",
     ),
-    "d": (False, "to mirror every image only renames the images. D sees any difference as well as before."),
-    "e": (False, "a convolution with a Gaussian can be undone: no wave is multiplied by 0, if by something small."),
+    "d": (
+        False,
+        "to mirror every image only renames the images. D sees any difference as well as before.",
+    ),
+    "e": (
+        False,
+        "a convolution with a Gaussian can be undone: no wave is multiplied by 0, if by something"
+        " small.",
+    ),
     "f": (True, "what is covered in every image is never seen: the fakes may have anything there."),
 }
 """For each case of exercise 10.4 whether it leaks, and why."""
@@ -134,9 +214,15 @@ CASES = {
 @exercise("10.4")
 def leaks(answer):
     """Two words; the message says why."""
-    require(isinstance(answer, dict) and set(answer) == set(CASES), "a dictionary with the keys a to f is asked for.")
+    require(
+        isinstance(answer, dict) and set(answer) == set(CASES),
+        "a dictionary with the keys a to f is asked for.",
+    )
     words = {name: str(value).strip().lower() for name, value in answer.items()}
-    require(set(words.values()) <= {"leaks", "safe"}, 'each answer is one of two words, "leaks" or "safe".')
+    require(
+        set(words.values()) <= {"leaks", "safe"},
+        'each answer is one of two words, "leaks" or "safe".',
+    )
     for name, (leaks_, why) in CASES.items():
         require((words[name] == "leaks") == leaks_, f"{name}: {why}")
 
@@ -148,11 +234,15 @@ def contrasted(answer):
     x = 0.3 * torch.randn(n, 1, 6, 5, dtype=torch.float64) + torch.rand(n, 1, 1, 1).double() - 0.5
     given = x.clone().requires_grad_()
     found = answer(given)
-    require(isinstance(found, torch.Tensor) and found.shape == x.shape, "as many images should come back.")
+    require(
+        isinstance(found, torch.Tensor) and found.shape == x.shape,
+        "as many images should come back.",
+    )
     require(torch.equal(given.detach(), x), "your function changes the images it is given.")
     require(
         found.requires_grad,
-        "no gradient comes through, so G would learn nothing in its turn. Look for no_grad, detach, a new tensor.",
+        "no gradient comes through, so G would learn nothing in its turn. Look for no_grad,"
+        " detach, a new tensor.",
     )
     y = found.detach().double()
     own = x.mean((1, 2, 3), keepdim=True)
@@ -160,12 +250,14 @@ def contrasted(answer):
     factor = (away * now).sum(1) / away.square().sum(1)
     require(
         torch.allclose(now, factor[:, None] * away, atol=1e-5),
-        "the pixels of an image have different factors. Draw one for each image, of shape (N, 1, 1, 1).",
+        "the pixels of an image have different factors. Draw one for each image, of shape (N, 1,"
+        " 1, 1).",
     )
     require(not torch.allclose(y, x, atol=1e-6), "nothing is changed.")
     require(
         factor.std() > 1e-4,
-        "one factor for the whole batch. Draw one for each image: D, who sees many at once or one after the other,"
+        "one factor for the whole batch. Draw one for each image: D, who sees many at once or one"
+        " after the other,"
         " would compare batches, and G's batch has another factor than the real one.",
     )
     kept, common = y.mean((1, 2, 3)), own[:, 0, 0, 0]
@@ -174,27 +266,37 @@ def contrasted(answer):
         kept,
         (
             f * common,
-            "the image's mean is scaled too, so it gets lighter or darker. Scale what is left without it.",
+            "the image's mean is scaled too, so it gets lighter or darker. Scale what is left"
+            " without it.",
         ),
         (0 * common, "the mean is taken off and not put back."),
-        (x.mean() + f * (common - x.mean()), "the mean is that of the whole batch. Each image has its own."),
+        (
+            x.mean() + f * (common - x.mean()),
+            "the mean is that of the whole batch. Each image has its own.",
+        ),
         (f * (common - x.mean()), "the mean is that of the batch, and it is not put back."),
     )
     same(kept, common, "the mean brightness of an image is to stay what it is.")
     require(
         factor.min() > 0.499 and factor.max() < 1.501,
-        f"factors from 0.5 to 1.5 are asked for; yours reach from {factor.min():.2f} to {factor.max():.2f}.",
+        f"factors from 0.5 to 1.5 are asked for; yours reach from {factor.min():.2f} to"
+        f" {factor.max():.2f}.",
     )
     require(
         factor.min() < 0.6 and factor.max() > 1.4 and 0.9 < factor.mean() < 1.1,
-        f"factors should be uniform from 0.5 to 1.5; yours reach from {factor.min():.2f} to {factor.max():.2f}.",
+        f"factors should be uniform from 0.5 to 1.5; yours reach from {factor.min():.2f} to"
+        f" {factor.max():.2f}.",
     )
     (slope,) = torch.autograd.grad(found.sum(), given, retain_graph=True)
     require(
         torch.allclose(slope, torch.ones_like(slope), atol=1e-5),
-        "part of the gradient is lost: the mean depends on the pixels too, so it is not to be detached.",
+        "part of the gradient is lost: the mean depends on the pixels too, so it is not to be"
+        " detached.",
     )
-    require(not torch.allclose(answer(x.clone()).double(), y), "each call draws the same factors: set no seed inside.")
+    require(
+        not torch.allclose(answer(x.clone()).double(), y),
+        "each call draws the same factors: set no seed inside.",
+    )
 
 
 @exercise("10.6")
@@ -203,7 +305,12 @@ def adapted(answer):
     many_small = torch.tensor([0.1] * 9 + [-20.0])  # r_t = 0.8, though the mean is below 0
     few_large = torch.tensor([50.0] * 6 + [-0.1] * 4)  # r_t = 0.2, though the mean is 30
     share = torch.tensor([1.0] * 7 + [-1.0] * 3)  # r_t = 0.4, though the share above 0 is 0.7
-    for logits in (many_small, few_large, share, *[torch.randn(40) + shift for shift in (-1.0, 0.4, 2.5)]):
+    for logits in (
+        many_small,
+        few_large,
+        share,
+        *[torch.randn(40) + shift for shift in (-1.0, 0.4, 2.5)],
+    ):
         logits = logits[torch.randperm(len(logits))]  # noqa: PLW2901
         p, move = random.uniform(0.3, 0.7), random.uniform(0.02, 0.08)
         sign = logits.sign().mean().item()
@@ -219,8 +326,16 @@ def adapted(answer):
                 by_share,
                 "this compares the share above 0. r is the mean sign: twice the share, minus 1.",
             ),
-            (by_mean, "this compares the mean logit with the target. r is the mean of the signs, whatever the size."),
-            (by_probability, "this compares the mean probability with the target. r is the mean sign of the logits."),
+            (
+                by_mean,
+                "this compares the mean logit with the target. r is the mean of the signs,"
+                " whatever the size.",
+            ),
+            (
+                by_probability,
+                "this compares the mean probability with the target. r is the mean sign of the"
+                " logits.",
+            ),
             (2 * p - right, "the direction is turned: more overfitting, more augmentation."),
             (p + move * (sign - 0.6), "the step is of a fixed size, `move`, up or down."),
             (p, "p does not move."),
@@ -228,13 +343,22 @@ def adapted(answer):
             (max(p, right), "p only goes up. Below the target it goes down."),
             (right - p, "this is the change of p. Return p itself."),
         ]
-        recognise_number(found, *[(value, text) for value, text in mistakes if abs(value - right) > 1e-6])
-        require(abs(found - right) < 1e-5, f"p = {p:.3f}, r = {sign:.2f}: p should be {right:.3f}, not {found:.3f}.")
+        recognise_number(
+            found, *[(value, text) for value, text in mistakes if abs(value - right) > 1e-6]
+        )
+        require(
+            abs(found - right) < 1e-5,
+            f"p = {p:.3f}, r = {sign:.2f}: p should be {right:.3f}, not {found:.3f}.",
+        )
     found = number(answer(0.98, torch.ones(8), 0.6, 0.05))
     require(found <= 1 + 1e-9, f"p is a probability: it became {found:.2f}. Cut it off at 1.")
-    require(abs(found - 1) < 1e-6, f"near 1, p should go up to 1 and stop there; it became {found:.2f}.")
+    require(
+        abs(found - 1) < 1e-6, f"near 1, p should go up to 1 and stop there; it became {found:.2f}."
+    )
     found = number(answer(0.02, -torch.ones(8), 0.6, 0.05))
     require(found >= -1e-9, f"p is a probability: it became {found:.2f}. Cut it off at 0.")
-    require(abs(found) < 1e-6, f"near 0, p should go down to 0 and stop there; it became {found:.2f}.")
+    require(
+        abs(found) < 1e-6, f"near 0, p should go down to 0 and stop there; it became {found:.2f}."
+    )
     found = number(answer(0.5, torch.ones(8), 1.5, 0.05))
     require(found < 0.5, "`target` has no effect.")
