@@ -10,7 +10,7 @@ if "torch" not in sys.modules:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 from ganbook.claims import claim
-from ganbook.training import GAN
+from ganbook.gan import GAN
 
 __all__ = ["GAN", "claim"]
 __version__ = "0.1.0"

@@ -1,7 +1,12 @@
-"""What is wrong with a number, in one wording for the whole course."""
+"""What is wrong with an argument, in one wording for the whole course."""
 
 import math
 import numbers
+
+import torch
+from torch import Tensor
+
+from ganbook.device import DEVICE
 
 
 def check_count(name: str, value, least: int = 1, most: int | None = None) -> int:
@@ -37,3 +42,40 @@ def check_choice(name: str, value, known) -> None:
     """
     if value not in known:
         raise ValueError(f"{name}={value!r}: there are {', '.join(map(repr, known))}")
+
+
+def check_labels(labels, n: int, classes: int) -> Tensor:
+    """Labels (N,) as whole numbers on the device.
+
+    labels: a tensor, array or list. n: how many there must be. classes: they must be below it.
+    Raises ValueError for another shape or type and, where a look costs nothing, on the CPU, for
+    labels out of range.
+    """
+    labels = torch.as_tensor(labels).to(DEVICE)
+    if labels.shape != (n,) or labels.is_floating_point():
+        found = tuple(labels.shape)
+        raise ValueError(f"labels must be {n} whole numbers, one a sample; got {found}")
+    if DEVICE.type == "cpu" and not 0 <= labels.min() <= labels.max() < classes:
+        low, high = labels.min().item(), labels.max().item()
+        raise ValueError(f"labels must lie in 0..{classes - 1}; these reach from {low} to {high}")
+    return labels.long()
+
+
+def check_samples(samples: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless `samples` (N, *shape) are floating-point numbers of that shape."""
+    if samples.shape[1:] != shape:
+        found = tuple(samples.shape[1:])
+        raise ValueError(f"the generator draws samples of shape {shape}; the batch holds {found}")
+    if not samples.is_floating_point():
+        raise ValueError(f"the data must be floating-point numbers; it is {samples.dtype}")
+
+
+def check_range(samples: Tensor) -> None:
+    """Raise ValueError for samples that are not finite, or images (N, C, H, W) beyond [-1, 1]."""
+    if not torch.isfinite(samples).all():
+        raise ValueError("the data holds NaN or infinity")
+    reach = samples.abs().max().item()
+    if samples.ndim == 4 and reach > 1.0001:  # as data.Images has it
+        raise ValueError(
+            f"images must lie in [-1, 1], as the generator's do; these reach {reach:.3g}"
+        )

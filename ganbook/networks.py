@@ -689,3 +689,24 @@ def _check_sizes(**sizes: int) -> None:
     for name, value in sizes.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name}={value!r}: it must be a whole number, 1 or more")
+
+
+@torch.no_grad()
+def generate(generator, z, labels=None, batch=500):
+    copies = getattr(generator, "copies", 1)
+    batch = max(1, batch // copies) * copies  # a part begins with the first copy, as the whole does
+    training = generator.training
+    generator.eval()
+    try:
+        from ganbook.device import autocast
+
+        with autocast():
+            parts = z.to(DEVICE).split(batch)
+            asked = [None] * len(parts) if labels is None else labels.split(batch)
+            drawn = [
+                (generator(part) if y is None else generator(part, y)).float()
+                for part, y in zip(parts, asked, strict=True)
+            ]
+            return torch.cat(drawn)
+    finally:
+        generator.train(training)

@@ -1,23 +1,25 @@
-"""What holds the discriminator back: penalties on its gradient, per sample."""
+"""What holds the discriminator back: penalties on its gradient, per sample, and clipped weights."""
 
+import functools
+import math
 import numbers
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ganbook.arguments import check_number
+from ganbook.arguments import check_count, check_number
 from ganbook.schedules import value_at
 
 
 class Term(NamedTuple):
-    """One summand: `weight * measure(critic, real, fake, real_logits, fake_logits)` at every
-    `every`-th step.
+    """One summand: `weight * measure(critic, real, fake, real_logits, fake_logits)`.
 
-    measure: the critic, two batches (N, ...) that require gradients, and the logits (N,) that the
-    critic has given them already, to (N,). weight: a number, or a function of the share of steps
-    done.
+    measure: takes the critic, two batches (N, ...) that require gradients, and the logits (N,) that
+        the critic has given them already; returns (N,).
+    weight: a number, or a function of the share of steps done.
+    every: the term is applied at every so many-th turn.
     """
 
     measure: Callable[..., Tensor]
@@ -26,21 +28,30 @@ class Term(NamedTuple):
 
 
 class Penalty(NamedTuple):
-    """One or several terms added to the discriminator's loss: made by `r1(...)` or `r2(...)`,
-    joined by `total`."""
+    """What is added to the discriminator's loss, and what is done to its weights after its turns.
 
-    terms: tuple[Term, ...]
+    terms: made by `r1(...)`, `r2(...)`, `wgan_gp(...)`, joined by `total`.
+    constraints: functions of the discriminator, made by `clip(...)`.
+    """
+
+    terms: tuple[Term, ...] = ()
+    constraints: tuple[Callable[[nn.Module], None], ...] = ()
 
     def due(self, step: int) -> bool:
-        """Whether any term is applied at this step, counted from 0."""
+        """Whether any term is applied at this turn, counted from 0."""
         return any(step % term.every == 0 for term in self.terms)
 
     def __call__(
         self, critic, real, fake, real_logits, fake_logits, step: int = 0, share: float = 0.0
     ) -> Tensor:
-        """The penalty (N,) at `step`, counted from 0, after `share` (0 to 1) of all steps.
+        """The penalty (N,).
 
-        A term applied at every k-th step counts k times there, so that its mean over the steps
+        critic: a function of samples (N, ...) to logits (N,).
+        real, fake: samples (N, ...) that require gradients.
+        real_logits, fake_logits: what the critic has given them, (N,).
+        step: which turn of the critic it is, counted from 0.
+        share: the share of all steps that are done, from 0 to 1.
+        A term applied at every k-th turn counts k times there, so that its mean over the turns
         stays the same (lazy regularisation: Karras et al. 2020, appendix B, arXiv:1912.04958).
         Raises ValueError for a term that does not give one value a sample.
         """
@@ -55,6 +66,11 @@ class Penalty(NamedTuple):
                     )
                 total = total + measured * (value_at(term.weight, share) * term.every)
         return total
+
+    def constrain(self, discriminator: nn.Module) -> None:
+        """Apply the constraints, after a turn of the discriminator."""
+        for constraint in self.constraints:
+            constraint(discriminator)
 
 
 def squared_gradient_norm(logits: Tensor, inputs: Tensor) -> Tensor:
@@ -82,13 +98,11 @@ def _r2(critic, real, fake, real_logits, fake_logits):
 
 
 def _at_random_points(critic, real, fake):
-    """The norm (N,) of the critic's gradient at x_hat = real + t (fake - real), one t ~ U[0, 1] a
-    sample."""
+    """The norm (N,) of the critic's gradient at points between real and fake."""
     t = torch.rand(len(real), *[1] * (real.ndim - 1), dtype=real.dtype, device=real.device)
     between = torch.lerp(real.detach(), fake.detach(), t).requires_grad_()
-    return _gradient(critic(between), between).norm(
-        dim=1
-    )  # torch gives a norm of 0 the gradient 0, not NaN
+    slope = _gradient(critic(between), between)
+    return slope.norm(dim=1)  # torch gives a norm of 0 the gradient 0, not NaN
 
 
 def _wgan_gp(critic, real, fake, real_logits, fake_logits):
@@ -101,45 +115,76 @@ def _wgan_gp_one_sided(critic, real, fake, real_logits, fake_logits):
 
 def _penalty(measure, weight, every) -> Penalty:
     check_number("a penalty's weight", weight)
-    if not (isinstance(every, numbers.Integral) and every >= 1):
-        raise ValueError(
-            f"every={every!r}: a penalty is applied at every step (1) or less often (2, 3, ...)"
-        )
-    return Penalty((Term(measure, weight, int(every)),))
+    return Penalty((Term(measure, weight, check_count("every", every)),))
 
 
 def r1(weight=1.0, every: int = 1) -> Penalty:
-    """`weight / 2 * |grad D(x)|^2` at real samples: the discriminator is to be flat where the data
-    is.
+    """`weight / 2 * |grad D(x)|^2` at real samples: D is to be flat where the data is.
 
-    weight: gamma in the paper, a number or a function of the share of steps done (`falling(3.0,
-    0.3)`). Mescheder et al. 2018, eq. 9 (arXiv:1801.04406). Chapters 3 and 4.
+    weight: gamma in the paper, a number or a function of the share of steps done, such as
+        `falling(3.0, 0.3)`.
+    every: applied at every so many-th turn, with so many times the weight.
+    Raises ValueError for a weight below 0. Mescheder et al. 2018, eq. 9 (arXiv:1801.04406).
+    Chapters 3 and 4.
     """
     return _penalty(_r1, weight, every)
 
 
 def r2(weight=1.0, every: int = 1) -> Penalty:
-    """`weight / 2 * |grad D(x)|^2` at fake samples. Mescheder et al. 2018, eq. 10
-    (arXiv:1801.04406). Chapter 9."""
+    """`weight / 2 * |grad D(x)|^2` at fake samples.
+
+    weight, every: as in `r1`. Mescheder et al. 2018, eq. 10 (arXiv:1801.04406). Chapter 9.
+    """
     return _penalty(_r2, weight, every)
 
 
 def wgan_gp(weight=10.0, every: int = 1, one_sided: bool = False) -> Penalty:
-    """`weight * (|grad D(x_hat)| - 1)^2` at random points between real and fake: the critic is to
-    have slope 1 there.
+    """`weight * (|grad D(x_hat)| - 1)^2` at random points between real and fake samples.
 
-    x_hat = real + t (fake - real), one t ~ U[0, 1] a sample. one_sided: only slopes above 1 pay. A
-    critic with batch norm has no gradient of its own for each sample: leave batch norm out.
+    x_hat = real + t (fake - real), with one t ~ U[0, 1] for each sample.
+    weight, every: as in `r1`; the weight is lambda in the paper.
+    one_sided: only slopes above 1 pay.
+    A critic with batch norm has no gradient of its own for each sample: leave batch norm out.
     Gulrajani et al. 2017, eq. 3 (arXiv:1704.00028); one-sided, Petzka et al. 2018, eq. 8
     (arXiv:1709.08894). Chapter 8.
     """
     return _penalty(_wgan_gp_one_sided if one_sided else _wgan_gp, weight, every)
 
 
+def clip(bound: float) -> Penalty:
+    """No penalty but a constraint: after each turn all weights are cut off at -bound and bound.
+
+    bound: above 0. Clipping comes after the step, so that the generator meets a clipped critic.
+    Raises ValueError for another bound. Arjovsky et al. 2017, algorithm 1 (arXiv:1701.07875).
+    Chapter 7.
+    """
+    if not (isinstance(bound, numbers.Real) and 0 < bound < math.inf):
+        raise ValueError(f"clip({bound!r}): give the size at which weights are cut off, above 0")
+    return Penalty(constraints=(functools.partial(_clip, bound=float(bound)),))
+
+
+@torch.no_grad()
+def _clip(discriminator, bound):
+    weights = list(discriminator.parameters())
+    torch._foreach_clamp_min_(weights, -bound)
+    torch._foreach_clamp_max_(weights, bound)
+
+
+def total(*penalties) -> Penalty:
+    """Several penalties at once: `total(r1(1.0), r2(1.0), clip(0.1), my_function)`.
+
+    penalties: each with its own weight and `every`; a function is a `Term` of weight 1.
+    """
+    parts = [as_penalty(penalty) for penalty in penalties if penalty is not None]
+    return Penalty(
+        tuple(term for part in parts for term in part.terms),
+        tuple(constraint for part in parts for constraint in part.constraints),
+    )
+
+
 def as_penalty(given) -> Penalty | None:
-    """A penalty, a function of one's own, or None, as a `Penalty` or None. Raises TypeError for
-    anything else."""
-    if given in (r1, r2, wgan_gp):
+    """A penalty, a function of one's own, or None, as a `Penalty` or None. Raises TypeError."""
+    if given in (r1, r2, wgan_gp, clip):
         raise TypeError(
             f"penalty=penalties.{given.__name__}: call it with its weight, as in"
             f" {given.__name__}(1.0)"
@@ -149,11 +194,3 @@ def as_penalty(given) -> Penalty | None:
             f"penalty={given!r}: give penalties.r1(1.0), say, a function of your own, or None"
         )
     return given if given is None or isinstance(given, Penalty) else Penalty((Term(given),))
-
-
-def total(*penalties: Penalty) -> Penalty:
-    """The sum of several penalties, each with its own weight and `every`: `total(r1(1.0), r2(1.0),
-    my_function)`."""
-    return Penalty(
-        tuple(t for p in penalties for t in (p.terms if isinstance(p, Penalty) else (Term(p),)))
-    )

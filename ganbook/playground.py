@@ -29,7 +29,7 @@ from ganbook import losses, metrics, networks, penalties
 from ganbook.arguments import check_count
 from ganbook.device import DEVICE
 from ganbook.plotting import CRITIC, CRITIC_LINE, FAKE, FAKE_LINE, OTHER, REAL, array
-from ganbook.training import GAN
+from ganbook.gan import GAN
 
 SAMPLES, ARROWS, CELLS, LINES = (
     256,

@@ -1,0 +1,318 @@
+"""Games of any players: each minimises an objective of its own with respect to its own weights."""
+
+import copy
+import operator
+import os
+from collections.abc import Callable, Iterator
+from functools import reduce
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from ganbook import checkpoints
+from ganbook.arguments import check_count, check_number
+from ganbook.device import DEVICE
+from ganbook.guards import FiniteLosses, Randomness, WholeStep
+from ganbook.networks import Network
+from ganbook.schedules import value_at
+
+
+class Turn(NamedTuple):
+    """Whose turn it is, what that player minimises, and how often the turn comes in a step.
+
+    player: the name of one of the game's players.
+    objective: a function of the batch to {term: values}, each (N, ...) or a number. The sum of the
+        terms' means is minimised. It may return a pair: the terms, and {name: tensor} to be seen.
+    times: how often the turn is taken in each step.
+    after: called without arguments after each of these turns, with gradients off; to clip, say.
+    """
+
+    player: str
+    objective: Callable[[object], dict]
+    times: int = 1
+    after: Callable[[], None] | None = None
+
+
+class Step(NamedTuple):
+    """What one step of a game says, detached and still on the device: reading a number waits.
+
+    index: how many steps are done, this one included.
+    losses: for each term its mean, in the last turn that had it.
+    seen: what the objectives gave besides, by name.
+    `step.d_loss` is `step.losses["d_loss"]`, and `step.real_logits` is `step.seen["real_logits"]`.
+    """
+
+    index: int
+    losses: dict[str, Tensor]
+    seen: dict[str, Tensor]
+
+    def __getattr__(self, name: str) -> Tensor:
+        for values in (self.losses, self.seen):
+            if name in values:
+                return values[name]
+        there = ", ".join(["index", *self.losses, *self.seen])
+        raise AttributeError(f"this step has no {name!r}; it has {there}")
+
+    def floats(self) -> dict[str, float]:
+        """The losses, and the means of what was seen, as Python numbers. Waits for the device."""
+        means = {name: value.float().mean() for name, value in (self.losses | self.seen).items()}
+        return dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
+
+
+class Game:
+    """Players who take turns, and all around their objectives that nobody should write twice.
+
+    players: for each name a network, or several in a tuple, which learn together.
+    turns: what happens in a step, in order. The first turn draws a new batch each time it is taken;
+        later ones get the batch that was drawn last.
+    memory: modules, by name, that learn nothing and are saved with the game: a pool of past fakes.
+    lr: Adam's learning rate, a number or a function of the share of steps done, for all players;
+        or a dictionary with one for each player.
+    betas: Adam's.
+    average: {player: share}: the game keeps averages of these players' networks, in `averages`, of
+        which that share stays at each step.
+    seed: decides the weights of networks that the package made (unless they have been changed
+        since), and all that is random in the objectives.
+
+    Within a turn, torch's global random numbers are the game's own. Those of numpy and of Python
+    are not. Raises ValueError for settings that are out of range or don't fit. Chapter 6.
+    """
+
+    def __init__(
+        self,
+        players: dict[str, nn.Module | tuple[nn.Module, ...]],
+        turns: list[Turn],
+        *,
+        memory: dict[str, nn.Module] | None = None,
+        lr=1e-3,
+        betas: tuple[float, float] = (0.0, 0.99),
+        average: dict[str, float] | None = None,
+        seed: int = 0,
+    ):
+        self.players = {name: _placed(networks) for name, networks in players.items()}
+        self.turns = list(turns)
+        self.memory = {name: module.to(DEVICE) for name, module in (memory or {}).items()}
+        self.lr, self.betas = lr, tuple(map(float, betas))
+        self.average = {name: float(share) for name, share in (average or {}).items()}
+        self._check_settings()
+        seed = operator.index(seed)
+        self.randomness = Randomness(seed)
+        with self.randomness:
+            for module in (m for network in self._networks() for m in network.modules()):
+                if isinstance(module, Network) and module.fresh:
+                    module.draw()
+        self.averages = {
+            name: tuple(copy.deepcopy(n).eval().requires_grad_(False) for n in self.players[name])
+            for name in self.average
+        }
+        self.optimizers = {name: self._adam(name) for name in self.players}
+        self.steps_done, self.batches_drawn = 0, 0
+        self.turns_done = dict.fromkeys(self.players, 0)
+        self.steps_planned: int | None = None
+        self.sampling = torch.Generator(DEVICE).manual_seed(seed)  # draws that no training feels
+        self._finite = FiniteLosses()
+
+    @property
+    def share(self) -> float:
+        """The share of the planned steps that are done, from 0 to 1."""
+        return self.steps_done / self.steps_planned if self.steps_planned else 0.0
+
+    # Playing
+
+    def train(self, batches, steps: int, progress: bool = True) -> Iterator[Step]:
+        """Play until `steps` steps are done in all, and yield each as a `Step`: the loop is yours.
+
+        batches: what `.batches(size)` of a data set gives. `batches[k]`, a function of k alone, is
+            the k-th batch, so a game that was left or resumed goes on with the data that it would
+            have seen.
+        progress: whether a bar is shown where somebody looks.
+        Raises ValueError for steps that are done already, TypeError for batches that can't be
+        indexed, FloatingPointError where a loss is not finite, naming step, player and term. An
+        interrupt arrives between two steps.
+        """
+        steps = check_count("steps", steps)
+        if not hasattr(batches, "__getitem__"):
+            raise TypeError(
+                "batches must be indexed by the turn, batches[k];"
+                " data.Images(images).batches(64) makes such"
+            )
+        if steps <= self.steps_done:
+            raise ValueError(
+                f"this game has done {self.steps_done} steps already; `steps` counts them all, so"
+                f" ask for more (steps={2 * self.steps_done}) or start a new game"
+            )
+        self._check_first(batches[self.batches_drawn])
+        self.steps_planned = steps
+        return self._train(batches, steps, progress)
+
+    def _train(self, batches, steps, progress):
+        # None hides the bar where nobody looks. As an argument it would overrule tqdm's own switch.
+        hidden = None if progress and not os.environ.get("TQDM_DISABLE") else True
+        with tqdm(total=steps, initial=self.steps_done, disable=hidden, unit="step") as bar:
+            while self.steps_done < steps:
+                losses, seen = {}, {}
+                with WholeStep(), self.randomness, torch.enable_grad():
+                    for turn in self.turns:
+                        for _ in range(turn.times):
+                            if turn is self.turns[0]:
+                                batch = batches[self.batches_drawn]
+                            means, shown = self._take(turn, batch)
+                        if clash := losses.keys() & means.keys():
+                            raise ValueError(f"two turns have a term {clash.pop()!r}")
+                        losses |= means
+                        seen |= shown
+                    self.end_step()
+                bar.update()
+                yield Step(self.steps_done, losses, seen)
+        self._finite.read()
+
+    def turn(self, player: str, batch) -> dict[str, Tensor]:
+        """Take one turn of `player` on a batch of your own. Returns the mean of each term."""
+        (turn, *_) = [turn for turn in self.turns if turn.player == player]
+        with self.randomness, torch.enable_grad():
+            return self._take(turn, batch)[0]
+
+    @torch.no_grad()
+    def end_step(self) -> None:
+        """Let the averages follow and count the step. After turns by hand; `train` does it itself."""
+        for player, share in self.average.items():
+            # Early on the average is short, so that it forgets the first, random weights.
+            stays = min(share, (1 + self.steps_done) / (10 + self.steps_done))
+            for average, live in zip(self.averages[player], self.players[player], strict=True):
+                _follow(average, live, stays)
+        self.steps_done += 1
+
+    def _take(self, turn: Turn, batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        batch = self._prepared(batch)
+        optimizer = self.optimizers[turn.player]
+        rate = self.lr[turn.player] if isinstance(self.lr, dict) else self.lr
+        for group in optimizer.param_groups:
+            group["lr"] = value_at(rate, self.share)
+        for network in self._networks():
+            if not network.training:
+                network.train()
+        found = turn.objective(batch)
+        terms, seen = found if isinstance(found, tuple) else (found, {})
+        if not (isinstance(terms, dict) and terms):
+            raise TypeError(f"the objective of {turn.player!r} must return {{term: values}}")
+        means = {name: _mean(values) for name, values in terms.items()}
+        self._finite.check(self.steps_done + 1, turn.player, means, batch)
+        total = reduce(torch.add, means.values())
+        if not total.requires_grad:
+            raise ValueError(
+                f"nothing that the {turn.player} minimises depends on weights: look for detach or"
+                " no_grad in its objective"
+            )
+        optimizer.zero_grad()
+        weights = optimizer.param_groups[0]["params"]
+        total.backward(inputs=[weight for weight in weights if weight.requires_grad])
+        optimizer.step()
+        if turn.after is not None:
+            with torch.no_grad():
+                turn.after()
+        self.turns_done[turn.player] += 1
+        self.batches_drawn += turn is self.turns[0]
+        return tuple({name: v.detach() for name, v in values.items()} for values in (means, seen))
+
+    # Saving
+
+    def save(self, path) -> None:
+        """Write all that the game remembers to `path`. The file appears whole or not at all.
+
+        That is: the weights and buffers of players, averages and memory, the optimisers, the random
+        numbers, and how many turns and steps are done. Raises OSError, the old file untouched,
+        where it can't be written.
+        """
+        self._finite.read()
+        checkpoints.save(self, path)
+
+    def resume(self, path) -> None:
+        """Go on where the game saved at `path` was, in a game that the same cell has built.
+
+        On the same machine it goes on bit for bit as if it had never stopped. On another kind of
+        device it goes on with other random numbers. Nothing in the file is executed. Raises
+        FileNotFoundError for no file, and ValueError, this game untouched, for a file that is no
+        checkpoint, is cut off, or belongs to other players.
+        """
+        checkpoints.resume(self, path)
+
+    # What a game is made of
+
+    def _networks(self) -> list[nn.Module]:
+        return [network for networks in self.players.values() for network in networks]
+
+    def _adam(self, player: str) -> torch.optim.Adam:
+        # One fused kernel in place of a dozen small ones a weight.
+        return torch.optim.Adam(
+            [w for n in self.players[player] for w in n.parameters() if w.requires_grad],
+            betas=self.betas,
+            fused=DEVICE.type in ("cpu", "cuda"),
+        )
+
+    def _prepared(self, batch):
+        """The batch on the device, its floats in single precision, free to be written on."""
+        return _on_device(batch)
+
+    def _check_first(self, batch) -> None:
+        """Look at the first batch before anything is played."""
+        self._prepared(batch)
+
+    def _check_settings(self) -> None:
+        for turn in self.turns:
+            if turn.player not in self.players:
+                there = ", ".join(self.players)
+                raise ValueError(f"a turn of {turn.player!r}: the players are {there}")
+            check_count("times", turn.times)
+        if not self.turns:
+            raise ValueError("a game needs turns: Turn(player, objective)")
+        rates = self.lr if isinstance(self.lr, dict) else {"lr": self.lr}
+        for name, rate in rates.items():
+            check_number(name if name == "lr" else f"lr of {name!r}", rate)
+        if isinstance(self.lr, dict) and self.lr.keys() != self.players.keys():
+            raise ValueError(f"lr must have one rate for each of {', '.join(self.players)}")
+        for name, share in self.average.items():
+            if name not in self.players:
+                raise ValueError(f"average of {name!r}: the players are {', '.join(self.players)}")
+            if not 0 <= share < 1:
+                raise ValueError(
+                    f"average={share}: the share that stays must be at least 0 and below 1"
+                )
+
+
+def _placed(networks) -> tuple[nn.Module, ...]:
+    """The networks on the device, 2-D convolutions in the layout that they are fast in."""
+    networks = (networks,) if isinstance(networks, nn.Module) else tuple(networks)
+    for network in networks:
+        flat = all(weight.ndim != 5 for weight in network.parameters())  # it knows no 3-D ones
+        layout = torch.channels_last if flat else torch.preserve_format
+        network.to(DEVICE, memory_format=layout)
+    return networks
+
+
+def _on_device(batch):
+    if isinstance(batch, tuple):
+        parts = [_on_device(part) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
+    if not isinstance(batch, Tensor):
+        return batch
+    return batch.detach().to(DEVICE, torch.float32 if batch.is_floating_point() else None)
+
+
+def _mean(values) -> Tensor:
+    return values.mean() if isinstance(values, Tensor) else torch.tensor(float(values))
+
+
+def _follow(average: nn.Module, live: nn.Module, stays: float) -> None:
+    """Move the average's weights and buffers towards those of the network as it is now."""
+    pairs = list(zip(_values(average), _values(live), strict=True))
+    floats = [pair for pair in pairs if pair[0].is_floating_point()]
+    torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - stays)
+    for a, b in pairs:
+        if not a.is_floating_point():
+            a.copy_(b)
+
+
+def _values(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]

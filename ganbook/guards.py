@@ -1,0 +1,96 @@
+"""What guards a step of a game: interrupts, random numbers, and losses that are not finite."""
+
+import math
+import signal
+import threading
+
+import torch
+from torch import Tensor
+
+from ganbook.device import DEVICE
+
+_ON_CPU = DEVICE.type == "cpu"
+
+
+class WholeStep:
+    """Hold an interrupt (Ctrl-C, the notebook's stop button) back until the step is whole."""
+
+    def __enter__(self):
+        self.caught, self.previous = [], None
+        if threading.get_ident() == threading.main_thread().ident:
+            self.previous = signal.signal(signal.SIGINT, self._catch)
+
+    def _catch(self, *signal_and_frame):
+        self.caught.append(signal_and_frame)
+
+    def __exit__(self, error, *_):
+        if self.previous is None:
+            return
+        signal.signal(signal.SIGINT, self.previous)
+        if error is None and self.caught and callable(self.previous):
+            self.previous(*self.caught[0])
+
+
+class Randomness:
+    """Random numbers of a game's own: within `with randomness:` torch's global ones are these.
+
+    seed: decides them all. Latents, dropout and a reader's loss draw from them; whatever happens
+    outside of the block changes none. `state` is what a checkpoint keeps, a tensor for the CPU's
+    generator and one for the device's.
+    """
+
+    def __init__(self, seed: int):
+        kinds = dict.fromkeys(("cpu", DEVICE.type))
+        self.state = [torch.Generator(kind).manual_seed(seed).get_state() for kind in kinds]
+
+    def __enter__(self):
+        self._outside = _get_state()
+        _set_state(self.state)
+
+    def __exit__(self, *_):
+        self.state = _get_state()
+        _set_state(self._outside)
+
+
+def _get_state() -> list[Tensor]:
+    states = [torch.default_generator.get_state()]
+    return states if _ON_CPU else [*states, getattr(torch, DEVICE.type).get_rng_state()]
+
+
+def _set_state(state: list[Tensor]) -> None:
+    torch.default_generator.set_state(state[0])
+    if not _ON_CPU:
+        getattr(torch, DEVICE.type).set_rng_state(state[1])
+
+
+class FiniteLosses:
+    """Stops at a loss that is not finite.
+
+    On the CPU at once; on a GPU, where a look is a wait, every 64 losses.
+    """
+
+    def __init__(self):
+        self._unread: list[tuple[int, str, str, Tensor]] = []
+
+    def check(self, step: int, player: str, means: dict[str, Tensor], batch) -> None:
+        """Note the means of a player's terms. Raises FloatingPointError naming step, player, term.
+
+        batch: what the terms were taken on, a tensor or a tuple of tensors, perhaps the cause.
+        """
+        self._unread += [(step, player, term, mean.detach()) for term, mean in means.items()]
+        if _ON_CPU or len(self._unread) >= 64:
+            self.read(batch)
+
+    def read(self, batch=()) -> None:
+        """Look at the losses that were noted and not yet looked at."""
+        unread, self._unread = self._unread, []
+        for step, player, term, mean in unread:
+            if not math.isfinite(value := mean.item()):
+                parts = batch if isinstance(batch, tuple) else (batch,)
+                floats = [x for x in parts if isinstance(x, Tensor) and x.is_floating_point()]
+                spoilt = _ON_CPU and not all(torch.isfinite(x).all() for x in floats)
+                cause = ": the batch of data holds NaN or infinity" if spoilt else ""
+                raise FloatingPointError(
+                    f"step {step}: the {player}'s {term} is {value}."
+                    f" Try a lower learning rate or a penalty{cause}"
+                )

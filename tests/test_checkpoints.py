@@ -1,0 +1,360 @@
+"""ganbook.checkpoints: every kind of game goes on exactly; files that can't be written or read."""
+
+import errno
+import io
+import os
+import pathlib
+import pickle
+import random
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+
+import games
+import pytest
+import torch
+from games import assert_same_weights, differ, play, play_up_to, points_game, weights
+from torch import nn
+
+from ganbook import GAN, checkpoints, networks
+from ganbook.device import DEVICE
+from ganbook.schedules import falling
+
+pytestmark = pytest.mark.usefixtures("deterministic")
+every_kind = pytest.mark.parametrize("kind", games.KINDS)
+
+
+def resumed(path):
+    gan = points_game()
+    gan.resume(path)
+    return gan
+
+
+# ---- Going on
+
+
+@every_kind
+def test_a_game_that_was_saved_and_resumed_goes_on_bit_for_bit(kind, tmp_path):
+    """By a resumed game that has played and drawn before: nothing of that is left."""
+    straight, batches = games.KINDS[kind]()
+    seen = play(straight, batches, 9)[4:]
+    saved = play_up_to(games.KINDS[kind]()[0], batches, 9, 4)
+    saved.save(tmp_path / "game.pt")
+    again, batches = games.KINDS[kind]()
+    play_up_to(again, batches, 9, 2)
+    torch.rand(3, generator=again.sampling, device=DEVICE)
+    torch.manual_seed(123)
+    again.resume(tmp_path / "game.pt")
+    assert again.steps_done == 4
+    assert_same_weights(saved, again)
+    for a, b in zip(seen, play(again, batches, 9), strict=True):
+        assert a.index == b.index
+        for before, after in ((a.losses, b.losses), (a.seen, b.seen)):
+            assert before.keys() == after.keys()
+            assert all(torch.equal(before[name], after[name]) for name in before)
+    assert_same_weights(straight, again)
+    assert torch.equal(again.sampling.get_state(), straight.sampling.get_state())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+@every_kind
+def test_a_killed_game_that_is_resumed_ends_with_the_weights_of_one_never_killed(kind, tmp_path):
+    """The program saves at every third step, and is killed at a step drawn at random."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        steps, kill_at = 40, random.Random(kind).randint(4, 36)
+        command = [sys.executable, games.__file__, kind, str(tmp_path / "game.pt"), str(steps)]
+        root = pathlib.Path(checkpoints.__file__).parents[1]
+        environment = {**os.environ, "PYTHONPATH": str(root)}
+        program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        for line in program.stdout:
+            if int(line) == kill_at:
+                program.kill()
+                break
+        program.stdout.close()
+        assert program.wait() == -signal.SIGKILL
+        straight, batches = games.KINDS[kind]()
+        play(straight, batches, steps)
+        again, batches = games.KINDS[kind]()
+        again.resume(tmp_path / "game.pt")
+        assert kill_at - 3 < again.steps_done < steps
+        play(again, batches, steps)
+    finally:
+        torch.set_num_threads(threads)
+    assert_same_weights(straight, again)
+
+
+def test_samples_drawn_before_a_save_are_not_drawn_again(moons, tmp_path):
+    gan = play_up_to(points_game(), moons, 5, 2)
+    first = gan.sample(3)
+    gan.save(tmp_path / "game.pt")
+    again = resumed(tmp_path / "game.pt")
+    assert not torch.equal(again.sample(3), first)
+    assert torch.equal(again.sample(5, seed=7), gan.sample(5, seed=7))
+
+
+def test_turns_by_hand_go_on_with_the_plan_of_the_saved_game(moons, tmp_path):
+    play_up_to(points_game(lr=falling(1e-2, 0.0)), moons, 8, 4).save(tmp_path / "game.pt")
+    again = points_game(lr=falling(1e-2, 0.0))
+    again.resume(tmp_path / "game.pt")
+    again.d_step(moons[4].x), again.g_step(moons[4].x)
+    rates = [optimizer.param_groups[0]["lr"] for optimizer in again.optimizers.values()]
+    assert rates == pytest.approx([5e-3, 5e-3])
+
+
+def test_the_settings_of_a_resumed_game_are_those_of_its_cell(moons, tmp_path):
+    """Learning rate, betas, loss: nothing of the kind is in the file."""
+    gan = play_up_to(points_game(betas=(0.5, 0.9)), moons, 5, 3)
+    gan.save(tmp_path / "game.pt")
+    same, other = points_game(betas=(0.5, 0.9)), points_game(betas=(0.9, 0.9))
+    still = points_game(betas=(0.5, 0.9), lr=0.0)
+    for game in (same, other, still):
+        game.resume(tmp_path / "game.pt")
+    before = weights(still)
+    for game in (gan, same, other, still):
+        play(game, moons, 5)
+    assert_same_weights(gan, same)
+    assert differ(gan, other)
+    after = weights(still)
+    assert all(torch.equal(before[n], after[n]) for n in before if not n.startswith("averaged"))
+
+
+def test_a_game_from_another_kind_of_device_goes_on_with_random_numbers_of_its_own(moons, tmp_path):
+    gan = points_game()
+    play(gan, moons, 3)
+    gan.save(tmp_path / "game.pt")
+    content = torch.load(tmp_path / "game.pt", weights_only=True)
+    content["state"]["random"] = [torch.zeros(16, dtype=torch.uint8)] * 3
+    torch.save(content, tmp_path / "game.pt")
+    again = resumed(tmp_path / "game.pt")
+    assert_same_weights(gan, again)
+    play(again, moons, 5)
+    assert again.steps_done == 5
+
+
+# ---- Files that can't be written or read
+
+
+def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(moons, tmp_path, monkeypatch):
+    gan = points_game()
+    gan.save(tmp_path / "game.pt")
+    old = (tmp_path / "game.pt").read_bytes()
+    play(gan, moons, 2)
+
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", no_space)
+        with pytest.raises(
+            OSError, match="the game could not be saved.*No space left.*no file was changed"
+        ):
+            gan.save(tmp_path / "game.pt")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            gan.save(tmp_path / "game.pt")
+    assert (tmp_path / "game.pt").read_bytes() == old
+    assert [path.name for path in tmp_path.iterdir()] == ["game.pt"]
+    assert resumed(tmp_path / "game.pt").steps_done == 0
+    gan.save(tmp_path / "game.pt")
+    assert resumed(tmp_path / "game.pt").steps_done == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["game.pt"]
+
+
+def test_a_disk_that_is_full_in_the_middle_of_the_file(tmp_path):
+    """A limit on the size of files fails as a full disk does, after some bytes."""
+    resource = pytest.importorskip("resource")
+    gan = points_game()
+    gan.save(tmp_path / "game.pt")
+    old = (tmp_path / "game.pt").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    caught = None
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(old) // 2, limits[1]))
+    try:
+        gan.save(tmp_path / "game.pt")
+    except OSError as error:
+        caught = error
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught is not None and "could not be saved (File too large); no file was changed" in str(
+        caught
+    )
+    assert (tmp_path / "game.pt").read_bytes() == old
+    assert [path.name for path in tmp_path.iterdir()] == ["game.pt"]
+
+
+def test_a_process_that_is_killed_while_it_saves_leaves_the_old_file(tmp_path):
+    code = """
+        import os, signal
+        from ganbook import GAN, networks
+        gan = GAN(*networks.mlp(latent=4, width=8, depth=1))
+        gan.save("game.pt")
+        gan.steps_done = 77
+        os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
+        gan.save("game.pt")
+    """
+    if not hasattr(signal, "SIGKILL"):
+        pytest.skip("Windows has no SIGKILL")
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(checkpoints.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, env=environment
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert resumed(tmp_path / "game.pt").steps_done == 0
+
+
+def test_a_place_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match="the game could not be saved"):
+        points_game().save(tmp_path / "file" / "game.pt")
+    with pytest.raises(OSError, match="the game could not be saved"):
+        points_game().save(tmp_path)
+    assert (tmp_path / "file").read_text() == "no folder"
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
+)
+def test_a_folder_without_permission(tmp_path):
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(PermissionError, match="the game could not be saved.*Permission denied"):
+        points_game().save(tmp_path / "game.pt")
+
+
+def test_a_checkpoint_is_no_more_private_than_any_file(tmp_path):
+    points_game().save(tmp_path / "game.pt")
+    (tmp_path / "other").write_text("")
+    assert stat.S_IMODE((tmp_path / "game.pt").stat().st_mode) == stat.S_IMODE(
+        (tmp_path / "other").stat().st_mode
+    )
+
+
+def test_a_path_may_be_text(tmp_path):
+    points_game().save(str(tmp_path / "game.pt"))
+    assert resumed(str(tmp_path / "game.pt")).steps_done == 0
+
+
+def test_a_missing_checkpoint_is_named(tmp_path):
+    for path in (tmp_path / "game.pt", tmp_path):
+        with pytest.raises(FileNotFoundError, match=f"there is no checkpoint at {path}"):
+            resumed(path)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Using a non-tuple sequence"
+)  # torch's, when a tensor is asked for its format
+def test_a_file_that_is_cut_off_or_something_else(tmp_path):
+    points_game().save(tmp_path / "game.pt")
+    whole, path = (tmp_path / "game.pt").read_bytes(), tmp_path / "bad.pt"
+    contents = {
+        f"cut at {share}": whole[: int(share * len(whole))] for share in (0, 0.01, 0.5, 0.9, 0.999)
+    }
+    contents |= {"text": b"hello", "zip without a game": b"PK\x05\x06" + bytes(18)}
+    for things in ([1, 2], None, {"a": 1}, {"format": [1]}, torch.zeros(3)):
+        buffer = io.BytesIO()
+        torch.save(things, buffer)
+        contents[str(things)] = buffer.getvalue()
+    for content in contents.values():
+        path.write_bytes(content)
+        with pytest.raises(
+            ValueError, match="bad.pt is not a checkpoint of a game, or it is cut off|of the format"
+        ):
+            resumed(path)
+
+
+def test_a_checkpoint_of_another_version_is_named(tmp_path):
+    torch.save({"format": "ganbook game 0"}, tmp_path / "old.pt")
+    with pytest.raises(
+        ValueError, match="old.pt is of the format 'ganbook game 0'; this version reads"
+    ):
+        resumed(tmp_path / "old.pt")
+
+
+@pytest.mark.parametrize(
+    ("pair", "reason"),
+    [
+        (lambda: networks.mlp(latent=4, width=9, depth=1), "size mismatch"),
+        (lambda: networks.mlp(latent=4, width=8, depth=2), "Missing key"),
+        (lambda: networks.mlp(shape=(3,), latent=4, width=8, depth=1), "size mismatch"),
+        (lambda: with_tanh(*networks.mlp(latent=4, width=8, depth=1)), "other layers lie between"),
+    ],
+    ids=["wider", "deeper", "other data", "tanh"],
+)
+def test_a_checkpoint_of_other_networks_leaves_the_game_as_it_was(pair, reason, tmp_path):
+    points_game(seed=1).save(tmp_path / "game.pt")
+    game = GAN(*pair())
+    before = weights(game)
+    message = f"game.pt belongs to other networks: .*{reason}"
+    with pytest.raises(ValueError, match=message):
+        game.resume(tmp_path / "game.pt")
+    assert_same_weights(before, game)
+
+
+def with_tanh(generator, discriminator):
+    generator[1] = nn.Tanh()  # in place of leaky ReLU: the weights have the same shapes
+    return generator, discriminator
+
+
+@pytest.mark.parametrize("spoil", ["optimizers", "random", "counts", "turns_done", "modules"])
+def test_a_checkpoint_with_a_part_missing_leaves_the_game_as_it_was(spoil, moons, tmp_path):
+    play_up_to(points_game(), moons, 5, 3).save(tmp_path / "game.pt")
+    content = torch.load(tmp_path / "game.pt", weights_only=True)
+    del content["state"][spoil]
+    torch.save(content, tmp_path / "game.pt")
+    straight, game = points_game(seed=4), points_game(seed=4)
+    play_up_to(straight, moons, 5, 2), play_up_to(game, moons, 5, 2)
+    with pytest.raises(ValueError, match="game.pt belongs to other networks"):
+        game.resume(tmp_path / "game.pt")
+    play(straight, moons, 5), play(game, moons, 5)
+    assert_same_weights(straight, game)
+
+
+def test_a_checkpoint_of_other_players_names_them(tmp_path):
+    games.cyclegan()[0].save(tmp_path / "game.pt")
+    with pytest.raises(ValueError, match="its players are critics, translators, yours generator"):
+        points_game().resume(tmp_path / "game.pt")
+
+
+def test_a_layer_that_shows_its_address_is_the_same_layer(moons, tmp_path):
+    class Own(nn.Module):
+        __repr__ = object.__repr__
+
+        def forward(self, x):
+            return x
+
+    def game():
+        generator, discriminator = networks.mlp(latent=4, width=8, depth=1)
+        return GAN(generator, nn.Sequential(Own(), discriminator))
+
+    game().save(tmp_path / "game.pt")
+    game().resume(tmp_path / "game.pt")
+
+
+class Malicious:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return pathlib.Path.touch, (self.path,)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("zipped", [True, False], ids=["torch", "pickle"])
+def test_nothing_in_a_checkpoint_is_executed(zipped, tmp_path):
+    bad = {"format": checkpoints.FORMAT, "players": Malicious(tmp_path / "executed")}
+    if zipped:
+        torch.save(bad, tmp_path / "bad.pt")
+    else:
+        (tmp_path / "bad.pt").write_bytes(pickle.dumps(bad))
+    with pytest.raises(ValueError, match="is not a checkpoint of a game"):
+        resumed(tmp_path / "bad.pt")
+    assert not (tmp_path / "executed").exists()
+    pickle.loads(pickle.dumps(Malicious(tmp_path / "executed")))
+    assert (tmp_path / "executed").exists(), "the trap works where it is let"

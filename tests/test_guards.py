@@ -1,0 +1,212 @@
+"""ganbook.guards: interrupts wait for the end of a step; losses that are not finite stop a game."""
+
+import contextlib
+import functools
+import itertools
+import math
+import signal
+import sys
+import threading
+import types
+
+import pytest
+from games import assert_same_weights, play, points_game, weights
+
+from ganbook import data, game, guards, losses, penalties
+from ganbook import gan as gan_module
+from ganbook.device import DEVICE
+from ganbook.losses import Loss
+
+pytestmark = pytest.mark.usefixtures("deterministic")
+on_the_cpu = pytest.mark.skipif(DEVICE.type != "cpu", reason="on a GPU losses are read later")
+
+
+def interrupting(function, at):
+    """`function`, with a Ctrl-C in the middle of its `at`-th call."""
+    calls = itertools.count(1)
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        if next(calls) == at:
+            signal.raise_signal(signal.SIGINT)
+        return function(*args, **kwargs)
+
+    return call
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("where", ["loss.d", "loss.g", "penalty", "generator", "batches"])
+def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(where, moons, monkeypatch):
+    settings = {"d_steps": 2, "penalty": penalties.r1(0.5), "seed": 3}
+    straight = points_game(**settings)
+    play(straight, moons, 6)
+
+    gan, batches = points_game(**settings), moons
+    if where == "loss.d":
+        gan.loss = Loss(interrupting(gan.loss.d, at=5), gan.loss.g)
+    elif where == "loss.g":
+        gan.loss = Loss(gan.loss.d, interrupting(gan.loss.g, at=3))
+    elif where == "penalty":
+        gan.penalty = penalties.Penalty(
+            (gan.penalty.terms[0]._replace(measure=interrupting(penalties._r1, at=5)),)
+        )
+    elif where == "generator":
+        monkeypatch.setattr(gan.generator, "forward", interrupting(gan.generator.forward, at=8))
+    else:
+        batches = types.SimpleNamespace(get=interrupting(moons.__getitem__, at=6))
+        batches = type("Batches", (), {"__getitem__": lambda self, k, get=batches.get: get(k)})()
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        play(gan, batches, 6)
+    assert gan.steps_done == 3
+    assert signal.getsignal(signal.SIGINT) is handler
+    play(gan, moons, 6)
+    assert_same_weights(straight, gan)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_between_two_steps(moons):
+    straight, gan = points_game(), points_game()
+    play(straight, moons, 4)
+    with pytest.raises(KeyboardInterrupt):
+        for step in gan.train(moons, 4, progress=False):
+            if step.index == 2:
+                signal.raise_signal(signal.SIGINT)
+    play(gan, moons, 4)
+    assert_same_weights(straight, gan)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_at_any_line_of_the_loop(moons):
+    straight = points_game(penalty=penalties.r1(every=2))
+    play(straight, moons, 3)
+    files = {game.__file__, guards.__file__, gan_module.__file__, contextlib.__file__}
+
+    def play_with_ctrl_c_at(line):
+        gan, lines = points_game(penalty=penalties.r1(every=2)), itertools.count()
+
+        def trace(frame, event, _):
+            if frame.f_code.co_filename not in files:
+                return None
+            if event == "line" and next(lines) == line:
+                signal.raise_signal(signal.SIGINT)
+            return trace
+
+        before = sys.gettrace()
+        try:
+            sys.settrace(trace)
+            play(gan, moons, 3)
+            interrupted = False
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            sys.settrace(before)
+        return gan, interrupted, next(lines)
+
+    _, interrupted, count = play_with_ctrl_c_at(None)
+    assert not interrupted and count > 300
+    for line in range(0, count - 1, max(1, count // 90)):
+        gan, interrupted, _ = play_with_ctrl_c_at(line)
+        assert interrupted, f"the interrupt at line {line} of {count} was lost"
+        if gan.steps_done < 3:
+            play(gan, moons, 3)
+        assert_same_weights(straight, gan)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_that_is_ignored_stays_ignored(moons):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gan = points_game()
+    gan.loss = Loss(interrupting(gan.loss.d, at=2), gan.loss.g)
+    play(gan, moons, 3)
+    assert gan.steps_done == 3
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_a_game_in_a_thread_is_the_same_game(moons):
+    straight, threaded = points_game(), points_game()
+    play(straight, moons, 4)
+    errors = []
+
+    def run():
+        try:
+            play(threaded, data.two_moons().batches(16, seed=3), 4)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert not errors
+    assert_same_weights(straight, threaded)
+
+
+def steepness(critic, real, fake, real_logits, fake_logits):
+    return penalties.squared_gradient_norm(fake_logits, fake)
+
+
+def at_turn(turn, function, value):
+    """`function`, whose `turn`-th value is spoilt."""
+    turns = itertools.count(1)
+    return lambda *args: function(*args) * (value if next(turns) == turn else 1.0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize(
+    "term", ["discriminator's d_loss", "generator's g_loss", "discriminator's penalty"]
+)
+def test_a_loss_that_is_not_finite_names_step_player_and_term(term, value, moons):
+    d, g, _ = losses.nonsaturating
+    settings = {
+        "discriminator's d_loss": {"loss": Loss(at_turn(3, d, value), g)},
+        "generator's g_loss": {"loss": Loss(d, at_turn(3, g, value))},
+        "discriminator's penalty": {"penalty": at_turn(3, steepness, value)},
+    }[term]
+    with pytest.raises(FloatingPointError, match=rf"step 3: the {term} is (nan|inf)"):
+        play(points_game(**settings), moons, 5)
+
+
+@on_the_cpu
+def test_a_loss_that_is_not_finite_is_not_learned_from(moons):
+    d, g, _ = losses.nonsaturating
+    gan = points_game(loss=Loss(at_turn(3, d, math.nan), g))
+    seen = []
+    with pytest.raises(FloatingPointError):
+        for _ in gan.train(moons, 5, progress=False):
+            seen.append(weights(gan))
+    assert len(seen) == gan.steps_done == 2
+    assert_same_weights(seen[-1], gan)
+    assert play(gan, moons, 4)[-1].index == 4  # the spoilt turn is over: the game can go on
+
+
+def test_a_game_that_diverges_by_itself_is_stopped(moons):
+    gan = points_game(loss=losses.minimax, lr=1e30)
+    with pytest.raises(
+        FloatingPointError, match=r"step \d+: the \w+'s \w+ is .*Try a lower learning rate"
+    ):
+        play(gan, moons, 400)
+
+
+class Spoilt:
+    """Batches of which one holds a NaN."""
+
+    def __init__(self, batches, at):
+        self.batches, self.at = batches, at
+
+    def __getitem__(self, k):
+        batch = self.batches[k]
+        if k == self.at:
+            batch.x[3, 0] = math.nan
+        return batch
+
+
+def test_nan_in_the_data(moons):
+    with pytest.raises(ValueError, match="the data holds NaN or infinity"):
+        points_game().train(Spoilt(moons, at=0), 5)
+    with pytest.raises(
+        FloatingPointError, match="step 3: the discriminator's d_loss is nan"
+    ) as caught:
+        play(points_game(), Spoilt(moons, at=2), 5)
+    if DEVICE.type == "cpu":
+        assert "the batch of data holds NaN or infinity" in str(caught.value)
