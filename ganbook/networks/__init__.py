@@ -1,0 +1,53 @@
+"""Generators and discriminators: a function for each by itself, and one for the pair that plays."""
+
+from ganbook.networks.changes import dropout, spectral
+from ganbook.networks.dcgan import dcgan, dcgan_discriminator, dcgan_generator
+from ganbook.networks.labels import (
+    D_CONDITIONS,
+    ConditionalBatchNorm2d,
+    Embedding,
+    OneHot,
+    Projection,
+    TwoHeads,
+)
+from ganbook.networks.layers import (
+    FourierFeatures,
+    JoinCopies,
+    ParallelLinear,
+    ResidualBlock,
+    SpectralNorm,
+    SplitCopies,
+)
+from ganbook.networks.mlp import mlp, mlp_discriminator, mlp_generator
+from ganbook.networks.network import Network, arc, drawn, generate
+from ganbook.networks.resnet import resnet, resnet_discriminator, resnet_generator
+
+__all__ = [
+    "D_CONDITIONS",
+    "ConditionalBatchNorm2d",
+    "Embedding",
+    "FourierFeatures",
+    "JoinCopies",
+    "Network",
+    "OneHot",
+    "ParallelLinear",
+    "Projection",
+    "ResidualBlock",
+    "SpectralNorm",
+    "SplitCopies",
+    "TwoHeads",
+    "arc",
+    "dcgan",
+    "dcgan_discriminator",
+    "dcgan_generator",
+    "drawn",
+    "dropout",
+    "generate",
+    "mlp",
+    "mlp_discriminator",
+    "mlp_generator",
+    "resnet",
+    "resnet_discriminator",
+    "resnet_generator",
+    "spectral",
+]

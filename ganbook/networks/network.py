@@ -1,0 +1,162 @@
+"""A network: layers in a row that are placed on the device and drawn from a seed; its samples."""
+
+import functools
+
+import torch
+from torch import nn
+
+from ganbook.arguments import check_count
+from ganbook.device import DEVICE, autocast
+
+
+class Network(nn.Sequential):
+    """Layers in a row whose weights can be drawn again.
+
+    layers: the modules, in the order in which they are called. A layer with an attribute
+        `takes_labels` that is true is called with the labels (N,) as well.
+    latent: the size of z, of a generator; None for a discriminator.
+    copies: how many networks these layers are, side by side (`SplitCopies`).
+    classes: the number of labels; None for a network that takes none.
+    init_std: the standard deviation that weights are drawn with; None for PyTorch's own.
+
+    A network is `fresh` from `draw()` until something has changed its weights: an optimiser,
+    `load_state_dict`, or an initialisation of your own. A game draws fresh networks again from its
+    seed.
+    """
+
+    def __init__(
+        self,
+        *layers: nn.Module,
+        latent: int | None = None,
+        copies: int = 1,
+        classes: int | None = None,
+        init_std: float | None = None,
+    ):
+        super().__init__(*layers)
+        self.latent = latent
+        self.copies = copies
+        self.classes = classes
+        self.init_std = None if init_std is None else float(init_std)
+        # Not drawn here: `network[:3]` makes a Network of layers that are trained already.
+        self._drawn = None
+
+    def forward(self, x, labels=None):
+        for layer in self:
+            x = layer(x, labels) if getattr(layer, "takes_labels", False) else layer(x)
+        return x
+
+    @torch.no_grad()
+    def draw(self) -> None:
+        """Draw all weights anew from torch's global random generator.
+
+        init_std None leaves PyTorch's own scale, which keeps activations of one size through the
+        layers. A number draws every weight from N(0, init_std^2), with biases of 0, as Radford et
+        al. 2016 do with 0.02 (arXiv:1511.06434, section 4).
+        """
+        for layer in self.modules():
+            if hasattr(layer, "reset_parameters"):
+                layer.reset_parameters()
+            if self.init_std is not None and isinstance(
+                layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+            ):
+                nn.init.normal_(layer.weight, std=self.init_std)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        self._drawn = self._fingerprint()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the weights are still those of the last `draw()`."""
+        return self._drawn == self._fingerprint()
+
+    def with_layers(self, *layers: nn.Module) -> "Network":
+        """A network of other layers, with the latent size, copies, classes and init_std of this.
+
+        layers: its modules. They are not drawn: where they hold the weights of this network, in
+            the same order, the new one is fresh if this one is.
+        """
+        network = Network(
+            *layers,
+            latent=self.latent,
+            copies=self.copies,
+            classes=self.classes,
+            init_std=self.init_std,
+        )
+        network._drawn = self._drawn
+        return network.train(self.training)
+
+    def _fingerprint(self) -> list[int]:
+        """For each weight the sum of its bit patterns, the same on every device and in any layout.
+
+        torch's own counter of changes misses `weight.data.normal_()`, as many a script initialises.
+        """
+        return [
+            weight.detach().float().cpu().view(torch.int32).sum().item()
+            for weight in self.parameters()
+        ]
+
+
+def drawn(make):
+    """Decorate a function that builds networks: what it returns is placed and drawn.
+
+    make: a function that returns a `Network` or a tuple of them. They are built first, all of
+        them, then each is moved to the device and drawn, in their order. `__wrapped__` of the
+        decorated function is `make` itself, which draws nothing.
+    """
+
+    @functools.wraps(make)
+    def made(*args, **kwargs):
+        networks = make(*args, **kwargs)
+        for network in (networks,) if isinstance(networks, Network) else networks:
+            network.to(DEVICE, memory_format=torch.channels_last).draw()
+        return networks
+
+    return made
+
+
+@torch.no_grad()
+def generate(generator: nn.Module, z: torch.Tensor, labels=None, batch: int = 500) -> torch.Tensor:
+    """Samples (N, ...) of a generator in evaluation mode, as float32 on the device.
+
+    generator: latents (N, latent) to samples (N, ...). It is left in the mode it was in.
+    z: latents (N, latent), on any device.
+    labels: whole numbers (N,), on any device, for a generator that takes labels; else None.
+    batch: how many samples are drawn at a time. It is rounded down to a multiple of the
+        generator's `copies`, and is at least that.
+
+    There are no gradients, and networks compute in this machine's precision (`device.autocast`).
+    """
+    copies = getattr(generator, "copies", 1)
+    # A part begins with the first copy, as the whole does.
+    batch = max(1, batch // copies) * copies
+    parts = z.to(DEVICE).split(batch)
+    calls = [(part,) for part in parts]
+    if labels is not None:
+        calls = list(zip(parts, labels.to(DEVICE).split(batch), strict=True))
+    training = generator.training
+    generator.eval()
+    try:
+        with autocast():
+            return torch.cat([generator(*inputs).float() for inputs in calls])
+    finally:
+        generator.train(training)
+
+
+def arc(a: torch.Tensor, b: torch.Tensor, steps: int) -> torch.Tensor:
+    """Latents (steps, n) on the arc from `a` to `b` at equal angles: spherical interpolation.
+
+    a, b: latents (n,), the first and the last.
+    steps: how many latents, both ends included.
+
+    A straight line would pass through latents shorter than the generator knows. Lengths go evenly
+    from a's to b's. Raises ValueError for steps below 1. Shoemake 1985; White 2016
+    (arXiv:1609.04468). Chapter 4.
+    """
+    steps = check_count("steps", steps)
+    lengths = torch.stack([a.norm(), b.norm()])
+    angle = torch.arccos((a @ b / lengths.prod()).clamp(-1, 1))
+    t = torch.linspace(0, 1, steps, device=a.device)[:, None]
+    if angle.sin().abs() < 1e-6:  # on one line: there is no arc to follow
+        return torch.lerp(a, b, t)
+    path = torch.sin((1 - t) * angle) * a / lengths[0] + torch.sin(t * angle) * b / lengths[1]
+    return path / angle.sin() * torch.lerp(lengths[0], lengths[1], t)
