@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ganbook import data, losses, networks, penalties
+from ganbook import files, losses, networks, penalties
 from ganbook.arguments import check_count, check_number
 from ganbook.device import DEVICE, autocast
 from ganbook.losses import Loss
@@ -434,7 +434,7 @@ class GAN:
         buffer = io.BytesIO()
         torch.save(content, buffer)
         try:
-            with data.atomic(Path(path)) as temporary:
+            with files.atomic(Path(path)) as temporary:
                 temporary.write_bytes(buffer.getbuffer())
         except OSError as error:
             message = f"the game could not be saved ({error.strerror}); no file was changed"

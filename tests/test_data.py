@@ -28,7 +28,7 @@ import scipy.stats
 import torch
 import urllib3
 
-from ganbook import data
+from ganbook import data, files
 from ganbook.device import DEVICE
 
 
@@ -468,11 +468,11 @@ def test_the_digits_need_no_cache(decoded, cache):
 
 def test_a_write_that_fails_leaves_nothing(cache):
     (cache / "kept").mkdir(parents=True)
-    with pytest.raises(RuntimeError), data.atomic(cache / "file") as temporary:
+    with pytest.raises(RuntimeError), files.atomic(cache / "file") as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert [file.name for file in cache.iterdir()] == ["kept"]
-    with data.atomic(cache / "file") as temporary:
+    with files.atomic(cache / "file") as temporary:
         temporary.write_text("whole")
         assert not (cache / "file").exists()
     assert (cache / "file").read_text() == "whole" and len(list(cache.iterdir())) == 2
@@ -504,9 +504,9 @@ cube = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 def test_idx_files_are_read(tmp_path, pack):
     file = tmp_path / "file"
     file.write_bytes(pack(idx(cube)))
-    assert np.array_equal(data.read_idx(file), cube) and data.read_idx(file).dtype == np.uint8
+    assert np.array_equal(files.read_idx(file), cube) and files.read_idx(file).dtype == np.uint8
     file.write_bytes(pack(idx(cube[0, 0])))
-    assert np.array_equal(data.read_idx(file), cube[0, 0])
+    assert np.array_equal(files.read_idx(file), cube[0, 0])
 
 
 @pytest.mark.parametrize(
@@ -529,8 +529,8 @@ def test_idx_files_are_read(tmp_path, pack):
 def test_bad_idx_files_are_named(tmp_path, content, message):
     file = tmp_path / "some-idx"
     file.write_bytes(content)
-    with pytest.raises(data.DataError, match=f"some-idx .*{message}"):
-        data.read_idx(file)
+    with pytest.raises(files.DataError, match=f"some-idx .*{message}"):
+        files.read_idx(file)
 
 
 def pickled_by_python_2(batch: dict) -> bytes:
@@ -600,7 +600,7 @@ def test_cifar_archives_are_read(tmp_path):
     file.write_bytes(content)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # some versions of numpy warn of Python 2's pickles
-        train, test = data.read_cifar10(file), data.read_cifar10(file, "test")
+        train, test = files.read_cifar10(file), files.read_cifar10(file, "test")
     assert np.array_equal(train[0], pixels[:10]) and np.array_equal(train[1], labels[:10])
     assert np.array_equal(test[0], pixels[10:]) and np.array_equal(test[1], labels[10:])
     assert [item.name for item in tmp_path.iterdir()] == ["cifar.tar.gz"]
@@ -630,8 +630,8 @@ def test_cifar_archives_are_read(tmp_path):
 def test_bad_cifar_archives_are_named(tmp_path, content, message):
     file = tmp_path / "cifar.tar.gz"
     file.write_bytes(content)
-    with pytest.raises(data.DataError, match=f"cifar.tar.gz .*{message}"):
-        data.read_cifar10(file)
+    with pytest.raises(files.DataError, match=f"cifar.tar.gz .*{message}"):
+        files.read_cifar10(file)
 
 
 @pytest.mark.parametrize("way", ["a call", "a call in a list", "a name beside numpy's"])
@@ -646,9 +646,9 @@ def test_a_pickle_that_would_do_something_does_nothing(tmp_path, way):
     file = tmp_path / "cifar.tar.gz"
     file.write_bytes(cifar(data_batch_1=evil)[0])
     with pytest.raises(
-        data.DataError, match=r"asks for (os\.mkdir|numpy\.os\.mkdir), which no array needs"
+        files.DataError, match=r"asks for (os\.mkdir|numpy\.os\.mkdir), which no array needs"
     ):
-        data.read_cifar10(file)
+        files.read_cifar10(file)
     assert not made.exists()
     if way != "a name beside numpy's":
         pickle.loads(evil)
@@ -724,8 +724,10 @@ def server(monkeypatch):
     server = Server()
     server.content = np.random.default_rng(0).bytes(600_000)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(data, "_MIRRORS", {"mnist": [server.url]})
-    monkeypatch.setattr(data, "_SHA256", {"mnist/file": hashlib.sha256(server.content).hexdigest()})
+    monkeypatch.setattr(files, "_MIRRORS", {"mnist": [server.url]})
+    monkeypatch.setattr(
+        files, "_SHA256", {"mnist/file": hashlib.sha256(server.content).hexdigest()}
+    )
     yield server
     server.close()
 
@@ -752,11 +754,11 @@ def test_a_download_is_kept(server, cache, monkeypatch):
             pass
 
     monkeypatch.setattr("tqdm.auto.tqdm", Bar)
-    assert data._fetch("mnist/file").read_bytes() == server.content
+    assert files.fetch("mnist/file").read_bytes() == server.content
     assert (
         bars[0].done == bars[0].arguments["total"] == 600_000 and bars[0].arguments["initial"] == 0
     )
-    assert data._fetch("mnist/file") == cache / "mnist" / "file"
+    assert files.fetch("mnist/file") == cache / "mnist" / "file"
     assert len(server.ranges) == 1 and names(cache) == {"file"}
 
 
@@ -766,21 +768,21 @@ def test_mnist_comes_whole_through_the_network(server, monkeypatch):
         rng.integers(0, 256, (6, 28, 28), np.uint8),
         np.array([3, 1, 4, 1, 5, 9], np.uint8),
     )
-    files = {}
+    served = {}
     for folder, part, rows in itertools.product(
         ["mnist", "fashion_mnist"], ["train", "t10k"], [slice(6)]
     ):
         shown = {"mnist": pixels, "fashion_mnist": 255 - pixels}[folder][
             rows if part == "train" else slice(2)
         ]
-        files[f"/{folder}/{part}-images-idx3-ubyte.gz"] = gzip.compress(idx(shown))
-        files[f"/{folder}/{part}-labels-idx1-ubyte.gz"] = gzip.compress(idx(labels[: len(shown)]))
-    server.content = files
+        served[f"/{folder}/{part}-images-idx3-ubyte.gz"] = gzip.compress(idx(shown))
+        served[f"/{folder}/{part}-labels-idx1-ubyte.gz"] = gzip.compress(idx(labels[: len(shown)]))
+    server.content = served
     monkeypatch.setattr(
-        data, "_MIRRORS", {name: [f"{server.url}{name}/"] for name in ("mnist", "fashion_mnist")}
+        files, "_MIRRORS", {name: [f"{server.url}{name}/"] for name in ("mnist", "fashion_mnist")}
     )
     monkeypatch.setattr(
-        data, "_SHA256", {k[1:]: hashlib.sha256(v).hexdigest() for k, v in files.items()}
+        files, "_SHA256", {k[1:]: hashlib.sha256(v).hexdigest() for k, v in served.items()}
     )
     train, test = data.mnist(), data.mnist("test")
     assert torch.allclose(
@@ -794,9 +796,9 @@ def test_mnist_comes_whole_through_the_network(server, monkeypatch):
 
 def test_cifar_comes_whole_through_the_network(server, monkeypatch):
     server.content, pixels, labels = cifar()
-    monkeypatch.setattr(data, "_MIRRORS", {"cifar10": [server.url]})
+    monkeypatch.setattr(files, "_MIRRORS", {"cifar10": [server.url]})
     digest = hashlib.sha256(server.content).hexdigest()
-    monkeypatch.setattr(data, "_SHA256", {"cifar10/cifar-10-python.tar.gz": digest})
+    monkeypatch.setattr(files, "_SHA256", {"cifar10/cifar-10-python.tar.gz": digest})
     train = data.cifar10()
     assert train.images.shape == (10, 3, 32, 32) and train.labels.tolist() == labels[:10].tolist()
     assert torch.allclose(
@@ -806,11 +808,11 @@ def test_cifar_comes_whole_through_the_network(server, monkeypatch):
 
 
 def test_real_checksums_and_mirrors_are_whole():
-    assert {name.split("/")[0] for name in data._SHA256} == set(data._MIRRORS)
-    for digest in data._SHA256.values():
+    assert {name.split("/")[0] for name in files._SHA256} == set(files._MIRRORS)
+    for digest in files._SHA256.values():
         assert len(bytes.fromhex(digest)) == 32
-    assert len(set(data._SHA256.values())) == 9
-    for mirror in itertools.chain.from_iterable(data._MIRRORS.values()):
+    assert len(set(files._SHA256.values())) == 9
+    for mirror in itertools.chain.from_iterable(files._MIRRORS.values()):
         assert mirror.startswith("http") and mirror.endswith("/")
 
 
@@ -822,21 +824,21 @@ def test_a_broken_download_goes_on_where_it_stopped(server, cache, monkeypatch, 
         replacement = lambda *args, **options: request(*args, **options | careless)  # noqa: E731
         monkeypatch.setattr(urllib3.connection.HTTPConnection, "request", replacement)
     server.way = "hang up"
-    with pytest.raises(data.DataError, match="hung up in the middle.*Run this again"):
-        data._fetch("mnist/file")
+    with pytest.raises(files.DataError, match="hung up in the middle.*Run this again"):
+        files.fetch("mnist/file")
     assert names(cache) == {"file.part"}
     have = (cache / "mnist" / "file.part").stat().st_size
     assert 0 < have <= 300_000
     server.way = "well"
-    assert data._fetch("mnist/file").read_bytes() == server.content
+    assert files.fetch("mnist/file").read_bytes() == server.content
     assert server.ranges == [None, f"bytes={have}-"] and names(cache) == {"file"}
 
 
 def test_another_mirror_goes_on_with_what_is_there(server, cache, monkeypatch):
     other = Server()
     other.content, other.way = server.content, "hang up"
-    monkeypatch.setitem(data._MIRRORS, "mnist", [other.url, server.url])
-    assert data._fetch("mnist/file").read_bytes() == server.content
+    monkeypatch.setitem(files._MIRRORS, "mnist", [other.url, server.url])
+    assert files.fetch("mnist/file").read_bytes() == server.content
     assert server.ranges[0].startswith("bytes=") and server.ranges[0] != "bytes=0-"
     other.close()
 
@@ -845,43 +847,43 @@ def test_a_server_without_ranges_begins_again(server, cache):
     (cache / "mnist").mkdir(parents=True)
     (cache / "mnist" / "file.part").write_bytes(server.content[:1000])
     server.way = "no ranges"
-    assert data._fetch("mnist/file").read_bytes() == server.content
+    assert files.fetch("mnist/file").read_bytes() == server.content
     assert server.ranges == ["bytes=1000-"]
 
 
 def test_a_beginning_longer_than_the_file_is_given_up(server, cache):
     (cache / "mnist").mkdir(parents=True)
     (cache / "mnist" / "file.part").write_bytes(bytes(700_000))
-    assert data._fetch("mnist/file").read_bytes() == server.content
+    assert files.fetch("mnist/file").read_bytes() == server.content
     assert server.ranges == ["bytes=700000-", None]
 
 
 def test_a_beginning_of_another_file_is_given_up(server, cache):
     (cache / "mnist").mkdir(parents=True)
     (cache / "mnist" / "file.part").write_bytes(b"<html>Please log in</html>")
-    with pytest.raises(data.DataError, match="wrong checksum"):
-        data._fetch("mnist/file")
+    with pytest.raises(files.DataError, match="wrong checksum"):
+        files.fetch("mnist/file")
     assert names(cache) == set()
-    assert data._fetch("mnist/file").read_bytes() == server.content
+    assert files.fetch("mnist/file").read_bytes() == server.content
 
 
 @pytest.mark.parametrize("way", ["well", "no length"])
 def test_a_wrong_file_is_thrown_away(server, cache, way):
     server.content, server.way = server.content[:-1], way
-    with pytest.raises(data.DataError, match="127.0.0.1.* wrong checksum, which was thrown away"):
-        data._fetch("mnist/file")
+    with pytest.raises(files.DataError, match="127.0.0.1.* wrong checksum, which was thrown away"):
+        files.fetch("mnist/file")
     assert names(cache) == set()
 
 
 def test_a_missing_file_is_looked_for_elsewhere(server, cache, monkeypatch):
     other = Server()
     other.way = "404"
-    monkeypatch.setitem(data._MIRRORS, "mnist", [other.url, server.url])
-    assert data._fetch("mnist/file").read_bytes() == server.content and len(other.ranges) == 1
+    monkeypatch.setitem(files._MIRRORS, "mnist", [other.url, server.url])
+    assert files.fetch("mnist/file").read_bytes() == server.content and len(other.ranges) == 1
     server.way = "404"
     (cache / "mnist" / "file").unlink()
-    with pytest.raises(data.DataError, match=r"answered 404; 127.0.0.1:\d+ answered 404"):
-        data._fetch("mnist/file")
+    with pytest.raises(files.DataError, match=r"answered 404; 127.0.0.1:\d+ answered 404"):
+        files.fetch("mnist/file")
     assert names(cache) == set()
     other.close()
 
@@ -889,24 +891,24 @@ def test_a_missing_file_is_looked_for_elsewhere(server, cache, monkeypatch):
 def test_without_a_network_one_sentence_names_the_digits(server, cache):
     server.close()
     with pytest.raises(
-        data.DataError,
+        files.DataError,
         match=r"^mnist/file could not be downloaded: .* did not answer\. .*digits\(\)",
     ):
-        data._fetch("mnist/file")
+        files.fetch("mnist/file")
     assert names(cache) == set()
 
 
 def test_a_damaged_file_in_the_cache_is_replaced(server, cache):
-    path = data._fetch("mnist/file")
+    path = files.fetch("mnist/file")
     path.write_bytes(server.content[:-1] + b"x")
-    assert data._fetch("mnist/file").read_bytes() == server.content and len(server.ranges) == 2
+    assert files.fetch("mnist/file").read_bytes() == server.content and len(server.ranges) == 2
 
 
 def test_a_full_cache_is_only_read(server, cache, monkeypatch):
-    data._fetch("mnist/file")
+    files.fetch("mnist/file")
     server.close()
     monkeypatch.setattr(Path, "mkdir", lambda *_, **__: pytest.fail("something was to be written"))
-    assert data._fetch("mnist/file").read_bytes() == server.content
+    assert files.fetch("mnist/file").read_bytes() == server.content
     assert not list((cache / "mnist").glob("*.part"))
 
 
@@ -915,8 +917,8 @@ def test_a_cache_that_cannot_be_written(server, cache, inside):
     file = cache / "mnist" if inside else cache
     file.parent.mkdir(exist_ok=True)
     file.write_text("a file where the folder should be")
-    with pytest.raises(data.DataError, match="can't be written: .* set GANBOOK_CACHE"):
-        data._fetch("mnist/file")
+    with pytest.raises(files.DataError, match="can't be written: .* set GANBOOK_CACHE"):
+        files.fetch("mnist/file")
     assert file.read_text().startswith("a file") and not server.ranges
 
 
@@ -924,8 +926,8 @@ def test_a_cache_that_cannot_be_written(server, cache, inside):
 def test_a_full_disk(server, cache):
     (cache / "mnist").mkdir(parents=True)
     (cache / "mnist" / "file.part").symlink_to("/dev/full")
-    with pytest.raises(data.DataError, match="No space left on device. Make room"):
-        data._fetch("mnist/file")
+    with pytest.raises(files.DataError, match="No space left on device. Make room"):
+        files.fetch("mnist/file")
     assert not (cache / "mnist" / "file").exists()
 
 
@@ -934,9 +936,9 @@ def kernel(server: Server) -> subprocess.Popen:
     got."""
     program = f"""
         import hashlib
-        from ganbook import data
-        data._MIRRORS, data._SHA256 = {data._MIRRORS!r}, {data._SHA256!r}
-        print(hashlib.sha256(data._fetch("mnist/file").read_bytes()).hexdigest())
+        from ganbook import files
+        files._MIRRORS, files._SHA256 = {files._MIRRORS!r}, {files._SHA256!r}
+        print(hashlib.sha256(files.fetch("mnist/file").read_bytes()).hexdigest())
     """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.Popen(
@@ -965,7 +967,7 @@ def test_a_killed_download_goes_on_where_it_stopped(server, cache):
     have = part.stat().st_size
     assert "file" not in names(cache)
     server.way = "well"
-    assert data._fetch("mnist/file").read_bytes() == server.content
+    assert files.fetch("mnist/file").read_bytes() == server.content
     assert server.ranges == [None, f"bytes={have}-"]
 
 
@@ -974,7 +976,7 @@ def test_two_kernels_download_once_and_the_second_says_that_it_waits(server, cac
     other = kernel(server)
     wait_for(lambda: server.ranges)
     threading.Timer(0.5, server.go_on.set).start()
-    assert data._fetch("mnist/file").read_bytes() == server.content
+    assert files.fetch("mnist/file").read_bytes() == server.content
     assert "Another kernel is downloading mnist/file" in capsys.readouterr().out
-    assert other.communicate(timeout=30)[0].strip() == data._SHA256["mnist/file"]
+    assert other.communicate(timeout=30)[0].strip() == files._SHA256["mnist/file"]
     assert len(server.ranges) == 1 and names(cache) == {"file"}
