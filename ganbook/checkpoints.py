@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ganbook.data import atomic
+from ganbook.files import atomic
 from ganbook.device import DEVICE
 
 FORMAT = "ganbook game 2"

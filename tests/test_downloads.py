@@ -1,0 +1,293 @@
+"""ganbook.files: downloads that survive bad luck, from a server on this machine."""
+
+import gzip
+import hashlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import urllib3
+from local_server import Server
+from test_files import cifar, idx
+
+from ganbook import data, files
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    """A cache of its own for each test, beside that of the user and those of the other tests."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("GANBOOK_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server that is the only mirror of mnist/file, 600,000 bytes of noise."""
+    server = Server()
+    server.content = np.random.default_rng(0).bytes(600_000)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(files, "_MIRRORS", {"mnist": [server.url]})
+    monkeypatch.setattr(
+        files, "_SHA256", {"mnist/file": hashlib.sha256(server.content).hexdigest()}
+    )
+    yield server
+    server.close()
+
+
+def names(folder: Path) -> set[str]:
+    return {file.name for file in folder.rglob("*") if file.is_file() and file.suffix != ".lock"}
+
+
+def test_a_download_is_kept(server, cache, monkeypatch):
+    bars = []
+
+    class Bar:
+        def __init__(self, **arguments):
+            self.arguments, self.done = arguments, 0
+            bars.append(self)
+
+        def update(self, n):
+            self.done += n
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert (
+        bars[0].done == bars[0].arguments["total"] == 600_000 and bars[0].arguments["initial"] == 0
+    )
+    assert files.fetch("mnist/file") == cache / "mnist" / "file"
+    assert len(server.ranges) == 1 and names(cache) == {"file"}
+
+
+def test_mnist_comes_whole_through_the_network(server, monkeypatch):
+    rng = np.random.default_rng(0)
+    pixels, labels = (
+        rng.integers(0, 256, (6, 28, 28), np.uint8),
+        np.array([3, 1, 4, 1, 5, 9], np.uint8),
+    )
+    served = {}
+    for folder, part, rows in itertools.product(
+        ["mnist", "fashion_mnist"], ["train", "t10k"], [slice(6)]
+    ):
+        shown = {"mnist": pixels, "fashion_mnist": 255 - pixels}[folder][
+            rows if part == "train" else slice(2)
+        ]
+        served[f"/{folder}/{part}-images-idx3-ubyte.gz"] = gzip.compress(idx(shown))
+        served[f"/{folder}/{part}-labels-idx1-ubyte.gz"] = gzip.compress(idx(labels[: len(shown)]))
+    server.content = served
+    monkeypatch.setattr(
+        files, "_MIRRORS", {name: [f"{server.url}{name}/"] for name in ("mnist", "fashion_mnist")}
+    )
+    monkeypatch.setattr(
+        files, "_SHA256", {k[1:]: hashlib.sha256(v).hexdigest() for k, v in served.items()}
+    )
+    train, test = data.mnist(), data.mnist("test")
+    assert torch.allclose(
+        train.images.cpu()[:, 0], torch.tensor(pixels / 127.5 - 1).float(), atol=1e-6
+    )
+    assert train.labels.tolist() == labels.tolist() and len(train.classes) == 10 and len(test) == 2
+    assert torch.allclose(data.fashion_mnist().images, -train.images, atol=1e-6)
+    assert data.load("fashion_mnist", "test").labels.tolist() == [3, 1]
+    assert data.fashion_mnist().classes[0] == "T-shirt"
+
+
+def test_cifar_comes_whole_through_the_network(server, monkeypatch):
+    server.content, pixels, labels = cifar()
+    monkeypatch.setattr(files, "_MIRRORS", {"cifar10": [server.url]})
+    digest = hashlib.sha256(server.content).hexdigest()
+    monkeypatch.setattr(files, "_SHA256", {"cifar10/cifar-10-python.tar.gz": digest})
+    train = data.cifar10()
+    assert train.images.shape == (10, 3, 32, 32) and train.labels.tolist() == labels[:10].tolist()
+    assert torch.allclose(
+        train.images.cpu(), torch.tensor(pixels[:10] / 127.5 - 1).float(), atol=1e-6
+    )
+    assert len(data.cifar10("test")) == 2 and len(train.classes) == 10 and len(server.ranges) == 1
+
+
+def test_real_checksums_and_mirrors_are_whole():
+    assert {name.split("/")[0] for name in files._SHA256} == set(files._MIRRORS)
+    for digest in files._SHA256.values():
+        assert len(bytes.fromhex(digest)) == 32
+    assert len(set(files._SHA256.values())) == 9
+    for mirror in itertools.chain.from_iterable(files._MIRRORS.values()):
+        assert mirror.startswith("http") and mirror.endswith("/")
+
+
+@pytest.mark.parametrize("careful", [True, False])
+def test_a_broken_download_goes_on_where_it_stopped(server, cache, monkeypatch, careful):
+    if not careful:  # older versions of urllib3 don't count the bytes
+        request = urllib3.connection.HTTPConnection.request
+        careless = {"enforce_content_length": False}
+        replacement = lambda *args, **options: request(*args, **options | careless)  # noqa: E731
+        monkeypatch.setattr(urllib3.connection.HTTPConnection, "request", replacement)
+    server.way = "hang up"
+    with pytest.raises(files.DataError, match="hung up in the middle.*Run this again"):
+        files.fetch("mnist/file")
+    assert names(cache) == {"file.part"}
+    have = (cache / "mnist" / "file.part").stat().st_size
+    assert 0 < have <= 300_000
+    server.way = "well"
+    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert server.ranges == [None, f"bytes={have}-"] and names(cache) == {"file"}
+
+
+def test_another_mirror_goes_on_with_what_is_there(server, cache, monkeypatch):
+    other = Server()
+    other.content, other.way = server.content, "hang up"
+    monkeypatch.setitem(files._MIRRORS, "mnist", [other.url, server.url])
+    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert server.ranges[0].startswith("bytes=") and server.ranges[0] != "bytes=0-"
+    other.close()
+
+
+def test_a_server_without_ranges_begins_again(server, cache):
+    (cache / "mnist").mkdir(parents=True)
+    (cache / "mnist" / "file.part").write_bytes(server.content[:1000])
+    server.way = "no ranges"
+    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert server.ranges == ["bytes=1000-"]
+
+
+def test_a_beginning_longer_than_the_file_is_given_up(server, cache):
+    (cache / "mnist").mkdir(parents=True)
+    (cache / "mnist" / "file.part").write_bytes(bytes(700_000))
+    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert server.ranges == ["bytes=700000-", None]
+
+
+def test_a_beginning_of_another_file_is_given_up(server, cache):
+    (cache / "mnist").mkdir(parents=True)
+    (cache / "mnist" / "file.part").write_bytes(b"<html>Please log in</html>")
+    with pytest.raises(files.DataError, match="wrong checksum"):
+        files.fetch("mnist/file")
+    assert names(cache) == set()
+    assert files.fetch("mnist/file").read_bytes() == server.content
+
+
+@pytest.mark.parametrize("way", ["well", "no length"])
+def test_a_wrong_file_is_thrown_away(server, cache, way):
+    server.content, server.way = server.content[:-1], way
+    with pytest.raises(files.DataError, match="127.0.0.1.* wrong checksum, which was thrown away"):
+        files.fetch("mnist/file")
+    assert names(cache) == set()
+
+
+def test_a_missing_file_is_looked_for_elsewhere(server, cache, monkeypatch):
+    other = Server()
+    other.way = "404"
+    monkeypatch.setitem(files._MIRRORS, "mnist", [other.url, server.url])
+    assert files.fetch("mnist/file").read_bytes() == server.content and len(other.ranges) == 1
+    server.way = "404"
+    (cache / "mnist" / "file").unlink()
+    with pytest.raises(files.DataError, match=r"answered 404; 127.0.0.1:\d+ answered 404"):
+        files.fetch("mnist/file")
+    assert names(cache) == set()
+    other.close()
+
+
+def test_without_a_network_one_sentence_names_the_digits(server, cache):
+    server.close()
+    with pytest.raises(
+        files.DataError,
+        match=r"^mnist/file could not be downloaded: .* did not answer\. .*digits\(\)",
+    ):
+        files.fetch("mnist/file")
+    assert names(cache) == set()
+
+
+def test_a_damaged_file_in_the_cache_is_replaced(server, cache):
+    path = files.fetch("mnist/file")
+    path.write_bytes(server.content[:-1] + b"x")
+    assert files.fetch("mnist/file").read_bytes() == server.content and len(server.ranges) == 2
+
+
+def test_a_full_cache_is_only_read(server, cache, monkeypatch):
+    files.fetch("mnist/file")
+    server.close()
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: pytest.fail("something was to be written"))
+    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert not list((cache / "mnist").glob("*.part"))
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_cache_that_cannot_be_written(server, cache, inside):
+    file = cache / "mnist" if inside else cache
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("a file where the folder should be")
+    with pytest.raises(files.DataError, match="can't be written: .* set GANBOOK_CACHE"):
+        files.fetch("mnist/file")
+    assert file.read_text().startswith("a file") and not server.ranges
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk(server, cache):
+    (cache / "mnist").mkdir(parents=True)
+    (cache / "mnist" / "file.part").symlink_to("/dev/full")
+    with pytest.raises(files.DataError, match="No space left on device. Make room"):
+        files.fetch("mnist/file")
+    assert not (cache / "mnist" / "file").exists()
+
+
+def kernel(server: Server) -> subprocess.Popen:
+    """Another Python, which downloads mnist/file from the server and prints its checksum."""
+    program = f"""
+        import hashlib
+        from ganbook import files
+        files._MIRRORS, files._SHA256 = {files._MIRRORS!r}, {files._SHA256!r}
+        print(hashlib.sha256(files.fetch("mnist/file").read_bytes()).hexdigest())
+    """
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no such signal")
+def test_a_killed_download_goes_on_where_it_stopped(server, cache):
+    server.way = "stop"
+    part = cache / "mnist" / "file.part"
+    other = kernel(server)
+    wait_for(lambda: part.exists() and part.stat().st_size > 100_000)
+    other.kill()
+    other.communicate()
+    have = part.stat().st_size
+    assert "file" not in names(cache)
+    server.way = "well"
+    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert server.ranges == [None, f"bytes={have}-"]
+
+
+def test_two_kernels_download_once_and_the_second_says_that_it_waits(server, cache, capsys):
+    server.way = "stop"
+    other = kernel(server)
+    wait_for(lambda: server.ranges)
+    threading.Timer(0.5, server.go_on.set).start()
+    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert "Another kernel is downloading mnist/file" in capsys.readouterr().out
+    assert other.communicate(timeout=30)[0].strip() == files._SHA256["mnist/file"]
+    assert len(server.ranges) == 1 and names(cache) == {"file"}
