@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from ganbook.files import atomic
 from ganbook.device import DEVICE
+from ganbook.files import atomic
 
 FORMAT = "ganbook game 2"
 

@@ -120,9 +120,11 @@ class GAN(Game):
             return _call(self.discriminator, x, labels).float()
 
     def _fakes(self, n, labels):
-        z = torch.randn(n, self.latent, device=DEVICE)
         with autocast():
-            return _call(self.generator, z, labels).float()
+            return _call(self.generator, self._z(n), labels).float()
+
+    def _z(self, n):
+        return torch.randn(n, self.latent, device=DEVICE)
 
     def _constrain(self):
         if self.penalty is not None:

@@ -28,8 +28,8 @@ from ganbook import data as datasets
 from ganbook import losses, metrics, networks, penalties
 from ganbook.arguments import check_count
 from ganbook.device import DEVICE
-from ganbook.plotting import CRITIC, CRITIC_LINE, FAKE, FAKE_LINE, OTHER, REAL, array
 from ganbook.gan import GAN
+from ganbook.plotting import CRITIC, CRITIC_LINE, FAKE, FAKE_LINE, OTHER, REAL, array
 
 SAMPLES, ARROWS, CELLS, LINES = (
     256,

@@ -36,7 +36,8 @@ def test_a_residual_game_is_played_saved_and_goes_on(settings, tmp_path):
     for _ in gan.train(batches, 2, progress=False):
         pass
     gan.save(tmp_path / "game")
-    again = GAN.load(tmp_path / "game", *pair(**settings))
+    again = made()
+    again.resume(tmp_path / "game")
     for player in (gan, again):
         for _ in player.train(batches, 4, progress=False):
             pass
