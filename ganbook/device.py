@@ -4,6 +4,7 @@ import contextlib
 import os
 
 import torch
+from torch import Tensor, nn
 
 
 def _pick() -> torch.device:
@@ -38,6 +39,26 @@ def autocast(enabled: bool = True):
     if BF16 and enabled:
         return torch.autocast(DEVICE.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
+
+
+def placed(network: nn.Module) -> nn.Module:
+    """The network on the device, 2-D convolutions in the layout that they are fast in."""
+    flat = all(weight.ndim != 5 for weight in network.parameters())  # it knows no 3-D ones
+    layout = torch.channels_last if flat else torch.preserve_format
+    return network.to(DEVICE, memory_format=layout)
+
+
+def on_device(batch):
+    """A batch, a tensor or a tuple of tensors, on the device, its floats in single precision.
+
+    The tensors share what can be shared with those given, and none of their gradients.
+    """
+    if isinstance(batch, tuple):
+        parts = [on_device(part) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
+    if not isinstance(batch, Tensor):
+        return batch
+    return batch.detach().to(DEVICE, torch.float32 if batch.is_floating_point() else None)
 
 
 def budget(*, cpu, cuda):

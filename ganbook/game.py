@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from ganbook import checkpoints
 from ganbook.arguments import check_count, check_number
-from ganbook.device import DEVICE
+from ganbook.device import DEVICE, on_device, placed
 from ganbook.guards import FiniteLosses, Randomness, WholeStep
 from ganbook.networks import Network
 from ganbook.schedules import value_at
@@ -91,7 +91,10 @@ class Game:
         average: dict[str, float] | None = None,
         seed: int = 0,
     ):
-        self.players = {name: _placed(networks) for name, networks in players.items()}
+        self.players = {
+            name: tuple(map(placed, (given,) if isinstance(given, nn.Module) else given))
+            for name, given in players.items()
+        }
         self.turns = list(turns)
         self.memory = {name: module.to(DEVICE) for name, module in (memory or {}).items()}
         self.lr, self.betas = lr, tuple(map(float, betas))
@@ -100,9 +103,9 @@ class Game:
         seed = operator.index(seed)
         self.randomness = Randomness(seed)
         with self.randomness:
-            for module in (m for network in self._networks() for m in network.modules()):
-                if isinstance(module, Network) and module.fresh:
-                    module.draw()
+            for network in self._networks():
+                if isinstance(network, Network) and network.fresh:
+                    network.draw()
         self.averages = {
             name: tuple(copy.deepcopy(n).eval().requires_grad_(False) for n in self.players[name])
             for name in self.average
@@ -176,7 +179,7 @@ class Game:
 
     @torch.no_grad()
     def end_step(self) -> None:
-        """Let the averages follow and count the step. After turns by hand; `train` does it itself."""
+        """Let the averages follow, and count the step; after turns by hand, as `train` does it."""
         for player, share in self.average.items():
             # Early on the average is short, so that it forgets the first, random weights.
             stays = min(share, (1 + self.steps_done) / (10 + self.steps_done))
@@ -253,7 +256,7 @@ class Game:
 
     def _prepared(self, batch):
         """The batch on the device, its floats in single precision, free to be written on."""
-        return _on_device(batch)
+        return on_device(batch)
 
     def _check_first(self, batch) -> None:
         """Look at the first batch before anything is played."""
@@ -279,25 +282,6 @@ class Game:
                 raise ValueError(
                     f"average={share}: the share that stays must be at least 0 and below 1"
                 )
-
-
-def _placed(networks) -> tuple[nn.Module, ...]:
-    """The networks on the device, 2-D convolutions in the layout that they are fast in."""
-    networks = (networks,) if isinstance(networks, nn.Module) else tuple(networks)
-    for network in networks:
-        flat = all(weight.ndim != 5 for weight in network.parameters())  # it knows no 3-D ones
-        layout = torch.channels_last if flat else torch.preserve_format
-        network.to(DEVICE, memory_format=layout)
-    return networks
-
-
-def _on_device(batch):
-    if isinstance(batch, tuple):
-        parts = [_on_device(part) for part in batch]
-        return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
-    if not isinstance(batch, Tensor):
-        return batch
-    return batch.detach().to(DEVICE, torch.float32 if batch.is_floating_point() else None)
 
 
 def _mean(values) -> Tensor:

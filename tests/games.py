@@ -142,7 +142,7 @@ class Augment(nn.Module):
 
 def augmented():
     generator, discriminator = networks.dcgan(size=16, latent=4, width=2)
-    seen = nn.Sequential(Augment(0.5), discriminator)
+    seen = discriminator.with_layers(Augment(0.5), *discriminator)
     return GAN(generator, seen, penalty=penalties.r1(0.1, every=2), seed=2), pictures()
 
 
