@@ -114,12 +114,10 @@ def test_checked_cells_print_and_do_nothing_else(path):
 @each_notebook
 def test_code_cells_are_short(path):
     for cell in code(path):
-        limit = (
-            25
-            if "### BEGIN SOLUTION" in cell.source or "solution" in cell.metadata.get("tags", [])
-            else 15
-        )
-        assert len(cell.source.splitlines()) <= limit, f"over {limit} lines:\n{cell.source}"
+        lines = cell.source.splitlines()
+        assert len(lines) <= 20, f"over 20 lines:\n{cell.source}"
+        long = [line for line in lines if len(line) > 100]
+        assert not long, f"over 100 characters: {long}"
 
 
 @each_notebook
