@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from scipy.special import expit, xlogy
 from torch import nn
 
-from ganbook.playground import playground as playground
 from ganbook.plotting import CRITIC, CRITIC_LINE, FAKE, FAKE_LINE, OTHER, REAL, REAL_LINE, tile
 
 

@@ -264,7 +264,7 @@ def test_bad_formulas_are_seen(opened, tmp_path):
 # ---- The playground and the film
 
 
-PLAYGROUND = """from ganbook import widgets
+PLAYGROUND = """from ganbook.playground import playground
 import torch
 import torch.nn.functional as F
 
@@ -278,7 +278,7 @@ def g_loss(real, fake):
         raise RuntimeError("the loss is broken")
     return F.softplus(-fake)
 
-p = widgets.playground(loss=(d_loss, g_loss), seed=1)
+p = playground(loss=(d_loss, g_loss), seed=1)
 p"""
 
 
