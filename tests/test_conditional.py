@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ganbook import GAN, data, losses, networks, penalties, widgets
+from ganbook import GAN, data, losses, networks, penalties
 from ganbook.device import DEVICE
 
 CONDITIONS = [(d, g) for d in networks.D_CONDITIONS for g in ("concatenation", "embedding", "norm")]
@@ -266,15 +266,6 @@ def test_a_conditional_game_comes_back_from_its_file(tmp_path):
 def test_a_game_says_what_is_wrong_with_its_labels(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_the_explorer_of_a_conditional_game_has_a_class_to_choose():
-    explorer = widgets.latent_explorer(GAN(*small("projection", "embedding")))
-    pictures = [explorer.image.value]
-    for control in explorer.controls.values():
-        control.value += 1
-        pictures.append(explorer.image.value)
-    assert "label" in explorer.controls and len(set(pictures)) == len(pictures)
 
 
 # ---- Data
