@@ -194,12 +194,10 @@ class Board:
 
     @contextlib.contextmanager
     def stopped_by_errors(self):
-        """An exception within, of the reader's loss say, stops the game and becomes its `error`."""
+        """An exception within, of a reader's loss say, or an interrupt, becomes `error`."""
         try:
             yield
-        except KeyboardInterrupt:
-            self.playing = False
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             self.playing, self.error = False, explain(error)
 
     # ---- Measurements
@@ -236,7 +234,7 @@ def append_row(rows: list, row: tuple, most: int = 300) -> None:
         del rows[1:-1:2]
 
 
-def explain(error: Exception) -> str:
+def explain(error: BaseException) -> str:
     """What went wrong, and the reader's own line if it was there."""
     text = f"{type(error).__name__}: {error}"
     own = [

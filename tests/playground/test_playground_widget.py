@@ -190,6 +190,20 @@ def test_an_error_stops_the_task_and_is_sent():
     playing(scenario, loss=(losses.minimax.d, enough))
 
 
+def test_a_drawing_that_is_cleared_while_it_plays_pauses_it():
+    async def scenario(game):
+        Page(game)
+        tell(game, "set", name="data", value=menus.DRAWN)
+        tell(game, "draw", [[0.5, 0.5]] * 10, anew=False)
+        tell(game, "play")
+        await until(lambda: game.gan.steps_done > 5)
+        tell(game, "draw", [], anew=True)
+        await until(game._task.done)
+        assert not game.playing and game.error == ""
+
+    playing(scenario)
+
+
 def test_speed_is_a_number_of_steps_a_second():
     async def scenario(game):
         Page(game)
