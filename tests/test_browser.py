@@ -28,8 +28,9 @@ CHAPTERS = sorted(ROOT.glob("chapters/[0-9][0-9]_*.ipynb"))
 IDLE = '.jp-StatusBar-TextItem:has-text("| Idle")'
 RUN_SECONDS = 300
 # For root in a container, for a machine without a GPU, and to keep Chromium from calling home.
-FLAGS = "--no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run --disable-sync".split()
-FLAGS += ["--disable-background-networking", "--disable-component-update"]
+FLAGS = "--no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic".split()
+FLAGS += "--no-first-run --disable-sync --disable-component-update".split()
+FLAGS += ["--disable-background-networking"]
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,8 @@ class Notebook:
     def bad_formulas(self):
         """The cells with a formula that MathJax shows as it stands: in red, as an error, or in its
         dollars."""
-        return self.page.locator(".jp-MarkdownOutput").evaluate_all("""outputs => outputs.filter(output => {
+        outputs = self.page.locator(".jp-MarkdownOutput")
+        return outputs.evaluate_all("""outputs => outputs.filter(output => {
             const copy = output.cloneNode(true)
             copy.querySelectorAll("code, mjx-assistive-mml").forEach(node => node.remove())
             return copy.textContent.includes("$") || copy.querySelector("mjx-merror, [style*=red]")
@@ -264,7 +266,7 @@ def test_bad_formulas_are_seen(opened, tmp_path):
 # ---- The playground and the film
 
 
-PLAYGROUND = """from ganbook import widgets
+PLAYGROUND = """from ganbook.playground import playground
 import torch
 import torch.nn.functional as F
 
@@ -278,7 +280,7 @@ def g_loss(real, fake):
         raise RuntimeError("the loss is broken")
     return F.softplus(-fake)
 
-p = widgets.playground(loss=(d_loss, g_loss), seed=1)
+p = playground(loss=(d_loss, g_loss), seed=1)
 p"""
 
 
@@ -512,7 +514,9 @@ def test_the_playground_follows_the_theme(game):
 
 def test_a_film_plays_and_follows_the_slider(opened, tmp_path):
     frames = "[np.full((60, 90, 3), shade, np.uint8) for shade in (0, 80, 160, 240)]"
-    source = f"from ganbook import widgets\nimport numpy as np\nwidgets.film({frames}, labels=list('abcd'), interval=100)"
+    source = f"""import numpy as np
+from ganbook import widgets
+widgets.film({frames}, labels=list('abcd'), interval=100)"""
     with opened(write(tmp_path / "film.ipynb", code(source))) as notebook:
         notebook.run_all()
         notebook.move_slider()

@@ -1,16 +1,13 @@
-"""What chapter 4 promises beyond its own cells: other data in one line, the explorer, one recipe
-for all."""
+"""What chapter 4 promises beyond its own cells: other data in one line, one recipe for all."""
 
-import base64
 import sys
 from pathlib import Path
 
 import jupytext
 import pytest
 import torch
-from torch import nn
 
-from ganbook import GAN, data, losses, networks, penalties, plotting, widgets
+from ganbook import GAN, data, losses, networks, penalties, plotting
 from ganbook.schedules import falling
 
 ROOT = Path(__file__).parents[1]
@@ -74,30 +71,3 @@ def test_the_benchmarks_play_the_game_of_the_chapter(monkeypatch):
     assert [turn.times for turn in measured.turns] == [turn.times for turn in shown.turns]
     assert str(measured.generator) == str(shown.generator)
     assert str(measured.discriminator) == str(shown.discriminator)
-
-
-def test_the_explorer_redraws_for_each_slider_and_leaves_a_still():
-    gan = GAN(*networks.dcgan(width=4))
-    explorer = widgets.latent_explorer(gan)
-    pictures = [explorer.image.value]
-    for control in explorer.controls.values():
-        control.value += 1
-        pictures.append(explorer.image.value)
-    assert len(set(pictures)) == len(pictures) == 6
-    assert base64.b64decode(explorer._repr_mimebundle_()["image/png"]).startswith(b"\x89PNG")
-
-
-def test_the_explorer_says_what_it_needs():
-    class Convolution(nn.Module):
-        latent = 8
-
-        def __init__(self):
-            super().__init__()
-            self.layer = nn.ConvTranspose2d(8, 1, 28)
-
-        def forward(self, z):
-            return self.layer(z[:, :, None, None])
-
-    gan = GAN(Convolution(), networks.dcgan(width=4)[1])
-    with pytest.raises(ValueError, match="first layer is an nn.Linear"):
-        widgets.latent_explorer(gan)

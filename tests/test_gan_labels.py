@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganbook import GAN, data, losses, networks, penalties, widgets
+from ganbook import GAN, data, explorers, losses, networks, penalties
 from ganbook.device import DEVICE
 
 TOLD = ("concatenation", "embedding", "projection")
@@ -99,7 +99,7 @@ def test_a_game_says_what_is_wrong_with_its_labels(call, message):
 
 
 def test_the_explorer_of_a_conditional_game_has_a_class_to_choose():
-    explorer = widgets.latent_explorer(GAN(*small("projection", "embedding")))
+    explorer = explorers.latent.explorer(GAN(*small("projection", "embedding")))
     pictures = [explorer.image.value]
     for control in explorer.controls.values():
         control.value += 1

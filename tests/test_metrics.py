@@ -299,6 +299,17 @@ def test_the_nearest_is_found_and_a_copy_is_at_no_distance():
     assert index[7] == 1700 and distance[7] == 0
 
 
+def test_copies_are_nearer_to_training_and_equals_are_halved():
+    draw = torch.Generator().manual_seed(0)
+    training, held_out, fresh = torch.randn(3, 400, 4, generator=draw)
+    assert metrics.nearer_to_training(training, held_out, training) == 1
+    assert metrics.nearer_to_training(training, held_out, held_out) == 0
+    assert metrics.nearer_to_training(training, training, fresh) == 0.5
+    assert metrics.nearer_to_training(training, held_out, fresh) == pytest.approx(0.5, abs=0.08)
+    with pytest.raises(ValueError, match="equally many: 400 training and 100 held-out"):
+        metrics.nearer_to_training(training, held_out[:100], fresh)
+
+
 # ---- Intervals
 
 
@@ -684,6 +695,32 @@ def test_measuring_leaves_the_readers_random_numbers_alone(cache, features, agai
 def test_only_digits_have_features(measure, shape, cache, features):
     with pytest.raises(ValueError, match=r"takes images \(N, 1, 28, 28\); got "):
         measure(torch.zeros(shape))
+
+
+# ---- All eight
+
+
+def test_the_measures_are_those_of_the_metrics(cache):
+    digits = data.digits().batches(5000)[0]
+    training, held_out = (metrics.digit_features(part) for part in digits.x[:600].split(300))
+    images = digits.x[600:900]
+    features = metrics.digit_features(images)
+    found = metrics.measures(training, held_out, features)
+    assert len(found) == len(metrics.MEASURE_NAMES)
+    assert found.fid == metrics.fid(training, features)
+    assert found.kid == pytest.approx(metrics.kid(training, features, blocks=1).value)
+    assert found.inception == pytest.approx(
+        metrics.inception_score(metrics.digit_logits(images).softmax(1)), rel=1e-3
+    )
+    assert found[3:5] == metrics.precision_recall(training, features)
+    assert found[5:7] == metrics.density_coverage(training, features)
+    assert 0.35 < found.copies < 0.65
+
+
+def test_measuring_loads_no_widgets():
+    code = "import sys, ganbook.metrics; sys.exit('ipywidgets' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(metrics.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 # ---- Stacked digits

@@ -6,8 +6,8 @@ import random
 
 import torch
 
-from ganbook import phase
 from ganbook.checks import exercise, recognise, recognise_number, require, tensor
+from ganbook.explorers import phase
 
 
 @exercise("3.1")

@@ -1,10 +1,9 @@
-"""The phase portraits of chapter 3: where a path goes is what its eigenvalues say, and the sliders
-move the picture."""
+"""The phase portraits of chapter 3: paths go where their eigenvalues say, and sliders move them."""
 
 import numpy as np
 import pytest
 
-from ganbook import phase
+from ganbook.explorers import phase
 
 
 @pytest.mark.parametrize(
@@ -40,7 +39,7 @@ def test_simultaneous_goes_out_and_alternating_stays():
 
 
 def test_an_unknown_method_is_named():
-    with pytest.raises(ValueError, match="there are simultaneous"):
+    with pytest.raises(ValueError, match="method='newton': there are 'simultaneous'"):
         phase.path("newton", 0.1)
 
 

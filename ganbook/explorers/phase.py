@@ -6,6 +6,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.special import expit
 
+from ganbook.arguments import check_choice
 from ganbook.plotting import CRITIC, CRITIC_LINE, FAKE, OTHER
 from ganbook.widgets import MovingPicture, frame, slider
 
@@ -15,11 +16,10 @@ START = np.array([1.0, 1.0])
 
 
 def velocity(z: np.ndarray, weight: float = 0.0) -> np.ndarray:
-    """(theta', psi') (..., 2) of the Dirac-GAN at z = (theta, psi), with an R1 penalty of this
-    weight.
+    """(theta', psi') (..., 2) of the Dirac-GAN: data at 0, the fake at theta, the logit psi x.
 
-    Data at 0, the fake at theta, logit psi x, each player down its own cross-entropy loss (the
-    saturating one). Mescheder et al. 2018, section 2 (arXiv:1801.04406). Chapter 3.
+    z: (theta, psi) (..., 2). weight: of the R1 penalty. Each player goes down its own cross-entropy
+    loss, the saturating one. Mescheder et al. 2018, section 2 (arXiv:1801.04406). Chapter 3.
     """
     theta, psi = z[..., 0], z[..., 1]
     fooled = expit(psi * theta)
@@ -52,13 +52,13 @@ METHODS = {
 
 
 def path(method: str, h: float, weight: float = 0.0, steps: int = STEPS) -> np.ndarray:
-    """The points (at most steps + 1, 2) that `method` visits from (1, 1) with step size h, until
-    they leave for good.
+    """The points (at most steps + 1, 2) that a method visits, until they leave for good. Chapter 3.
 
-    Raises ValueError for an unknown method. Chapter 3.
+    method: one of METHODS. h: the step size. weight: of the R1 penalty. steps: the most steps.
+    The path begins at (1, 1), and ends where a coordinate is over 100. Raises ValueError for
+    another method.
     """
-    if method not in METHODS:
-        raise ValueError(f"method={method!r}: there are {', '.join(METHODS)}")
+    check_choice("method", method, METHODS)
     points = [START, START]
     for _ in range(steps):
         points.append(METHODS[method](lambda z: velocity(z, weight), points[-1], h, points[-2]))
@@ -68,8 +68,10 @@ def path(method: str, h: float, weight: float = 0.0, steps: int = STEPS) -> np.n
 
 
 def growth(method: str, h: float, weight: float = 0.0) -> float:
-    """The largest |eigenvalue| of one step at the equilibrium: above 1 it is left, below 1 reached.
-    Chapter 3."""
+    """The largest |eigenvalue| of one step at the equilibrium (0, 0). Chapter 3.
+
+    method, h, weight: as for `path`. Above 1 a path leaves the equilibrium, below 1 it reaches it.
+    """
     kappa = 0.5  # the slope of the cross-entropy at a logit of 0
     J = np.array([[0, kappa], [-kappa, -weight]])
     one, zero = np.eye(2), np.zeros((2, 2))
@@ -82,74 +84,65 @@ def growth(method: str, h: float, weight: float = 0.0) -> float:
     return float(np.abs(np.linalg.eigvals(matrix)).max())
 
 
-class PhasePicture:
-    """Where a method goes in the plane of theta and psi, and its distance from the equilibrium;
-    called for a PNG."""
-
-    def __init__(self):
-        self.figure = Figure(figsize=(7.4, 3.5), dpi=100, layout="none")
-        self.canvas = FigureCanvasAgg(self.figure)
-        self.plane = self.figure.add_axes((0.075, 0.135, 0.40, 0.845))
-        _set_plane(self.plane)
-        self.plane.set(xlabel="θ, where the fake is", ylabel="ψ, the slope of D")
-        self.distance = self.figure.add_axes((0.585, 0.135, 0.395, 0.73))
-        self.distance.set(
-            yscale="log",
-            xlim=(0, STEPS),
-            ylim=(1e-6, 1e2),
-            xlabel="step",
-            ylabel="distance from (0, 0)",
-        )
-        self.arrows = _arrows(self.plane, 0.0)
-        (self.trail,) = self.plane.plot([], [], ".-", color=FAKE, markersize=3, linewidth=0.8)
-        self.plane.plot(*START, "o", color=FAKE, markersize=7)
-        (self.curve,) = self.distance.plot([], [], color=FAKE, linewidth=1.8)
-        self.text = self.distance.text(0, 1.05, "", transform=self.distance.transAxes)
-
-    def __call__(self, method="simultaneous", h=0.3, weight=0.0) -> bytes:
-        points = path(method, h, weight)
-        self.arrows.set_UVC(*_unit(velocity(_mesh(), weight)))
-        self.trail.set_data(*points.T)
-        self.curve.set_data(
-            np.arange(len(points)), np.maximum(np.linalg.norm(points, axis=1), 1e-12)
-        )
-        size = growth(method, h, weight)
-        fate = (
-            "it goes in"
-            if size < 1 - 1e-9
-            else "neither in nor out"
-            if size < 1 + 1e-9
-            else "it goes out"
-        )
-        self.text.set_text(f"largest |λ| of a step = {size:.4f}\nnear (0, 0): {fate}")
-        return frame(self.figure)
-
-
 def explorer() -> MovingPicture:
-    """The phase portrait of the Dirac-GAN; method, step size and weight of R1 are there to be
-    moved. Chapter 3."""
+    """The phase portrait of the Dirac-GAN, with its method, step size and R1 weight to be moved.
+
+    By keyboard: Tab goes to the next control, arrow keys move it. Chapter 3.
+    """
+    style = {"description_width": "6em"}
     return MovingPicture(
         PhasePicture(),
-        method=ipywidgets.Dropdown(
-            options=list(METHODS), description="method", style={"description_width": "6em"}
-        ),
+        method=ipywidgets.Dropdown(options=list(METHODS), description="method", style=style),
         h=slider("step size", 0.3, 0.1, 6.0),
         weight=slider("R1 weight", 0.0, 0.0, 4.0),
     )
 
 
+class PhasePicture:
+    """Where a method goes in the plane of theta and psi, and its distance from the equilibrium.
+
+    Called with `method`, `h` and `weight`, as `path` takes them, it returns a PNG as bytes.
+    """
+
+    def __init__(self):
+        self.figure = Figure(figsize=(7.4, 3.5), dpi=100, layout="none")
+        self.canvas = FigureCanvasAgg(self.figure)
+        plane = self.figure.add_axes((0.075, 0.135, 0.40, 0.845))
+        _set_plane(plane)
+        plane.set(xlabel="θ, where the fake is", ylabel="ψ, the slope of D")
+        distance = self.figure.add_axes((0.585, 0.135, 0.395, 0.73))
+        distance.set(xlim=(0, STEPS), xlabel="step")
+        distance.set(yscale="log", ylim=(1e-6, 1e2), ylabel="distance from (0, 0)")
+        self.arrows = _draw_arrows(plane, 0.0)
+        (self.trail,) = plane.plot([], [], ".-", color=FAKE, markersize=3, linewidth=0.8)
+        plane.plot(*START, "o", color=FAKE, markersize=7)
+        (self.curve,) = distance.plot([], [], color=FAKE, linewidth=1.8)
+        self.text = distance.text(0, 1.05, "", transform=distance.transAxes)
+
+    def __call__(self, method="simultaneous", h=0.3, weight=0.0) -> bytes:
+        points = path(method, h, weight)
+        distance = np.maximum(np.linalg.norm(points, axis=1), 1e-12)
+        self.arrows.set_UVC(*_directions(velocity(_mesh(), weight)))
+        self.trail.set_data(*points.T)
+        self.curve.set_data(np.arange(len(points)), distance)
+        size = growth(method, h, weight)
+        self.text.set_text(f"largest |λ| of a step = {size:.4f}\nnear (0, 0): {_fate(size)}")
+        return frame(self.figure)
+
+
 def portraits(
     cases=(("simultaneous", 0.3, 0.0), ("alternating", 0.3, 0.0), ("simultaneous", 0.3, 0.3)),
 ) -> bytes:
-    """A row of phase portraits, one for each (method, step size, weight of R1): a PNG. Chapter
-    3."""
+    """A row of phase portraits, a PNG as bytes. Chapter 3.
+
+    cases: (method, step size, weight of R1) for each, as `path` takes them.
+    """
     figure = Figure(figsize=(2.55 * len(cases), 2.9), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (method, h, weight) in zip(
-        figure.subplots(1, len(cases), squeeze=False).flat, cases, strict=True
-    ):
+    row = figure.subplots(1, len(cases), squeeze=False)[0]
+    for axes, (method, h, weight) in zip(row, cases, strict=True):
         _set_plane(axes)
-        _arrows(axes, weight)
+        _draw_arrows(axes, weight)
         points = path(method, h, weight, 100)
         axes.plot(*points.T, ".-", color=FAKE, markersize=3, linewidth=0.8)
         axes.plot(*START, "o", color=FAKE, markersize=7)
@@ -158,30 +151,32 @@ def portraits(
     return frame(figure)
 
 
+def _fate(size: float) -> str:
+    if size < 1 - 1e-9:
+        return "it goes in"
+    return "neither in nor out" if size < 1 + 1e-9 else "it goes out"
+
+
 def _mesh() -> np.ndarray:
     line = np.linspace(-2, 2, 11)
     return np.stack(np.meshgrid(line, line), axis=-1)
 
 
-def _unit(v):
-    """Arrows of one length: their direction is what is looked at."""
+def _directions(v) -> np.ndarray:
+    """Velocities (..., 2) as arrows of one length (2, ...): only their direction is looked at."""
     return np.moveaxis(v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12), -1, 0)
 
 
-def _arrows(axes, weight):
+def _draw_arrows(axes, weight):
     mesh = _mesh()
     return axes.quiver(
-        mesh[..., 0], mesh[..., 1], *_unit(velocity(mesh, weight)),
+        mesh[..., 0], mesh[..., 1], *_directions(velocity(mesh, weight)),
         color=OTHER, alpha=0.45, pivot="middle", scale=16, width=0.005,
     )  # fmt: skip
 
 
-def _set_plane(axes):
-    axes.set(
-        xlim=(-LIMIT, LIMIT),
-        ylim=(-LIMIT, LIMIT),
-        xticks=[-2, -1, 0, 1, 2],
-        yticks=[-2, -1, 0, 1, 2],
-    )
+def _set_plane(axes) -> None:
+    ticks = [-2, -1, 0, 1, 2]
+    axes.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), xticks=ticks, yticks=ticks)
     axes.set_aspect("equal")
     axes.plot(0, 0, "+", color=CRITIC, markersize=12, markeredgewidth=CRITIC_LINE["linewidth"])

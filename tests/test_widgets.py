@@ -126,7 +126,12 @@ def test_the_output_stays_small_even_for_noise():
     [
         ([], {}, ValueError, "there are none"),
         ([picture(1)], {"labels": ["a", "b"]}, ValueError, "1 frames and 2 labels"),
-        ([picture(1)], {"interval": 0}, ValueError, "interval=0: give the milliseconds"),
+        (
+            [picture(1)],
+            {"interval": 0},
+            ValueError,
+            "interval=0: it must be a whole number, 1 or more",
+        ),
         ([picture(1) / 255], {}, ValueError, r"of uint8; got \(40, 60, 3\) of float64"),
         (
             [np.zeros((2, 1, 28, 28), np.uint8)],

@@ -7,14 +7,14 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from ganbook import widgets
+from ganbook.explorers import transport
 
 PLACES = ([[0, 0], [4, 0]], [2, 1], [[0, 3], [4, 3]], [1, 2])  # a rectangle of 4 by 3 metres
 BEST = [[1, 1], [0, 1]]
 
 
 def report(plan):
-    picture = widgets.TransportPicture(*PLACES)
+    picture = transport.TransportPicture(*PLACES)
     plan = np.array(plan)
     return picture._report(plan, picture.earth - plan.sum(1), picture.room - plan.sum(0))
 
@@ -39,7 +39,7 @@ def test_the_cost_what_is_left_and_the_least_are_told():
 
 
 def test_fields_can_be_typed_into_and_the_picture_follows():
-    moving = widgets.transport(*PLACES)
+    moving = transport.explorer(*PLACES)
     assert list(moving.controls) == ["A1", "A2", "B1", "B2"]
     pictures = [moving.image.value]
     for name, amount in zip(moving.controls, np.ravel(BEST), strict=True):
@@ -52,7 +52,7 @@ def test_fields_can_be_typed_into_and_the_picture_follows():
 
 
 def test_the_plan_given_is_shown_and_stays_as_a_still():
-    moving = widgets.transport(*PLACES, plan=BEST)
+    moving = transport.explorer(*PLACES, plan=BEST)
     assert [control.value for control in moving.controls.values()] == [1, 1, 0, 1]
     still = base64.b64decode(moving._repr_mimebundle_()["image/png"])
     assert still == moving.image.value and PIL.Image.open(io.BytesIO(still)).width <= 760
@@ -69,4 +69,4 @@ def test_the_plan_given_is_shown_and_stays_as_a_still():
 )
 def test_what_does_not_fit_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        widgets.transport(*arguments)
+        transport.explorer(*arguments)

@@ -1,0 +1,5 @@
+"""Pictures that sliders move, one file for each subject."""
+
+from ganbook.explorers import density, faults, latent, phase, transport
+
+__all__ = ["density", "faults", "latent", "phase", "transport"]

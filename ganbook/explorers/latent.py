@@ -1,0 +1,55 @@
+"""Samples of a game of images, moved through its latent space. Chapters 4 and 6."""
+
+import ipywidgets
+import PIL.Image
+import torch
+from torch import nn
+
+from ganbook.plotting import tile
+from ganbook.widgets import MovingPicture, frame, slider
+
+ENLARGE = 3  # screen pixels along the side of a pixel
+STYLE = {"description_width": "6em"}
+
+
+def explorer(gan, count: int = 12, directions: int = 3) -> MovingPicture:
+    """Samples of a game of images, all moved the same way in the latent space by sliders.
+
+    gan: the game, a `GAN`. count: how many samples. directions: how many sliders; each moves along
+    one of the directions that the generator's first dense layer stretches most, in units of z.
+    "length of z" scales z, "draw" takes other samples, "label" is there in a conditional game.
+    Raises ValueError where the generator has no dense layer on z. Shen & Zhou 2021, closed-form
+    factorisation (arXiv:2007.06600). Chapters 4 and 6.
+    """
+    ways = _most_stretched(gan)
+
+    def draw(length, sample, label=None, **moves):
+        z = torch.randn(count, gan.latent, generator=torch.Generator().manual_seed(sample))
+        z = z.to(ways.device)
+        for way, move in zip(ways, moves.values(), strict=False):
+            z = z + move * way
+        picture = PIL.Image.fromarray(tile(gan.decode(z * length, label), columns=6))
+        size = (ENLARGE * picture.width, ENLARGE * picture.height)
+        return frame(picture.resize(size, PIL.Image.Resampling.NEAREST))
+
+    controls = {
+        "length": slider("length of z", 1.0, 0.0, 2.0),
+        "sample": ipywidgets.IntSlider(0, min=0, max=99, description="draw", style=STYLE),
+    }
+    if gan.classes is not None:
+        last = gan.classes - 1
+        controls["label"] = ipywidgets.IntSlider(
+            0, min=0, max=last, description="label", style=STYLE
+        )
+    for k in range(1, directions + 1):
+        controls[f"way_{k}"] = slider(f"direction {k}", 0.0, -6.0, 6.0, 0.5)
+    return MovingPicture(draw, **controls)
+
+
+def _most_stretched(gan) -> torch.Tensor:
+    """Directions (K, latent) of unit length, by how much the first dense layer stretches them."""
+    for layer in gan.averaged.modules():
+        if isinstance(layer, nn.Linear) and layer.in_features >= gan.latent:
+            weight = layer.weight[:, : gan.latent].float()
+            return torch.linalg.svd(weight, full_matrices=False)[2]
+    raise ValueError("explorers.latent needs a generator whose first layer is an nn.Linear on z")

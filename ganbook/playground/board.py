@@ -1,0 +1,255 @@
+"""The game of the playground: its settings, data, turns and measurements."""
+
+import contextlib
+import copy
+import math
+import traceback
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ganbook import GAN, metrics, networks, penalties
+from ganbook.arguments import check_choice, check_count
+from ganbook.device import DEVICE
+from ganbook.playground import menus
+from ganbook.plotting import array
+
+SAMPLES = 256  # real points, and as many fakes
+MEASURED = 512  # samples that modes are counted among
+MEASURE_EVERY = 25  # steps
+MOST_DRAWN = 20_000  # points
+PACKAGE = str(Path(__file__).parents[1])
+LAYERS = ("real", "fake", "surface", "arrows", "lattice")
+
+
+class Board:
+    """A game of points in the plane, whose settings can be changed between two turns.
+
+    All arguments are those of `playground`. Raises ValueError or TypeError for what can't be
+    played.
+
+    gan: the game, a `GAN`, with steps of G in `gan.steps_done`. turns: turns of D.
+    settings: what is chosen, by name. playing: whether it is to go on by itself.
+    error: what stopped it, "" if nothing did. batches: of the data; None where nothing is drawn.
+    real: the real points shown (N, 2). window: (x, y, half a side) of the plane shown.
+    modes: how many the data have, 0 if none are known. floor: the earth mover's distance between
+    two samples of the data. latents: (MEASURED, latent), those of the fakes shown and measured.
+    loss_rows: (step, D's loss, G's loss). measured_rows: (step, modes found, distance to the data).
+    """
+
+    def __init__(self, loss, penalty, data, lr, d_lr, d_steps, batch, width, depth, pair, seed):
+        self._losses, loss = menus.loss_menu(loss)
+        self._penalties, penalty = menus.penalty_menu(penalty)
+        self._data, data = menus.data_menu(data)
+        self.settings = {
+            "data": data,
+            "loss": loss,
+            "penalty": penalty,
+            "d_lr": menus.checked_rate("d_lr", lr if d_lr is None else d_lr),
+            "lr": menus.checked_rate("lr", lr),
+            "d_steps": check_count("d_steps", d_steps),
+            "batch": check_count("batch", batch),
+            "speed": 0,  # steps a second, 0 for as many as there can be
+            "layers": list(LAYERS),
+        }
+        # The reader's random numbers go on as if nothing had been made.
+        with torch.random.fork_rng(devices=[]):
+            if pair is None:
+                self._networks = networks.mlp(latent=2, width=width, depth=depth)
+            else:
+                self._networks = menus.copied_networks(pair)
+        self._seed, self.drawn = seed, np.zeros((0, 2), np.float32)
+        self.error, self.playing = "", False
+        self._load_data()
+        self._start_game()
+
+    # ---- Settings
+
+    def menus(self) -> dict:
+        """The menus of the page, [[label, value], ...] for each setting that has one."""
+        rates, chosen = (1e-4, 3e-4, 1e-3, 2e-3, 5e-3, 1e-2, 3e-2), self.settings
+        speeds = {"2 steps a second": 2, "10 steps a second": 10, "50 steps a second": 50}
+        return {
+            "data": [[name, name] for name in self._data],
+            "loss": [[name, name] for name in self._losses],
+            "penalty": [[name, name] for name in self._penalties],
+            "d_lr": menus.numbers_menu(rates, chosen["d_lr"]),
+            "lr": menus.numbers_menu(rates, chosen["lr"]),
+            "d_steps": menus.numbers_menu((1, 2, 3, 5, 10), chosen["d_steps"]),
+            "batch": menus.numbers_menu((16, 32, 64, 128, 256, 512), chosen["batch"]),
+            "speed": [*map(list, speeds.items()), ["full", 0]],
+        }
+
+    def choose(self, name: str, value) -> None:
+        """Change a setting; it counts from the next turn on. Raises ValueError for another name."""
+        check_choice("name", name, self.settings)
+        self.settings = {**self.settings, name: value}
+        if name in ("data", "batch"):
+            self._load_data()
+        self._apply_settings()
+
+    def draw(self, points: np.ndarray, anew: bool) -> None:
+        """Add points (N, 2) to what is drawn; where `anew`, in place of what was there."""
+        before = self.drawn[:0] if anew else self.drawn
+        self.drawn = np.concatenate([before, points])[-MOST_DRAWN:]
+        self._load_data()
+
+    def _apply_settings(self) -> None:
+        gan, chosen = self.gan, self.settings
+        gan.loss = self._losses[chosen["loss"]]
+        gan.lr = {"generator": chosen["lr"], "discriminator": chosen["d_lr"]}
+        penalty = self._penalties[chosen["penalty"]]
+        gan.penalty = None if penalty is None else penalties.total(penalty)
+
+    def _load_data(self) -> None:
+        drawing = self.settings["data"] == menus.DRAWN
+        if drawing:
+            self.window = (0.0, 0.0, 1.25)
+        if drawing and not len(self.drawn):
+            self.batches, self.real, self.floor, self.modes = None, self.drawn, math.nan, 0
+            self.playing = False
+            return
+        chosen = menus.GivenPoints(self.drawn) if drawing else self._data[self.settings["data"]]
+        self.batches = chosen.batches(self.settings["batch"], seed=self._seed)
+        some = chosen.batches(2 * SAMPLES, seed=self._seed + 1)[0].x
+        if some.shape != (2 * SAMPLES, 2) or not torch.isfinite(some).all():
+            raise ValueError(
+                f"data must give batches of points in the plane, x of (N, 2); it gave"
+                f" {tuple(some.shape)}"
+            )
+        some = array(some)
+        self.real = some[:SAMPLES]
+        self.floor = metrics.earth_mover(self.real, some[SAMPLES:])
+        self._centers, self._std = getattr(chosen, "centers", None), getattr(chosen, "std", None)
+        self.modes = 0 if self._centers is None or self._std is None else len(self._centers)
+        if not drawing:
+            low, high = some.min(0), some.max(0)
+            half = float((high - low).max()) / 2 * 1.25 or 1.0
+            self.window = (*((low + high) / 2).tolist(), half)
+
+    # ---- Turns
+
+    def reset(self) -> None:
+        """Start the game anew from its seed, with the reader's functions as they are by now."""
+        self.error = ""
+        with self.stopped_by_errors():
+            own = self._losses.get(menus.YOURS)
+            if own is not None:
+                d, g = menus.as_defined_now(own.d), menus.as_defined_now(own.g)
+                self._losses[menus.YOURS] = own._replace(d=d, g=g)
+            if menus.YOURS in self._penalties:
+                penalty = self._penalties[menus.YOURS]
+                self._penalties[menus.YOURS] = menus.as_defined_now(penalty)
+            self._start_game()
+
+    def _start_game(self) -> None:
+        self.turns, self._d_loss, self._new_losses = 0, math.nan, []
+        self.loss_rows, self.measured_rows = [], []
+        generator, discriminator = copy.deepcopy(self._networks)
+        self.gan = GAN(generator, discriminator, average=0, seed=self._seed)
+        if self.gan.shape != (2,):
+            raise ValueError(
+                f"the playground draws points in the plane; the generator's are {self.gan.shape}"
+            )
+        self._apply_settings()
+        random = torch.Generator().manual_seed(self._seed)
+        self.latents = torch.randn(MEASURED, self.gan.latent, generator=random).to(DEVICE)
+        self.measure()
+
+    def advance(self, steps: int = 1) -> None:
+        """Do so many steps at once.
+
+        steps: each is `d_steps` turns of the discriminator and one of the generator. Raises
+        RuntimeError where an error stops them, ValueError unless steps is 0, 1, 2, ...
+        """
+        with one_thread():
+            for _ in range(check_count("steps", steps, least=0)):
+                self.step()
+                if self.error:
+                    raise RuntimeError(self.error)
+                if self.gan.steps_done % MEASURE_EVERY == 0:
+                    self.measure()
+                self.record_losses()
+
+    def step(self) -> None:
+        """The turns of the discriminator and the one of the generator."""
+        for _ in range(self.settings["d_steps"]):
+            self.d_step()
+        if not self.error:
+            self.g_step()
+
+    def d_step(self) -> None:
+        """One turn of the discriminator."""
+        with self.stopped_by_errors():
+            loss = self.gan.d_step(self.batches[self.turns].x)
+            self._d_loss = loss.item()
+            self.turns += 1
+
+    def g_step(self) -> None:
+        """One turn of the generator, against the batch that the discriminator has last seen."""
+        with self.stopped_by_errors():
+            loss = self.gan.g_step(self.batches[max(0, self.turns - 1)].x)
+            self._new_losses.append((self._d_loss, loss.item()))
+
+    @contextlib.contextmanager
+    def stopped_by_errors(self):
+        """An exception within, of a reader's loss say, or an interrupt, becomes `error`."""
+        try:
+            yield
+        except (Exception, KeyboardInterrupt) as error:
+            self.playing, self.error = False, explain(error)
+
+    # ---- Measurements
+
+    def measure(self) -> None:
+        """Add a row of modes found and distance to the data, unless there is nothing to measure."""
+        if self.batches is None:
+            return
+        fake = self.gan.decode(self.latents, batch=MEASURED)
+        if not torch.isfinite(fake).all():
+            return
+        modes = metrics.coverage(fake, self._centers, self._std).modes if self.modes else math.nan
+        distance = metrics.earth_mover(array(fake[:SAMPLES]), self.real)
+        append_row(self.measured_rows, (self.gan.steps_done, modes, distance))
+
+    def record_losses(self) -> None:
+        """Add a row of the mean losses since the last one."""
+        if self._new_losses:
+            means = np.mean(self._new_losses, axis=0)
+            append_row(self.loss_rows, (self.gan.steps_done, *means))
+            self._new_losses = []
+
+
+def append_row(rows: list, row: tuple, most: int = 300) -> None:
+    """Append a row so that the rows stay few, about evenly over the steps.
+
+    rows, row: (step, ...). most: about how many are kept; there are never more than twice as many.
+    """
+    if rows and (row[0] == rows[-1][0] or len(rows) > 1 and row[0] - rows[-2][0] < row[0] / most):
+        rows[-1] = row
+    else:
+        rows.append(row)
+    if len(rows) > 2 * most:
+        del rows[1:-1:2]
+
+
+def explain(error: BaseException) -> str:
+    """What went wrong, and the reader's own line if it was there."""
+    text = f"{type(error).__name__}: {error}"
+    own = [
+        place for place in traceback.extract_tb(error.__traceback__)
+        if not place.filename.startswith(PACKAGE) and "site-packages" not in place.filename
+    ]  # fmt: skip
+    return f"{text}\nin {own[-1].name}, line {own[-1].lineno}: {own[-1].line}" if own else text
+
+
+@contextlib.contextmanager
+def one_thread():
+    """Batches of points are too small to share between cores, and another core draws the page."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
