@@ -1,9 +1,8 @@
-"""Make .venv or mend it, for the Makefile: `python environment.py lab`, or `test`, which adds the
-developer's packages.
+"""Make .venv or mend it, for the Makefile: `python environment.py lab`, or `test`.
 
-.venv/.lab-ready and .venv/.test-ready say what was installed. While something is being written,
-.venv/.unfinished is there: whoever finds it knows that an installation was cut off, trusts nothing
-in .venv, and starts over.
+`test` adds the developer's packages. .venv/.lab-ready and .venv/.test-ready say what was installed.
+While something is being written, .venv/.unfinished is there: whoever finds it knows that an
+installation was cut off, trusts nothing in .venv, and starts over.
 """
 
 import fcntl
@@ -67,8 +66,10 @@ def main(purpose: str) -> None:
 
 
 def wait_for_others():
-    """Lock the repository for as long as this process or a child of it lives: the lock goes with
-    the open file."""
+    """Lock the repository for as long as this process or a child of it lives.
+
+    The lock goes with the open file.
+    """
     lock = open("pyproject.toml", "rb")
     os.set_inheritable(lock.fileno(), True)
     try:
@@ -83,7 +84,10 @@ def wait_for_others():
 
 def version_in_venv() -> tuple[int, ...] | None:
     """(3, 12, 1) of a .venv that runs and has pip, else None."""
-    script = "import sys, importlib.util as u; print(*sys.version_info[:3]) if u.find_spec('pip') else sys.exit(1)"
+    script = (
+        "import sys, importlib.util as u;"
+        " print(*sys.version_info[:3]) if u.find_spec('pip') else sys.exit(1)"
+    )
     try:
         answer = subprocess.run([PYTHON, "-c", script], capture_output=True, text=True)
     except OSError:
@@ -143,12 +147,12 @@ def pip_install(purpose: str, *arguments: str) -> None:
         return
     if NO_NETWORK.search(log):
         stop(
-            f"pip can't reach its package index; run `make {purpose}` again with a network"
-            f" (details: {LOG})."
+            "pip can't reach its package index;"
+            f" run `make {purpose}` again with a network (details: {LOG})."
         )
     stop(
-        f"pip could not install what `make {purpose}` needs: {complaint(pip.stderr)} (details:"
-        f" {LOG})"
+        f"pip could not install what `make {purpose}` needs:"
+        f" {complaint(pip.stderr)} (details: {LOG})"
     )
 
 
@@ -165,8 +169,7 @@ def run(command: list, stdout=None) -> subprocess.CompletedProcess:
 
 
 def complaint(text: str) -> str:
-    """The line that says what went wrong: the first of pip's errors, else whatever was said
-    last."""
+    """The line that says what went wrong: the first of pip's errors, else what was said last."""
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it gave no reason"]
     return next(
         (line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")), lines[-1]
@@ -178,8 +181,10 @@ def stamp(purpose: str) -> Path:
 
 
 def fingerprint(version) -> str:
-    """What decides the contents of .venv, and where it lies: an editable package is found by its
-    path."""
+    """What decides the contents of .venv, and where it lies.
+
+    An editable package is found by its path.
+    """
     files = b"".join(
         Path(name).read_bytes() for name in ("pyproject.toml", "constraints.txt", "environment.py")
     )

@@ -5,12 +5,14 @@ sources/NN_name.md  ->  chapters/NN_name.ipynb    exercises open
 
     python sources/build.py             build and execute everything, on the CPU
     python sources/build.py 01 04       build and execute these
-    python sources/build.py --prose 01  build where only prose has changed: nothing is executed, the outputs stay
-    python sources/build.py --check     execute nothing; fail where committed notebooks differ from their sources
+    python sources/build.py --prose 01  build where only prose has changed: execute nothing,
+                                        keep the outputs
+    python sources/build.py --check     execute nothing; fail where committed notebooks differ
+                                        from their sources
 
-In a source, a section headed `Exercise N.K` is an exercise. What stands between the lines `###
-BEGIN SOLUTION` and `### END SOLUTION` is its answer, and becomes dots in the chapter. A cell with
-the tag `solution` is in the solutions only; a cell with the tag `setup` is in both notebooks.
+In a source, a section headed `Exercise N.K` is an exercise. What stands between the lines
+`### BEGIN SOLUTION` and `### END SOLUTION` is its answer, and becomes dots in the chapter.
+A cell with the tag `solution` is in the solutions only; one with the tag `setup` is in both.
 """
 
 import argparse
@@ -40,7 +42,8 @@ MAX_BYTES = 1_500_000
 ENVIRONMENT = {
     "GANBOOK_DEVICE": "cpu",
     "TQDM_DISABLE": "1",  # a bar is for the one who waits; stored, it is noise
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # a backend set outside would swallow the figures
+    # A backend set outside would swallow the figures.
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -57,8 +60,7 @@ class BuildError(Exception):
 
 @dataclass
 class Cell:
-    """One cell of a source: `where` is its file and line, `exercise` the number of its exercise, if
-    it is in one."""
+    """One cell of a source: `where` is its file and line, `exercise` the number of its exercise."""
 
     kind: str
     source: str
@@ -71,8 +73,7 @@ class Cell:
 
 
 def read(path: Path) -> list[Cell]:
-    """The cells of a source in order. A Markdown cell is cut at its headings, so that a section
-    begins a cell."""
+    """The cells of a source in order, a Markdown cell cut so that each section begins a cell."""
     text = path.read_text(encoding="utf-8")
     try:
         notebook = myst_to_notebook(text, add_source_map=True)
@@ -91,15 +92,15 @@ def read(path: Path) -> list[Cell]:
                 exercise, depth = found[1], level
                 if exercise in seen or int(found[2]) != int(path.name[:2]):
                     raise BuildError(
-                        f"{where}: Exercise {exercise} is there twice or belongs to another"
-                        f" chapter."
+                        f"{where}: Exercise {exercise} is there twice"
+                        " or belongs to another chapter."
                     )
                 seen.add(exercise)
             cells.append(Cell(cell.cell_type, source, dict(cell.metadata), where, exercise))
             if cells[-1].tagged("solution") and (found or not exercise):
                 raise BuildError(
-                    f"{where}: a solution outside of an exercise. End the one above with a line"
-                    f" `+++`?"
+                    f"{where}: a solution outside of an exercise."
+                    " End the one above with a line `+++`?"
                 )
     if not cells or not cells[0].source.startswith("# "):
         raise BuildError(
@@ -111,13 +112,11 @@ def read(path: Path) -> list[Cell]:
 
 
 def _cut(cell: nbformat.NotebookNode) -> list[tuple[str, int, int, str]]:
-    """Cut a Markdown cell before every heading: (text, its first line, level or 0, heading or
-    "")."""
+    """Cut a Markdown cell before its headings: (text, first line, level or 0, heading or "")."""
     if cell.cell_type != "markdown":
         return [(cell.source, 0, 0, "")]
-    tokens = MarkdownIt("commonmark").parse(
-        cell.source
-    )  # which knows that a # in a code fence is no heading
+    # The parser knows that a # in a code fence is no heading.
+    tokens = MarkdownIt("commonmark").parse(cell.source)
     headings = {
         token.map[0]: (int(token.tag[1]), tokens[i + 1].content)
         for i, token in enumerate(tokens)
@@ -135,8 +134,8 @@ def _validate(cell: Cell) -> None:
     marked = any(NEARLY_MARKER.search(line) for line in cell.source.splitlines())
     if marked and cell.kind != "code":
         raise BuildError(
-            f"{cell.where}: solution markers are for code; give a Markdown answer the tag"
-            f" `solution`."
+            f"{cell.where}: solution markers are for code;"
+            " give a Markdown answer the tag `solution`."
         )
     if marked and not cell.exercise:
         raise BuildError(
@@ -159,15 +158,17 @@ def _validate(cell: Cell) -> None:
 
 
 def stub(cell: Cell) -> str:
-    """The cell with dots in place of every answer. If the line above an answer is `name = ...`,
-    those are its dots."""
+    """The cell with dots in place of every answer.
+
+    If the line above an answer is `name = ...`, those are its dots.
+    """
     shown, inside = [], False
     for line in cell.source.splitlines():
         marker = MARKER.fullmatch(line)
         if not marker and NEARLY_MARKER.search(line):
             raise BuildError(
-                f"{cell.where}: write `### BEGIN SOLUTION` or `### END SOLUTION`, not"
-                f" `{line.strip()}`."
+                f"{cell.where}: write `### BEGIN SOLUTION` or `### END SOLUTION`,"
+                f" not `{line.strip()}`."
             )
         if marker:
             if inside == (marker[2] == "BEGIN"):
@@ -185,8 +186,10 @@ def stub(cell: Cell) -> str:
 
 
 def notebooks(path: Path) -> dict[str, nbformat.NotebookNode | None]:
-    """What a source becomes, not executed: folder -> notebook. Without exercises there are no
-    solutions: None."""
+    """What a source becomes, not executed: {folder: notebook}.
+
+    Without exercises there are no solutions: None.
+    """
     cells = read(path)
     title = cells[0].source.splitlines()[0].removeprefix("# ")
     chapter = [
@@ -195,7 +198,10 @@ def notebooks(path: Path) -> dict[str, nbformat.NotebookNode | None]:
     result = {"chapters": _notebook(chapter, title), "solutions": None}
     if any(cell.exercise for cell in cells):
         link = f"[{title}](../chapters/{path.stem}.ipynb)"
-        lead = f"# Solutions: {title}\n\nThe exercises of {link}, solved and explained. Try each of them there first."
+        lead = (
+            f"# Solutions: {title}\n\nThe exercises of {link}, solved and explained."
+            " Try each of them there first."
+        )
         count = Counter()
         solved = [("markdown", lead, {})] + [
             (cell.kind, cell.source, cell.metadata | _nbgrader(cell, count))
@@ -207,8 +213,10 @@ def notebooks(path: Path) -> dict[str, nbformat.NotebookNode | None]:
 
 
 def _nbgrader(cell: Cell, count: Counter) -> dict:
-    """nbgrader's metadata (schema 3). A check is graded, an answer is not, an answer in Markdown is
-    graded by hand."""
+    """nbgrader's metadata (schema 3).
+
+    A check is graded, an answer is not, an answer in Markdown is graded by hand.
+    """
     answer = cell.tagged("solution") or bool(MARKER.search(cell.source))
     check = cell.kind == "code" and not answer and bool(CHECK.search(cell.source))
     if not cell.exercise or not (answer or check):
@@ -228,8 +236,10 @@ def _nbgrader(cell: Cell, count: Counter) -> dict:
 
 
 def _notebook(cells: list[tuple[str, str, dict]], title: str) -> nbformat.NotebookNode:
-    """A notebook of (kind, source, metadata). An id is a hash of the cell, so that an edit changes
-    one id."""
+    """A notebook of (kind, source, metadata).
+
+    An id is a hash of the cell, so that an edit changes one id.
+    """
     count, made = Counter(), []
     for kind, source, metadata in cells:
         digest = hashlib.sha256(f"{kind}\n{source}".encode()).hexdigest()[:8]
@@ -242,13 +252,13 @@ def _notebook(cells: list[tuple[str, str, dict]], title: str) -> nbformat.Notebo
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path, name: str) -> None:
-    """Run a notebook in place, in `folder`. Raises BuildError that names the cell and ends with the
-    traceback's end."""
-    metadata, end, running = (
-        dict(notebook.metadata),
-        time.monotonic() + NOTEBOOK_SECONDS,
-        {"cell_index": 0},
-    )
+    """Run a notebook in place, in `folder`.
+
+    Raises BuildError that names the cell and ends with the traceback's end.
+    """
+    metadata = dict(notebook.metadata)
+    end = time.monotonic() + NOTEBOOK_SECONDS
+    running = {"cell_index": 0}
     client = NotebookClient(
         notebook,
         kernel_name="python3",
@@ -263,9 +273,8 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, name: str) -> None:
     try:
         client.execute(env=os.environ | ENVIRONMENT)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        lines = (
-            re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip().splitlines()
-        )  # without the colours of a terminal
+        plain = re.sub(r"\x1b\[[\d;]*m", "", str(error))  # without the colours of a terminal
+        lines = plain.strip().splitlines()
         raise BuildError(
             "\n    ".join([f"{name}: cell {running['cell_index'] + 1} failed:", *lines[-20:]])
         ) from error
@@ -273,27 +282,28 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, name: str) -> None:
         if client.km is None:  # Ctrl-C: nbclient ended the kernel, and trips over its absence
             raise KeyboardInterrupt from error
         raise
-    notebook.metadata = nbformat.from_dict(
-        metadata
-    )  # without the kernel's version and the widgets' state
+    # without the kernel's version and the widgets' state
+    notebook.metadata = nbformat.from_dict(metadata)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if _still(output)]
 
 
 def _still(output: nbformat.NotebookNode) -> bool:
-    """Take the widget out of an output: stored, it has no kernel behind it, and JupyterLab shows an
-    error in its place.
+    """Take the widget out of an output, and say whether something worth storing is left.
 
-    Returns whether something worth storing is left, as the picture that some widgets bring along.
+    Stored, a widget has no kernel behind it, and JupyterLab shows an error in its place. What may
+    be left is the picture that some widgets bring along.
     """
     data = output.get("data", {})
     return data.pop(WIDGET, None) is None or set(data) != {"text/plain"}
 
 
 def keep_outputs(notebook: nbformat.NotebookNode, path: Path, name: str) -> None:
-    """Take the outputs from the committed notebook. Raises BuildError where its code is not this
-    notebook's code."""
+    """Take the outputs from the committed notebook.
+
+    Raises BuildError where its code is not this notebook's code.
+    """
     made = [cell for cell in notebook.cells if cell.cell_type == "code"]
     committed = nbformat.read(path, as_version=4).cells if path.exists() else []
     ran = [cell for cell in committed if cell.cell_type == "code"]
@@ -308,10 +318,8 @@ def keep_outputs(notebook: nbformat.NotebookNode, path: Path, name: str) -> None
 def difference(built: nbformat.NotebookNode, path: Path) -> str | None:
     """What keeps the committed notebook from being the built one, its outputs aside, or None."""
     try:
-        committed, built = (
-            _skeleton(path.read_text(encoding="utf-8")),
-            _skeleton(nbformat.writes(built)),
-        )
+        committed = _skeleton(path.read_text(encoding="utf-8"))
+        built = _skeleton(nbformat.writes(built))
     except FileNotFoundError:
         return "is missing"
     except (ValueError, KeyError, TypeError) as error:
@@ -333,18 +341,20 @@ def _skeleton(text: str) -> dict:
 
 
 def check(sources: list[Path], root: Path) -> list[str]:
-    """One line for each committed notebook that is not what its source makes, or that no source
-    makes."""
-    expected = {root / folder / f"{path.stem}.ipynb": notebook for path in sources
-                for folder, notebook in notebooks(path).items() if notebook}  # fmt: skip
+    """One line for each committed notebook that is not what its source makes, or has no source."""
+    expected = {
+        root / folder / f"{path.stem}.ipynb": notebook
+        for path in sources
+        for folder, notebook in notebooks(path).items()
+        if notebook
+    }
     stale = {path: difference(notebook, path) for path, notebook in expected.items()}
     for path in [
         *root.glob("chapters/[0-9][0-9]_*.ipynb"),
         *root.glob("solutions/[0-9][0-9]_*.ipynb"),
     ]:
-        if path not in expected and re.fullmatch(
-            r"\w+", path.stem
-        ):  # JupyterLab's copies, -Copy1, are the reader's
+        # JupyterLab's copies, -Copy1, are the reader's.
+        if path not in expected and re.fullmatch(r"\w+", path.stem):
             stale[path] = "comes from no source: remove it"
     return [
         f"{path.relative_to(root).as_posix()} {why}" for path, why in sorted(stale.items()) if why
@@ -352,9 +362,9 @@ def check(sources: list[Path], root: Path) -> list[str]:
 
 
 def build(path: Path, root: Path, prose: bool = False) -> None:
-    """Build and execute both notebooks of a source. A notebook is replaced whole, after its run, or
-    not at all.
+    """Build and execute both notebooks of a source.
 
+    A notebook is replaced whole, after its run, or not at all.
     prose: execute nothing, keep the outputs. Raises BuildError where code has changed.
     """
     for folder, notebook in notebooks(path).items():
@@ -369,8 +379,8 @@ def build(path: Path, root: Path, prose: bool = False) -> None:
         size = len(text.encode())
         if size > MAX_BYTES:
             raise BuildError(
-                f"{name}: {size:,} bytes, more than {MAX_BYTES:,}: fewer or smaller pictures,"
-                f" please."
+                f"{name}: {size:,} bytes, more than {MAX_BYTES:,}:"
+                " fewer or smaller pictures, please."
             )
         draft = target.with_suffix(".tmp")
         try:

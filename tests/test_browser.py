@@ -1,5 +1,4 @@
-"""The course in a browser: JupyterLab opens the chapters, runs one, and its pictures follow a
-hand."""
+"""The course in a browser: JupyterLab opens and runs chapters, and pictures follow a hand."""
 
 import contextlib
 import json
@@ -28,15 +27,17 @@ CHAPTERS = sorted(ROOT.glob("chapters/[0-9][0-9]_*.ipynb"))
 IDLE = '.jp-StatusBar-TextItem:has-text("| Idle")'
 RUN_SECONDS = 300
 # For root in a container, for a machine without a GPU, and to keep Chromium from calling home.
-FLAGS = "--no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic".split()
-FLAGS += "--no-first-run --disable-sync --disable-component-update".split()
-FLAGS += ["--disable-background-networking"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic"]
+FLAGS += ["--no-first-run", "--disable-sync"]
+FLAGS += ["--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab on loopback, with a home and settings of its own: (the folder it serves, its
-    address, its token)."""
+    """JupyterLab on loopback, with a home and settings of its own.
+
+    Gives (the folder it serves, its address, its token).
+    """
     home, served = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("served")
     (served / "chapters").mkdir()
     shutil.copytree(
@@ -103,8 +104,10 @@ def chromium():
 
 
 class Notebook:
-    """A notebook open in JupyterLab. `errors`: what the console called one, and every request to
-    another machine."""
+    """A notebook open in JupyterLab.
+
+    `errors`: what the console called one, and every request to another machine.
+    """
 
     def __init__(self, page, path, url):
         self.page, self.path, self.errors = page, path, []
@@ -146,18 +149,22 @@ class Notebook:
         raise AssertionError(f"{self.path.name} did not finish in {RUN_SECONDS} s")
 
     def bad_formulas(self):
-        """The cells with a formula that MathJax shows as it stands: in red, as an error, or in its
-        dollars."""
-        outputs = self.page.locator(".jp-MarkdownOutput")
-        return outputs.evaluate_all("""outputs => outputs.filter(output => {
+        """The cells with a formula that MathJax shows as it stands.
+
+        That is: in red, as an error, or in its dollars.
+        """
+        bad = """outputs => outputs.filter(output => {
             const copy = output.cloneNode(true)
             copy.querySelectorAll("code, mjx-assistive-mml").forEach(node => node.remove())
             return copy.textContent.includes("$") || copy.querySelector("mjx-merror, [style*=red]")
-        }).map(output => output.textContent)""")
+        }).map(output => output.textContent)"""
+        return self.page.locator(".jp-MarkdownOutput").evaluate_all(bad)
 
     def move_slider(self, nth=0):
-        """Move the nth slider by keyboard, a step and back: the picture in its cell must change,
-        and change back."""
+        """Move the nth slider by keyboard, a step and back.
+
+        The picture in its cell must change, and change back.
+        """
         handle = self.page.locator(".widget-slider .noUi-handle").nth(nth)
         picture = (
             self.page.locator(".jp-CodeCell")
@@ -177,8 +184,10 @@ class Notebook:
 
 @pytest.fixture
 def opened(lab, chromium, tmp_path):
-    """`with opened(path) as notebook`: a copy, open in JupyterLab. Of a failure, tmp_path keeps a
-    screenshot."""
+    """`with opened(path) as notebook`: a copy, open in JupyterLab.
+
+    Of a failure, tmp_path keeps a screenshot.
+    """
 
     @contextlib.contextmanager
     def opened(path):
@@ -311,8 +320,10 @@ class Game:
             self.page.wait_for_timeout(50)
 
     def counters(self):
-        """Steps of G, steps of D, steps a second (0 where it doesn't play), pictures in the last
-        second."""
+        """Steps of G, steps of D, steps a second, pictures in the last second.
+
+        Steps a second are 0 where it doesn't play.
+        """
         shown = {"steps": -1, "turns": -1, "pace": "", "pictures": 0} | self.root.evaluate(
             "root => ({...root.dataset})"
         )
@@ -514,9 +525,10 @@ def test_the_playground_follows_the_theme(game):
 
 def test_a_film_plays_and_follows_the_slider(opened, tmp_path):
     frames = "[np.full((60, 90, 3), shade, np.uint8) for shade in (0, 80, 160, 240)]"
-    source = f"""import numpy as np
-from ganbook import widgets
-widgets.film({frames}, labels=list('abcd'), interval=100)"""
+    source = (
+        "from ganbook import widgets\nimport numpy as np\n"
+        f"widgets.film({frames}, labels=list('abcd'), interval=100)"
+    )
     with opened(write(tmp_path / "film.ipynb", code(source))) as notebook:
         notebook.run_all()
         notebook.move_slider()

@@ -1,5 +1,4 @@
-"""The build: what a source becomes, what a bad source says, and what a run may and may not leave
-behind."""
+"""The build: what a source becomes, what a bad one says, and what a run may leave behind."""
 
 import importlib.util
 import json
@@ -287,52 +286,44 @@ def test_nbgrader_metadata(made):
 BEGIN, END, TAG = "### BEGIN SOLUTION", "### END SOLUTION", '+++ {"tags": ["solution"]}'
 BAD = {
     "begin without end": (exercise(code(f"{BEGIN}\na = 1")),
-        r"01_x\.md:6: `### BEGIN SOLUTION`"
-        r" without its partner"),
+        r"01_x\.md:6: `### BEGIN SOLUTION` without its partner"),
     "end without begin": (exercise(code(f"a = 1\n{END}")),
-        r"01_x\.md:6: `### END SOLUTION`"
-        r" without its partner"),
+        r"01_x\.md:6: `### END SOLUTION` without its partner"),
     "begin in begin": (exercise(code(f"{BEGIN}\n{BEGIN}\na = 1\n{END}")),
-        r"`### BEGIN SOLUTION`"
-        r" without its partner"),
+        r"`### BEGIN SOLUTION` without its partner"),
     "misspelt begin": (exercise(code(f"# begin solution\na = 1\n{END}")),
-        r"01_x\.md:6: write `###"
-        r" BEGIN SOLUTION`"),
-    "misspelt end": (exercise(code(f"{BEGIN}\na = 1\n### END_SOLUTION")), r"not `### END_SOLUTION`"),
+        r"01_x\.md:6: write `### BEGIN SOLUTION`"),
+    "misspelt end": (exercise(code(f"{BEGIN}\na = 1\n### END_SOLUTION")),
+        r"not `### END_SOLUTION`"),
     "words after": (exercise(code(f"{BEGIN} now\na = 1\n{END}")), r"not `### BEGIN SOLUTION now`"),
     "Markdown": (exercise(f"{BEGIN}\n\nIt is 3.\n\n{END}"),
-        r"01_x\.md:5: solution markers are for"
-        r" code"),
+        r"01_x\.md:5: solution markers are for code"),
     "outside": (cells(code(f"{BEGIN}\na = 1\n{END}")),
-        r"01_x\.md:4: a solution outside of an"
-        r" exercise"),
+        r"01_x\.md:4: a solution outside of an exercise"),
     "outside, by tag": (cells(f'{TAG}\n\nIt is 3.'),
-        r"01_x\.md:5: a solution outside of an"
-        r" exercise"),
-    "running into an exercise": (exercise(f"{TAG}\n\nIt is 3.\n\n## Exercise 1.2\n\nTwo."), r"01_x\.md:9: .*\+\+\+"),
+        r"01_x\.md:5: a solution outside of an exercise"),
+    "running into an exercise": (exercise(f"{TAG}\n\nIt is 3.\n\n## Exercise 1.2\n\nTwo."),
+        r"01_x\.md:9: .*\+\+\+"),
     "running into a section": (exercise(f"{TAG}\n\nIt is 3.\n\n## Next\n\nTwo."),
-        r"01_x\.md:9:"
-        r" .*\+\+\+"),
-    "tag and markers": (exercise(code(f"{BEGIN}\na = 1\n{END}", ":tags: [solution]\n\n")), r"needs no markers"),
-    "answer and check": (exercise(code(f"{BEGIN}\na = 1\n{END}\nchecks.ch01.x(a)")), r"a cell of its own"),
+        r"01_x\.md:9: .*\+\+\+"),
+    "tag and markers": (exercise(code(f"{BEGIN}\na = 1\n{END}", ":tags: [solution]\n\n")),
+        r"needs no markers"),
+    "answer and check": (exercise(code(f"{BEGIN}\na = 1\n{END}\nchecks.ch01.x(a)")),
+        r"a cell of its own"),
     "no Python": (cells(code("a = = 1")), r"01_x\.md:4: this is not valid Python"),
-    "no Python once stubbed": (exercise(code(f"{BEGIN}\nif a:\n    b = 1\n{END}\nelse:\n    c = 1")), r"valid Python"),
+    "no Python once stubbed": (
+        exercise(code(f"{BEGIN}\nif a:\n    b = 1\n{END}\nelse:\n    c = 1")), r"valid Python"),
     "Python only once stubbed": (exercise(code(f"{BEGIN}\na = = 1\n{END}")),
-        r"01_x\.md:6: this is"
-        r" not valid Python"),
+        r"01_x\.md:6: this is not valid Python"),
     "a number twice": (exercise("One.\n\n## Exercise 1.1\n\nTwo."),
-        r"01_x\.md:7: Exercise 1\.1 is"
-        r" there twice"),
+        r"01_x\.md:7: Exercise 1\.1 is there twice"),
     "another chapter's number": (cells("## Exercise 2.1\n\nOne."),
-        r"Exercise 2\.1 is there twice"
-        r" or belongs"),
+        r"Exercise 2\.1 is there twice or belongs"),
     "no title": ("Prose.\n\n" + code("a = 1"),
-        r"01_x\.md: the first cell must begin with the"
-        r" chapter's title"),
+        r"01_x\.md: the first cell must begin with the chapter's title"),
     "empty": ("", r"must begin with the chapter's title"),
     "bad options": (cells(code("a = 1", ":tags: [setup\n\n")),
-        r"01_x\.md: Code cell .* Invalid"
-        r" YAML"),
+        r"01_x\.md: Code cell .* Invalid YAML"),
 }  # fmt: skip
 
 
@@ -539,8 +530,10 @@ def test_solutions_go_when_the_exercises_go(copy):
 
 
 def fails(root, capsys, *parts):
-    """Build, and assert that it fails, says `parts`, leaves the notebook before it alone, and
-    leaves no litter."""
+    """Build, and assert that it fails and says `parts`.
+
+    It leaves the notebook before it alone, and no litter.
+    """
     target = root / "chapters" / "01_x.ipynb"
     target.parent.mkdir()
     target.write_text("before")

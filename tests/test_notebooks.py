@@ -1,5 +1,4 @@
-"""What every committed notebook promises: built from its source, run, free of answers, noise and
-machine paths."""
+"""What every committed notebook promises: from its source, run, without answers or noise."""
 
 import importlib
 import json

@@ -1,5 +1,4 @@
-"""The set-up: three lists of packages that agree, and a Makefile that makes, mends, explains and
-serves."""
+"""The set-up: three lists of packages that agree, and a Makefile that makes, mends, explains."""
 
 import contextlib
 import importlib.metadata
@@ -54,8 +53,7 @@ def conda_specs() -> list[str]:
 
 
 def conda_bounds() -> dict[str, str]:
-    """The specs as `name >=1.2`, the one form of conda's that the file uses, under the names that
-    pip uses."""
+    """The specs as `name >=1.2`, the one form that the file uses, under the names of pip."""
     found = {}
     for entry in conda_specs():
         parsed = re.fullmatch(r"([a-z0-9][a-z0-9._-]*)(?: (>=\d+(?:\.\d+)*))?", entry)
@@ -168,8 +166,10 @@ def offline(tmp_path_factory):
 
 
 def write_wheel(folder, name, requires=(), files=None) -> str:
-    """A package that says it is installed before its files are there: what a cut-off pip leaves of
-    it looks whole."""
+    """A package that says it is installed before its files are there.
+
+    What a cut-off pip leaves of it looks whole.
+    """
     import zipfile
 
     about = {
@@ -195,13 +195,17 @@ import tomllib
 {inspect.getsource(write_wheel)}
 
 def build_editable(folder, config_settings=None, metadata_directory=None):
-    return write_wheel(folder, "stub", tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"])
+    project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+    return write_wheel(folder, "stub", project["dependencies"])
 """
 
 
 def write_project(course: Path, requires=(), builders=()) -> None:
     build = f"requires = {list(builders)}\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
-    project = f"name = 'stub'\nversion = '1'\ndependencies = {list(requires)}\noptional-dependencies.dev = []\n"
+    project = (
+        f"name = 'stub'\nversion = '1'\ndependencies = {list(requires)}\n"
+        "optional-dependencies.dev = []\n"
+    )
     (course / "pyproject.toml").write_text(f"[build-system]\n{build}[project]\n{project}")
 
 
@@ -303,7 +307,10 @@ def test_no_python(course):
 
 @needs_make
 def test_python_without_venv(course, tmp_path):
-    without = "import runpy, sys; sys.modules['ensurepip'] = None; del sys.argv[0]; runpy.run_path('environment.py')"
+    without = (
+        "import runpy, sys; sys.modules['ensurepip'] = None; del sys.argv[0];"
+        " runpy.run_path('environment.py')"
+    )
     main = without.replace("'environment.py'", "'environment.py', run_name='__main__'")
     python = script(
         tmp_path / "python",
@@ -422,7 +429,10 @@ def test_a_killed_installation_mends_itself(ready, offline):
 def test_a_call_waits_for_the_pip_of_a_killed_one(ready, offline):
     """Else it would empty .venv while that pip still writes there."""
     child = "import time; print(1, flush=True); time.sleep(1.5); open('.venv/mark', 'w').close()"
-    parent = f"import environment as e, sys; lock = e.wait_for_others(); e.run([sys.executable, '-c', {child!r}])"
+    parent = (
+        "import environment as e, sys; lock = e.wait_for_others();"
+        f" e.run([sys.executable, '-c', {child!r}])"
+    )
     (ready / ".venv/mark").unlink(missing_ok=True)
     killed = subprocess.Popen(
         [sys.executable, "-c", parent], cwd=ready, env=offline, stdout=subprocess.PIPE

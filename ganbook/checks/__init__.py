@@ -1,5 +1,4 @@
-"""Checks of the exercises: `checks.ch01.some_exercise(answer)` says solved, still open, or names
-the mistake.
+"""Checks of the exercises: `checks.ch01.some_exercise(answer)` says solved, open, or what is wrong.
 
 A check tests properties that a right answer has, on inputs it draws itself, so it never needs to
 contain the answer.
@@ -14,8 +13,7 @@ import torch
 
 
 class Mistake(AssertionError):
-    """What is wrong with an answer, in one message. Jupyter shows the message without a
-    traceback."""
+    """What is wrong with an answer. Jupyter shows its message without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"✘ {self}"]
@@ -26,8 +24,7 @@ class _Open(Exception):
 
 
 def require(holds, message: str) -> None:
-    """Raise `Mistake(message)` unless `holds` (a bool, or an array or tensor of bools) is true
-    throughout."""
+    """Raise `Mistake(message)` unless `holds`, a bool or an array or tensor of bools, is true."""
     if not np.asarray(holds.detach().cpu() if isinstance(holds, torch.Tensor) else holds).all():
         raise Mistake(message)
 
@@ -85,15 +82,16 @@ def exercise(number: str):
             try:
                 if answer is None or answer is ...:
                     raise _Open
-                with torch.random.fork_rng(
-                    devices=[]
-                ):  # an exercise solved or not, the chapter draws the same numbers
+                # An exercise solved or not, the chapter draws the same numbers.
+                with torch.random.fork_rng(devices=[]):
                     check(_guarded(answer) if callable(answer) else answer)
             except _Open:
-                is_open = f"Exercise {number} is open: replace the dots (and return a value), then run this cell again."
-                if os.environ.get(
-                    "NBGRADER_EXECUTION"
-                ):  # where points are given, an open exercise gets none
+                is_open = (
+                    f"Exercise {number} is open: replace the dots (and return a value),"
+                    " then run this cell again."
+                )
+                # Where points are given, an open exercise gets none.
+                if os.environ.get("NBGRADER_EXECUTION"):
                     raise Mistake(is_open) from None
                 print(f"○ {is_open}")
             except Mistake as mistake:

@@ -19,14 +19,14 @@ def scale_pixels(answer):
         (x, "these are the pixels as they came"),
         (
             x / 255,
-            "this gives 0 to 1. Black should be -1, so the range must be twice as wide and begin"
-            " lower",
+            "this gives 0 to 1. Black should be -1,"
+            " so the range must be twice as wide and begin lower",
         ),
         (x / 255 - 1, "this gives -1 to 0: black is right, and white should be 1"),
         (
             x / 255 - 0.5,
-            "this gives -0.5 to 0.5: the middle is right, and the range is half as wide as it"
-            " should be",
+            "this gives -0.5 to 0.5:"
+            " the middle is right, and the range is half as wide as it should be",
         ),
         (1 - x / 127.5, "this is a negative: black, which is 0, should become -1, and white 1"),
         ((x - 128) / 128, "white becomes 0.992. The middle of 0 and 255 is 127.5"),
@@ -42,9 +42,9 @@ def scale_pixels(answer):
     by_statistics = abs(found.mean()) < 1e-3 and abs(found.std() - 1) < 0.02
     require(
         not by_statistics and not _same(found, (x / 255 - 0.1307) / 0.3081),
-        f"this scales by mean and deviation, and white becomes {ends[1]:.2f}. A generator that"
-        f" ends in tanh never draws"
-        " above 1. Use the ends of the range, 0 and 255, not the statistics of the pixels",
+        f"this scales by mean and deviation, and white becomes {ends[1]:.2f}."
+        " A generator that ends in tanh never draws above 1."
+        " Use the ends of the range, 0 and 255, not the statistics of the pixels",
     )
     require(
         found.unique().numel() > 10,
@@ -53,8 +53,7 @@ def scale_pixels(answer):
     require(
         _same(found, right),
         f"0 became {ends[0]:.3g} and should be -1; 255 became {ends[1]:.3g} and should be 1;"
-        f" between them it is a"
-        " straight line",
+        " between them it is a straight line",
     )
     found = _tensor(answer(pixels.to(torch.uint8)), x.shape)
     require(

@@ -20,8 +20,8 @@ def density_ratio(answer):
         found,
         (
             ratio * pile,
-            "the sizes of the piles are still in it: the logit is log p/q plus a constant. Take"
-            " that away.",
+            "the sizes of the piles are still in it:"
+            " the logit is log p/q plus a constant. Take that away.",
         ),
         (
             ratio * pile**2,
@@ -68,8 +68,8 @@ def best_discriminator(answer):
         far = tensor(answer(log_p + shift, log_q + shift), (50,))
         require(
             torch.isfinite(far),
-            "far away, where p and q underflow or overflow, you get NaN. Don't compute p and q:"
-            " use log p - log q.",
+            "far away, where p and q underflow or overflow, you get NaN."
+            " Don't compute p and q: use log p - log q.",
         )
         same(
             far,
@@ -96,8 +96,8 @@ def discriminator_loss(answer):
         ),
         (
             -loss,
-            "this is V, not -V. The discriminator maximises V and an optimiser minimises, so the"
-            " sign must turn.",
+            "this is V, not -V. The discriminator maximises V and an optimiser minimises,"
+            " so the sign must turn.",
         ),
         (
             -on_fake.log().mean() - (1 - on_real).log().mean(),
@@ -109,8 +109,8 @@ def discriminator_loss(answer):
         ),
         (
             terms.mean(),
-            "this is one mean over all points. Take a mean over real and a mean over fakes, and"
-            " add them.",
+            "this is one mean over all points."
+            " Take a mean over real and a mean over fakes, and add them.",
         ),
         (terms.sum(), "this is a sum over points. V is made of expectations: take means."),
         (loss / 2, "this is half of -V: add the two means."),
@@ -145,14 +145,14 @@ def box_inside_box(answer):
                 best,
                 (
                     1 - right,
-                    f"{at}, your D* is the probability of fake. It is p/(p + q), with p = 1 and q"
-                    f" = 1/w.",
+                    f"{at}, your D* is the probability of fake."
+                    " It is p/(p + q), with p = 1 and q = 1/w.",
                 ),
                 (w, f"{at}, your D* is the ratio p/q."),
                 (
                     0.5,
-                    f"{at}, your D* is 1/2. That is so only at w = 1; elsewhere q = 1/w is smaller"
-                    f" than p = 1.",
+                    f"{at}, your D* is 1/2. That is so only at w = 1;"
+                    " elsewhere q = 1/w is smaller than p = 1.",
                 ),
             )
             recognise_number(
@@ -165,8 +165,8 @@ def box_inside_box(answer):
                 ),
                 (
                     -truth,
-                    f"{at}, your C has the wrong sign: it is a mean of logarithms of"
-                    f" probabilities, so below 0.",
+                    f"{at}, your C has the wrong sign:"
+                    " it is a mean of logarithms of probabilities, so below 0.",
                 ),
                 (
                     truth / math.log(2),
@@ -178,8 +178,8 @@ def box_inside_box(answer):
                 ),
                 (
                     math.log(right) + math.log(1 - right),
-                    f"{at}, your C takes all fakes to be inside [0, 1]. Only a share 1/w of them"
-                    f" is.",
+                    f"{at}, your C takes all fakes to be inside [0, 1]."
+                    " Only a share 1/w of them is.",
                 ),
                 (
                     math.log(right),
@@ -206,17 +206,18 @@ def comb_prediction(answer):
     few, many = (_jsd_to_uniform(2.0 * ((u * teeth) % 1 < 0.5)) for teeth in (2, 128))
     truth = "stays" if abs(many - few) < 1e-6 else "rises" if many > few else "falls"
     hints = {
-        "falls": "the eye says so, but the JSD has no eye. It compares p and q at each point, and never asks how far "
-        "the next tooth is. Compute D* on a tooth and in a gap, for 2 teeth and for 200.",
-        "rises": "the gaps do not grow: there are more of them, and each is narrower. Which share of [0, 1] is gap?",
+        "falls": "the eye says so, but the JSD has no eye. It compares p and q at each point,"
+        " and never asks how far the next tooth is. Compute D* on a tooth and in a gap,"
+        " for 2 teeth and for 200.",
+        "rises": "the gaps do not grow: there are more of them, and each is narrower."
+        " Which share of [0, 1] is gap?",
     }
     require(answer == truth, hints.get(answer, ""))
 
 
 @exercise("1.6")
 def estimate_jsd(answer):
-    """Uses samples whose histograms are p and q exactly, with log p/q as the logits: then the
-    estimate is the JSD."""
+    """Samples with p and q as exact histograms, log p/q as logits: the estimate is the JSD."""
     p = torch.randint(1, 9, (6,)) + torch.tensor(
         [20, 0, 0, 0, 0, 0]
     )  # q leans the other way, and has more points
@@ -259,17 +260,17 @@ def estimate_jsd(answer):
     sure = tensor(answer(torch.full((5,), 1000.0), torch.full((8,), -1000.0)), ())
     require(
         (sure - math.log(2)).abs() < 1e-6,
-        f"logits of 1000 on real and -1000 on fakes tell them apart for certain: log 2. You have"
-        f" {sure:.4g}. "
-        "Don't take the logarithm of a probability that rounds to 0: use logsigmoid.",
+        "logits of 1000 on real and -1000 on fakes tell them apart for certain: log 2."
+        f" You have {sure:.4g}."
+        " Don't take the logarithm of a probability that rounds to 0: use logsigmoid.",
     )
     wrong = tensor(answer(torch.full((5,), -1000.0), torch.full((8,), 1000.0)), ())
     require(
         (wrong + 1000).abs() < 1,
-        f"a D that is certain and wrong has V = -2000. Your estimate, {wrong:.4g}, is far from"
-        f" (log 4 - 2000)/2. "
-        "Don't take the logarithm of a probability, not even with a small number added: use"
-        " logsigmoid.",
+        "a D that is certain and wrong has V = -2000."
+        f" Your estimate, {wrong:.4g}, is far from (log 4 - 2000)/2."
+        " Don't take the logarithm of a probability, not even with a small number added:"
+        " use logsigmoid.",
     )
 
 

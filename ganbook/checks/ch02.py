@@ -28,13 +28,15 @@ def trajectory(answer):
         require(
             theta >= 0,
             at
-            + "G goes against its slope, -psi sigmoid(-theta psi): towards the data at 2, not away from them.",
+            + "G goes against its slope, -psi sigmoid(-theta psi):"
+            + " towards the data at 2, not away from them.",
         )
         if truth[0] == 0:
             require(
                 theta == 0,
                 at
-                + "G moves by psi sigmoid(-theta psi), and the psi that it sees here is still 0. It gets no signal.",
+                + "G moves by psi sigmoid(-theta psi), and the psi that it sees here is still 0."
+                + " It gets no signal.",
             )
         else:
             require(
@@ -73,8 +75,10 @@ def _walk(order):
 
 @exercise("2.2")
 def careful(answer):
-    """Plays two steps on a generator of one number and a discriminator of two, and compares the
-    gradients they use."""
+    """Plays two steps on two tiny networks, and compares the gradients they use.
+
+    The generator has one number, the discriminator two.
+    """
     G, D = _OneFake().to(DEVICE), _Line().to(DEVICE)
     g_watch, d_watch = _Watch(G), _Watch(D)
     before = []  # what G's steps have been so far: gradients that nobody cleared add up to them
@@ -121,8 +125,8 @@ def _check_d(found, seen, theta, weights):
         found,
         (
             -right,
-            "D goes the wrong way: it minimises softplus(-l) on real points and softplus(l) on"
-            " fakes.",
+            "D goes the wrong way:"
+            " it minimises softplus(-l) on real points and softplus(l) on fakes.",
         ),
         (lies, "D is trained to call fakes real. On fakes its loss is softplus(l)."),
     )
@@ -148,8 +152,8 @@ def _check_g(found, theta, old, new, before):
         found,
         (
             right + leak,
-            "G's step holds what D's turn has left in G. Detach the fakes, or clear G's gradients"
-            " after it.",
+            "G's step holds what D's turn has left in G."
+            " Detach the fakes, or clear G's gradients after it.",
         ),
         (
             leak,
@@ -172,8 +176,8 @@ def _check_g(found, theta, old, new, before):
             found,
             (
                 uncleared,
-                "G's last gradients are still there: call g_adam.zero_grad() before its"
-                " backward().",
+                "G's last gradients are still there:"
+                " call g_adam.zero_grad() before its backward().",
             ),
         )
     _near(found, right, "G's gradient is not that of softplus(-l), with D as it is after its step.")
@@ -222,8 +226,8 @@ def equilibrium(answer):
     )
     require(
         not arrived,
-        "so_it_has_arrived: think of a D whose weights are all 0. What is its loss, against any G"
-        " at all?",
+        "so_it_has_arrived: think of a D whose weights are all 0."
+        " What is its loss, against any G at all?",
     )
 
 
@@ -251,13 +255,13 @@ def three_slopes(answer):
         (-on_real, "the first slope has the wrong sign: -log D falls as l rises."),
         (
             -D,
-            "the first slope is that of the minimax loss, -D. A real point pulls where D doubts"
-            " it.",
+            "the first slope is that of the minimax loss, -D."
+            " A real point pulls where D doubts it.",
         ),
         (
             -1 / D,
-            "the first slope is the one in D. You were asked for the slope in l: times sigmoid'(l)"
-            " = D(1 - D).",
+            "the first slope is the one in D."
+            " You were asked for the slope in l: times sigmoid'(l) = D(1 - D).",
         ),
         (
             -slope_of_sigma,
@@ -292,8 +296,8 @@ def three_slopes(answer):
         (1 - 2 * D, "the third is a difference. Both slopes are negative, so they add up."),
         (
             2 * D - 1,
-            "the third is D's fake loss plus G's loss. Minimax G has log(1 - D), without a minus"
-            " sign.",
+            "the third is D's fake loss plus G's loss."
+            " Minimax G has log(1 - D), without a minus sign.",
         ),
         (-D, "the third has the minimax slope alone. Add that of -log D."),
         (-(1 - D), "the third has the non-saturating slope alone. Add that of log(1 - D)."),
@@ -336,8 +340,8 @@ def both_losses(answer):
         ),
         (
             (-on_real.log().sum() - (1 - on_fake).log().sum()) / 130,
-            "discriminator_loss is one mean over all points. Take a mean over each batch, and add"
-            " them.",
+            "discriminator_loss is one mean over all points."
+            " Take a mean over each batch, and add them.",
         ),
         (
             -on_real.log().sum() - (1 - on_fake).log().sum(),
@@ -377,10 +381,9 @@ def both_losses(answer):
         result = _guarded(loss)(*logits)
         require(
             torch.isfinite(result) & (result > 999),
-            f"{name} is {result.item():.4g} where D is certain and wrong, at logits of 1,000 on"
-            f" the wrong side; it "
-            f"should be {1000 * len(logits)}. Don't take the logarithm of a probability: use a"
-            f" function of logits.",
+            f"{name} is {result.item():.4g} where D is certain and wrong,"
+            f" at logits of 1,000 on the wrong side; it should be {1000 * len(logits)}."
+            " Don't take the logarithm of a probability: use a function of logits.",
         )
         slopes = torch.autograd.grad(result, logits)
         sure = all(
@@ -389,9 +392,8 @@ def both_losses(answer):
         )
         require(
             sure,
-            f"{name} has a dead or undefined slope at logits of 1,000 on the wrong side, where it"
-            f" should pull hardest. "
-            "Don't clamp: use a function of logits.",
+            f"{name} has a dead or undefined slope at logits of 1,000 on the wrong side,"
+            " where it should pull hardest. Don't clamp: use a function of logits.",
         )
 
 
@@ -399,8 +401,7 @@ def both_losses(answer):
 
 
 class _OneFake(nn.Module):
-    """A generator whose fakes are all one number, so that its right gradient doesn't depend on the
-    noise."""
+    """A generator whose fakes are all one number: its right gradient is the same for all noise."""
 
     latent, copies = 1, 10
 
@@ -428,8 +429,7 @@ class _Line(nn.Module):
 
 
 class _Watch:
-    """In the place of an optimiser: plain descent that notes when it steps, and with which
-    gradients."""
+    """In place of an optimiser: plain descent that notes when it steps, with which gradients."""
 
     clock = 0  # steps that either player has taken in this step of the game
 

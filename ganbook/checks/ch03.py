@@ -12,8 +12,7 @@ from ganbook.explorers import phase
 
 @exercise("3.1")
 def noisy_eigenvalues(answer):
-    """Derives the velocities by autograd, with the noise integrated by quadrature; never uses the
-    formula."""
+    """Derives the velocities by autograd, the noise by quadrature; never uses the formula."""
     for s in (random.uniform(0.3, 1.2), random.uniform(1.6, 2.5), 0.0):
         try:
             found = [complex(value) for value in answer(s)]
@@ -29,18 +28,18 @@ def noisy_eigenvalues(answer):
                 found,
                 (
                     _eigenvalues(-J),
-                    f"{at}, the signs are those of a game that runs away. Noise damps: -s²/4 in"
-                    f" front.",
+                    f"{at}, the signs are those of a game that runs away."
+                    " Noise damps: -s²/4 in front.",
                 ),
                 (
                     _eigenvalues(J * torch.tensor([[1.0, 1], [1, 0.5]])),
-                    f"{at}, this is the noise of one side only. Both the datum and the fake have"
-                    f" it.",
+                    f"{at}, this is the noise of one side only."
+                    " Both the datum and the fake have it.",
                 ),
                 (
                     _eigenvalues(J * torch.tensor([[1.0, 1], [1, 2.0]])),
-                    f"{at}, the damping is twice what it should be: the second derivative of log σ"
-                    f" at 0 is -1/4.",
+                    f"{at}, the damping is twice what it should be:"
+                    " the second derivative of log σ at 0 is -1/4.",
                 ),
                 (
                     _eigenvalues(J * torch.tensor([[1.0, 1], [1, 1 / s]])),
@@ -56,15 +55,14 @@ def noisy_eigenvalues(answer):
                 ),
                 (
                     [2 * value for value in right],
-                    f"{at}, both are twice too large: the roots of λ² + bλ + c have a division by"
-                    f" 2.",
+                    f"{at}, both are twice too large:"
+                    " the roots of λ² + bλ + c have a division by 2.",
                 ),
             )
         require(
             all(abs(a - b) < 1e-4 for a, b in zip(found, right, strict=True)),
-            f"{at}, the eigenvalues are not {found[0]:.3f} and {found[1]:.3f}. Derive the four"
-            f" entries of J first:"
-            " only that of ψ' in ψ depends on s.",
+            f"{at}, the eigenvalues are not {found[0]:.3f} and {found[1]:.3f}."
+            " Derive the four entries of J first: only that of ψ' in ψ depends on s.",
         )
 
 
@@ -178,8 +176,8 @@ def consensus(answer):
     with_graph = answer(lambda z: J @ z, z.clone().requires_grad_(), h, w)
     require(
         not with_graph.requires_grad,
-        "what you return still hangs on the graph: a long run would keep every step in memory."
-        " Detach it.",
+        "what you return still hangs on the graph:"
+        " a long run would keep every step in memory. Detach it.",
     )
 
 
@@ -215,8 +213,7 @@ def fates(answer):
 
 @exercise("3.5")
 def three_numbers(answer):
-    """Puts points at known distances of known modes, so that all three numbers follow by
-    counting."""
+    """Puts points at known distances of known modes: all three numbers follow by counting."""
     K, std = random.randint(5, 8), random.uniform(0.05, 0.1)
     centers = torch.stack([3.0 * torch.arange(K), torch.zeros(K)], dim=1).double()
     # Mode 0: good samples only. 1: good and bad. 2: only samples beyond 3 std. The rest: none.
@@ -249,8 +246,8 @@ def three_numbers(answer):
         quality,
         (
             0.0,
-            "no sample is of high quality to you. Are you comparing a squared distance, or a sum"
-            " over all centers?",
+            "no sample is of high quality to you."
+            " Are you comparing a squared distance, or a sum over all centers?",
         ),
         (1.0, "every sample is of high quality to you: some lie 3.5 and 10 std from their mode."),
         (70 / 80, "samples at 3.5 std pass with you. The bound is 3."),
@@ -342,8 +339,10 @@ def packed_logits(answer):
 
 
 def _noisy_jacobian(s):
-    """The Jacobian (2, 2) of the Dirac-GAN with noise, by autograd; the Gaussian integral is a sum
-    over a fine grid."""
+    """The Jacobian (2, 2) of the Dirac-GAN with noise, by autograd.
+
+    The Gaussian integral is a sum over a fine grid.
+    """
     noise = torch.linspace(-8, 8, 4001, dtype=torch.float64)
     weight = torch.exp(-(noise**2) / 2)
     weight = weight / weight.sum()

@@ -14,8 +14,7 @@ from ganbook.checks import Mistake, exercise, require
 
 @exercise("4.1")
 def output_size(answer):
-    """`answer(size, kernel, stride, padding)`: pixels along a side after a transposed
-    convolution."""
+    """`answer(size, kernel, stride, padding)`: a transposed convolution's pixels along a side."""
     draw = random.Random(0)
     for _ in range(30):
         kernel = draw.randint(1, 7)
@@ -34,18 +33,18 @@ def output_size(answer):
             continue
         require(
             got != (size + 2 * padding - kernel) // stride + 1,
-            f"this is the size after an ordinary convolution, which shrinks ({case}: torch gives"
-            f" {right})",
+            "this is the size after an ordinary convolution, which shrinks"
+            f" ({case}: torch gives {right})",
         )
         require(
             got != size * stride - 2 * padding + kernel,
-            f"n pixels have n - 1 gaps: the last stamp starts at (size - 1) * stride ({case}:"
-            f" torch gives {right})",
+            "n pixels have n - 1 gaps:"
+            f" the last stamp starts at (size - 1) * stride ({case}: torch gives {right})",
         )
         require(
             got != (size - 1) * stride + kernel and got != (size - 1) * stride - padding + kernel,
-            f"padding cuts away `padding` pixels on each of the two sides ({case}: torch gives"
-            f" {right})",
+            "padding cuts away `padding` pixels on each of the two sides"
+            f" ({case}: torch gives {right})",
         )
         require(
             got != size * stride,
@@ -56,8 +55,10 @@ def output_size(answer):
 
 @exercise("4.2")
 def transposed(answer):
-    """`answer(x, kernel, stride)`: the stamps of all pixels of x (H, W) added up, kernel (K, K), no
-    padding."""
+    """`answer(x, kernel, stride)`: the stamps of all pixels of x added up, no padding.
+
+    x is (H, W), kernel (K, K).
+    """
     random_state = torch.Generator().manual_seed(0)
     for height, width, size, stride in [(3, 3, 4, 2), (2, 5, 3, 2), (4, 2, 3, 1), (3, 4, 2, 3)]:
         x = torch.randn(height, width, generator=random_state)
@@ -104,8 +105,7 @@ def transposed(answer):
 
 @exercise("4.3")
 def weight_scale(answer):
-    """`answer()`: the standard deviation of the weights that keeps the mean square of the
-    inputs."""
+    """`answer()`: the standard deviation of weights that keep the mean square of the inputs."""
     value = float(answer())
     near = lambda wrong: abs(value - wrong) < 0.02 * wrong  # noqa: E731
     require(value > 0, f"a standard deviation is positive; got {value:.4g}")
@@ -118,8 +118,8 @@ def weight_scale(answer):
     )
     require(
         not near(math.sqrt(1 / 64)),
-        "each input channel reaches an output pixel more than once: count the weights of the"
-        " kernel that hit it",
+        "each input channel reaches an output pixel more than once:"
+        " count the weights of the kernel that hit it",
     )
     require(
         not near(math.sqrt(2 / 256)),
@@ -140,8 +140,10 @@ def weight_scale(answer):
 
 @exercise("4.4")
 def block(answer):
-    """`answer(inputs, outputs)`: layers that double a map (N, inputs, H, W), normalise it and apply
-    a ReLU."""
+    """`answer(inputs, outputs)`: layers that double a map, normalise it and apply a ReLU.
+
+    The map is (N, inputs, H, W).
+    """
     layers = answer(6, 10)
     require(
         isinstance(layers, nn.Module),
@@ -155,8 +157,8 @@ def block(answer):
     require(out.shape[1] == 10, f"6 channels must become 10; they become {out.shape[1]}")
     require(
         out.shape[2:] != (13, 13),
-        "7 pixels become 13, and 28 would never be reached: kernel 3 with stride 2 gives 2n - 1,"
-        " and overlaps unevenly",
+        "7 pixels become 13, and 28 would never be reached:"
+        " kernel 3 with stride 2 gives 2n - 1, and overlaps unevenly",
     )
     require(
         out.shape[2:] == (14, 14),
@@ -169,20 +171,20 @@ def block(answer):
     )
     require(
         norms[0].eps < 1e-2,
-        f"batch norm has eps={norms[0].eps}: the second argument of nn.BatchNorm2d is eps, not"
-        f" momentum."
+        f"batch norm has eps={norms[0].eps}:"
+        " the second argument of nn.BatchNorm2d is eps, not momentum."
         " It is added to every variance, so the output is no longer of unit variance",
     )
     require(
         norms[0].weight.mean() > 0.5,
-        "the scales of batch norm start around 0: the layer begins by wiping out its input. They"
-        " belong around 1",
+        "the scales of batch norm start around 0:"
+        " the layer begins by wiping out its input. They belong around 1",
     )
     convolution = next(layer for layer in layers.modules() if isinstance(layer, nn.ConvTranspose2d))
     require(
         convolution.kernel_size[0] % convolution.stride[0] == 0,
         f"kernel {convolution.kernel_size[0]} is not a multiple of stride {convolution.stride[0]}:"
-        f" a checkerboard",
+        " a checkerboard",
     )
     kinds = [type(layer) for layer in layers.modules()]
     require(nn.ReLU in kinds, "there is no ReLU")
@@ -194,8 +196,10 @@ def block(answer):
 
 @exercise("4.5")
 def sample(answer):
-    """`answer(generator, z)`: samples in evaluation mode, without a graph, the generator left as it
-    was."""
+    """`answer(generator, z)`: samples in evaluation mode, without a graph.
+
+    The generator is left in the mode that it was in.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         generator, _ = networks.dcgan()
@@ -217,8 +221,8 @@ def sample(answer):
                     torch.equal(before[name], value)
                     for name, value in generator.state_dict().items()
                 ),
-                "sampling changed the running statistics of batch norm: the generator was in"
-                " training mode",
+                "sampling changed the running statistics of batch norm:"
+                " the generator was in training mode",
             )
             alone = answer(generator, z[:1])
             require(
@@ -231,17 +235,16 @@ def sample(answer):
             )
             require(
                 generator.training == training,
-                "the generator was " + (
-                    "training and is left in evaluation mode: training would"
-                    " go on without batch"
-                                        " statistics" if training else "in evaluation mode and is left training"),
-            )  # fmt: skip
+                "the generator was training and is left in evaluation mode:"
+                " training would go on without batch statistics"
+                if training
+                else "the generator was in evaluation mode and is left training",
+            )
 
 
 @exercise("4.6")
 def walk(answer):
-    """`answer(a, b, steps)`: points (steps, n) from a (n,) to b (n,), at equal angles on the arc
-    between them."""
+    """`answer(a, b, steps)`: points (steps, n) at equal angles on the arc from a (n,) to b (n,)."""
     random_state = torch.Generator().manual_seed(0)
     for n, steps in [(64, 9), (16, 5), (64, 2)]:
         a, b = torch.randn(2, n, generator=random_state)

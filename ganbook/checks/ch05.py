@@ -31,15 +31,15 @@ def shrunk(answer):
                 *[
                     (
                         moved + sign * (1 - factor**2) * trace,
-                        f"{at}: c² is the factor of the variances. The distance compares their"
-                        f" roots, which go with c.",
+                        f"{at}: c² is the factor of the variances."
+                        " The distance compares their roots, which go with c.",
                     )
                     for sign in (1, -1)
                 ],
                 (
                     moved + (1 - factor**2) ** 2 * trace,
-                    f"{at}: these are differences of variances, squared. The distance compares"
-                    f" their roots.",
+                    f"{at}: these are differences of variances, squared."
+                    " The distance compares their roots.",
                 ),
                 (
                     moved
@@ -63,8 +63,8 @@ def shrunk(answer):
                 ),
                 (
                     math.sqrt(right),
-                    f"{at}: this is the root of the distance. The course, as the field, leaves it"
-                    f" off.",
+                    f"{at}: this is the root of the distance."
+                    " The course, as the field, leaves it off.",
                 ),
             )
         require(
@@ -75,8 +75,7 @@ def shrunk(answer):
 
 @exercise("5.2")
 def frechet(answer):
-    """Tries every combination of the faults that published code has, and names those that are
-    left."""
+    """Tries every combination of the faults of published code, and names those that are left."""
     rng = np.random.default_rng(1)
     for n, m in ((14, 9), (40, 25)):
         a, b = (
@@ -161,13 +160,13 @@ def unbiased(answer):
             found,
             (
                 distance(cubic, False, squares),
-                "the pairs of a sample with itself are still in. They lift the mean, the more the"
-                " fewer samples.",
+                "the pairs of a sample with itself are still in."
+                " They lift the mean, the more the fewer samples.",
             ),
             (
                 distance(cubic, False),
-                "you divide by n (n - 1), but the sum still has the diagonal in it. Take its trace"
-                " off.",
+                "you divide by n (n - 1), but the sum still has the diagonal in it."
+                " Take its trace off.",
             ),
             (
                 distance(cubic, True, squares),
@@ -175,8 +174,8 @@ def unbiased(answer):
             ),
             (
                 distance(cubic, True, lambda size: size * (size - 1) / 2),
-                "the matrix holds each pair twice, and there are n (n - 1) entries off its"
-                " diagonal.",
+                "the matrix holds each pair twice,"
+                " and there are n (n - 1) entries off its diagonal.",
             ),
             (
                 distance(cubic, cross=1.0),
@@ -227,8 +226,8 @@ def inception_score(answer):
     logits = 2 * torch.randn(40, 5, generator=random_state, dtype=torch.float64)
     found = _number(
         answer(logits.clone()),
-        "the score is NaN: are you taking the log of logits, which may be negative? Softmax comes"
-        " first.",
+        "the score is NaN: are you taking the log of logits, which may be negative?"
+        " Softmax comes first.",
     )
     p = logits.softmax(1)
     q = p.mean(0)
@@ -280,16 +279,16 @@ def inception_score(answer):
         ),
         (
             (sigmoid * (sigmoid / sigmoid.mean(0)).log()).sum(1).mean().exp().item(),
-            "a sigmoid makes each class a question of its own. The classes exclude each other:"
-            " softmax.",
+            "a sigmoid makes each class a question of its own."
+            " The classes exclude each other: softmax.",
         ),
     )
     require(_near(found, right), f"the score of these logits is {right:.4f}; yours is {found:.4f}.")
     sure = 1000.0 * torch.eye(5, dtype=torch.float64)[torch.arange(20) % 5]
     found = _number(
         answer(sure),
-        "for an image that is sure the score is NaN: 0 log 0 counts as 0. log_softmax has no log"
-        " of 0, xlogy knows it.",
+        "for an image that is sure the score is NaN: 0 log 0 counts as 0."
+        " log_softmax has no log of 0, xlogy knows it.",
     )
     require(
         _near(found, 5.0, 1e-4),
@@ -299,8 +298,10 @@ def inception_score(answer):
 
 @exercise("5.5")
 def precision_recall(answer):
-    """Draws two clouds that overlap in part, for several k, and recognises balls of another size or
-    owner."""
+    """Draws two clouds that overlap in part; recognises balls of another size or owner.
+
+    It does so for several k.
+    """
     random_state = torch.Generator().manual_seed(5)
     for k, n, m in ((1, 60, 45), (3, 70, 90), (5, 140, 110)):
         real = torch.randn(n, 2, generator=random_state, dtype=torch.float64)
@@ -319,19 +320,19 @@ def precision_recall(answer):
             found,
             (
                 right[::-1],
-                f"{at}: precision and recall are swapped. Precision asks of fakes, in the real"
-                f" balls.",
+                f"{at}: precision and recall are swapped."
+                " Precision asks of fakes, in the real balls.",
             ),
             (
                 _shares(real, fake, k - 1),
-                f"{at}: the nearest to a sample is the sample itself. Your radius is that of"
-                f" neighbour k - 1.",
+                f"{at}: the nearest to a sample is the sample itself."
+                " Your radius is that of neighbour k - 1.",
             ),
             (_shares(real, fake, k + 1), f"{at}: your radius is that of neighbour k + 1."),
             (
                 _shares(real, fake, k, count=lambda inside: inside.any(0)),
-                f"{at}: you count the balls that are hit. Precision and recall count the samples"
-                f" that lie in one.",
+                f"{at}: you count the balls that are hit."
+                " Precision and recall count the samples that lie in one.",
             ),
             (
                 _shares(real, fake, k, count=lambda inside, k=k: inside.sum(1) / k),
@@ -352,8 +353,8 @@ def precision_recall(answer):
             *[
                 (
                     _shares(real, fake, k, across=edge),
-                    f"{at}: a ball's radius is the distance to a neighbour in its own set, not in"
-                    f" the other.",
+                    f"{at}: a ball's radius is the distance to a neighbour in its own set,"
+                    " not in the other.",
                 )
                 for edge in (
                     1 + 1e-9,
@@ -368,8 +369,10 @@ def precision_recall(answer):
 
 
 def _shares(real, fake, k, radius=lambda r: r, count=lambda inside: inside.any(1), across=None):
-    """(precision, recall), or what comes of other radii and other ways of counting. k of 0: no
-    reach at all."""
+    """(precision, recall), or what comes of other radii and other ways of counting.
+
+    k of 0: no reach at all.
+    """
     found = []
     for points, anchors in ((fake, real), (real, fake)):
         if across:
@@ -478,7 +481,9 @@ def _near(found, value, tolerance=1e-6) -> bool:
 
 
 def _named(found, *mistakes) -> None:
-    """Raise the message of the first known mistake that gives exactly what was found. Works for
-    rows of numbers too."""
+    """Raise the message of the first known mistake that gives exactly what was found.
+
+    Works for rows of numbers too.
+    """
     for value, message in mistakes:
         require(not _near(found, value), message)

@@ -12,8 +12,7 @@ from ganbook.checks import exercise, recognise, require, same, tensor
 
 @exercise("6.1")
 def shuffled(answer):
-    """Images that carry their own number and label in their pixels, so that every pair can be
-    told."""
+    """Images carry their own number and label in their pixels, so that every pair can be told."""
     n = 60
     labels = torch.randint(5, (n,))
     labels[:5] = torch.arange(5)  # all of them occur
@@ -88,8 +87,8 @@ def projection(answer):
         v, u = found
         require(
             getattr(u, "shape", None) != (classes, n),
-            f"u depends on the label: its shape is ({classes}, {n}). What has a label in it"
-            f" belongs to v.",
+            f"u depends on the label: its shape is ({classes}, {n})."
+            " What has a label in it belongs to v.",
         )
         v, u = tensor(v, (classes, 2)), tensor(u, (n,))
 
@@ -135,8 +134,8 @@ def projection(answer):
             ),
             (
                 logit(parts(s, t, -1.0)[0], curve + constant),
-                "the second column of v has the wrong sign: the real centre's square counts"
-                " negative.",
+                "the second column of v has the wrong sign:"
+                " the real centre's square counts negative.",
             ),
             (
                 logit(
@@ -224,8 +223,8 @@ def conditional_batch_norm(answer):
         ),
         (
             finish(by_label),
-            "the statistics are taken label by label. They are the batch's; only scale and shift"
-            " are the label's.",
+            "the statistics are taken label by label."
+            " They are the batch's; only scale and shift are the label's.",
         ),
         (
             finish(normalised(unbiased=True)),
@@ -273,14 +272,14 @@ def class_loss(answer):
         found,
         (
             F.cross_entropy(probabilities, labels),
-            "the softmax is still there, and cross-entropy has its own: so it can't fall below"
-            " ln(e + 9) - 1.",
+            "the softmax is still there, and cross-entropy has its own:"
+            " so it can't fall below ln(e + 9) - 1.",
         ),
         (-right, "the sign is turned: this would be minimised by being wrong."),
         (
             n * right,
-            "this is the sum over the batch: the learning rate would depend on its size. Take the"
-            " mean.",
+            "this is the sum over the batch:"
+            " the learning rate would depend on its size. Take the mean.",
         ),
         (
             right / classes,
@@ -318,9 +317,8 @@ def class_loss(answer):
     large = tensor(answer(1000 * logits, labels), ())
     require(
         torch.isfinite(large),
-        f"with logits in the thousands the loss is {large.item()}: the softmax becomes 0, and its"
-        f" logarithm infinite."
-        " A log-softmax does both at once.",
+        f"with logits in the thousands the loss is {large.item()}:"
+        " the softmax becomes 0, and its logarithm infinite. A log-softmax does both at once.",
     )
     same(
         large,
@@ -331,8 +329,7 @@ def class_loss(answer):
 
 @exercise("6.5")
 def borders(answer):
-    """Three predictions are settled by which classes overlap, the fourth by who is told the
-    label."""
+    """Three predictions follow from which classes overlap, one from who is told the label."""
     names = ("a", "b", "c", "d")
     require(
         isinstance(answer, dict) and set(answer) == set(names),
@@ -348,13 +345,13 @@ def borders(answer):
     )
     require(
         answer["a"] == "faithful",
-        "a: where the classes don't overlap, every fake's label is certain already. There is"
-        " nothing to gain.",
+        "a: where the classes don't overlap, every fake's label is certain already."
+        " There is nothing to gain.",
     )
     require(
         answer["b"] == "cut",
-        "b: relabelling a fake costs nothing in D's eyes, so any weight above 0 is enough. A small"
-        " one takes longer.",
+        "b: relabelling a fake costs nothing in D's eyes, so any weight above 0 is enough."
+        " A small one takes longer.",
     )
     require(
         answer["c"] == "cut",
@@ -386,8 +383,8 @@ def class_weights(answer):
             found,
             (
                 counts / n,
-                "this is the share of each class: the frequent ones would weigh more. Turn it"
-                " over.",
+                "this is the share of each class:"
+                " the frequent ones would weigh more. Turn it over.",
             ),
             (
                 counts,
@@ -395,13 +392,13 @@ def class_weights(answer):
             ),
             (
                 1 / counts,
-                "each class weighs the same now, but the loss has shrunk: the mean over images"
-                " must be 1.",
+                "each class weighs the same now, but the loss has shrunk:"
+                " the mean over images must be 1.",
             ),
             (
                 n / counts,
-                f"each class now weighs as much as all images together: the mean over the images"
-                f" is {classes}, not 1.",
+                "each class now weighs as much as all images together:"
+                f" the mean over the images is {classes}, not 1.",
             ),
             (
                 1 / counts / (1 / counts).sum(),
@@ -409,13 +406,13 @@ def class_weights(answer):
             ),
             (
                 classes / counts / (1 / counts).sum(),
-                "their mean over the classes is 1. Rare classes have few images: over the images"
-                " the mean must be 1.",
+                "their mean over the classes is 1. Rare classes have few images:"
+                " over the images the mean must be 1.",
             ),
             (
                 counts.max() / counts,
-                "the most frequent class has the weight 1, so the loss has grown. The mean over"
-                " the images must be 1.",
+                "the most frequent class has the weight 1, so the loss has grown."
+                " The mean over the images must be 1.",
             ),
             (
                 (n / (classes * counts)).sqrt(),
@@ -431,6 +428,6 @@ def class_weights(answer):
         mean = found[labels].mean()
         require(
             abs(mean - 1) < 1e-3,
-            f"the mean weight over the images must be 1, so that the loss keeps its size; it is"
-            f" {mean:.3g}.",
+            "the mean weight over the images must be 1, so that the loss keeps its size;"
+            f" it is {mean:.3g}.",
         )

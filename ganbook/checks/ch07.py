@@ -20,8 +20,10 @@ HOLES, ROOM = np.array([[5.0, 5], [9, 2], [3, 2]]), np.array([3, 4, 2])
 
 @exercise("7.1")
 def plan(answer):
-    """Counts what leaves each heap and reaches each hole; where a plan is too dear, names what to
-    change in it."""
+    """Counts what leaves each heap and reaches each hole.
+
+    Where a plan is too dear, names what to change in it.
+    """
     found = tensor(answer, (3, 3)).numpy()
     require((found >= 0).all(), "nothing can be carried backwards: no entry is below 0.")
     fits = np.array_equal(found.sum(1), EARTH) and np.array_equal(found.sum(0), ROOM)
@@ -37,17 +39,15 @@ def plan(answer):
         if found[i, j] > 1e-9 and found[k, m] > 1e-9 and saved > 1e-9:
             require(
                 False,
-                f"all is moved, at a cost of {(found * cost).sum():.2f}. It can be less: let"
-                f" {'ABC'[i]} and {'ABC'[k]}"
-                f" swap a shovelful, {'ABC'[i]} to {m + 1} and {'ABC'[k]} to {j + 1}. That saves"
-                f" {saved:.2f}.",
+                f"all is moved, at a cost of {(found * cost).sum():.2f}. It can be less:"
+                f" let {'ABC'[i]} and {'ABC'[k]} swap a shovelful,"
+                f" {'ABC'[i]} to {m + 1} and {'ABC'[k]} to {j + 1}. That saves {saved:.2f}.",
             )
     least = min((p * cost).sum() for p in _all_plans())
     require(
         (found * cost).sum() < least + 1e-6,
-        f"all is moved, at a cost of {(found * cost).sum():.2f}; {least:.2f} is possible. No swap"
-        f" of two helps any"
-        " more: look for three that change places in a ring.",
+        f"all is moved, at a cost of {(found * cost).sum():.2f}; {least:.2f} is possible."
+        " No swap of two helps any more: look for three that change places in a ring.",
     )
 
 
@@ -142,8 +142,8 @@ def on_a_line(answer):
             ),
             (
                 np.abs(np.sort(a)[:short] - np.sort(b)[:short]).mean(),
-                f"{at}you match the least {short} and forget the others. Each point of the larger"
-                f" set has less earth.",
+                f"{at}you match the least {short} and forget the others."
+                " Each point of the larger set has less earth.",
             ),
             (
                 ((gaps**2) * np.diff(every)).sum(),
@@ -198,8 +198,8 @@ def pull(answer):
             ),
             (
                 -right,
-                f"{at}the sign is turned: this is the way the fakes should go, and the slope"
-                f" points up.",
+                f"{at}the sign is turned:"
+                " this is the way the fakes should go, and the slope points up.",
             ),
             (
                 share(theta / away),
@@ -225,14 +225,12 @@ def pull(answer):
 
 @exercise("7.5")
 def critic_turn(answer):
-    """Plays a turn on a small critic, and tries every combination of the faults that published code
-    has."""
+    """Plays a turn on a small critic; tries all combinations of the faults of published code."""
     c, rate = 0.3, 2.0
     points = torch.randn(12, 2) + 1, torch.randn(12, 2)
 
     def turned(play):
-        """(estimate, weights after it, gradients that reached G), once with real above fake and
-        once below."""
+        """(estimate, weights after it, gradients that reached G): real above fake, then below."""
         results = []
         for real, made in (points, points[::-1]):
             torch.manual_seed(0)
@@ -256,7 +254,8 @@ def critic_turn(answer):
     require(not same(lambda *inputs: 0.0), "the critic has the weights it had: where is the step?")
     faults = {
         "sigmoid": "a critic's output is any real number: no sigmoid",
-        "sign": "the sign is turned: the optimiser makes the loss small, and the critic wants f high on real",
+        "sign": "the sign is turned:"
+        " the optimiser makes the loss small, and the critic wants f high on real",
         "first": "the weights are clipped before the step, so G meets weights beyond c",
     }
     graph = "the graph of the fakes is not cut: the turn leaves gradients in G"
@@ -306,8 +305,7 @@ def critic_turn(answer):
 
 @exercise("7.6")
 def steepest(answer):
-    """Builds critics with every weight at c, and takes their gradient at a point where every unit
-    is on."""
+    """Builds critics with every weight at c, and takes their gradient where every unit is on."""
     for width, depth, inputs in ((8, 3, 5), (16, 1, 2), (12, 2, 3)):
         c = 0.05 + 0.3 * torch.rand(()).item()
         _, f = networks.mlp(shape=(inputs,), latent=2, width=width, depth=depth)
@@ -327,36 +325,29 @@ def steepest(answer):
             found,
             right,
             (c**depth * width**depth * root,
-                f"{at}the last layer, from the width to one number,"
-                f" is clipped as well."),
+                f"{at}the last layer, from the width to one number, is clipped as well."),
             (c**depth * width ** (depth - 1) * root,
-                f"{at}{depth} hidden layers make {depth + 1}"
-                f" matrices."),
+                f"{at}{depth} hidden layers make {depth + 1} matrices."),
             (
                 c ** (depth + 1) * width**depth,
-                f"{at}that is the slope along one input. The gradient has {inputs} entries: take"
-                f" its length.",
+                f"{at}that is the slope along one input."
+                f" The gradient has {inputs} entries: take its length.",
             ),
             (
                 c ** (depth + 1) * width**depth * inputs,
-                f"{at}the gradient's {inputs} entries are summed. Its length is the root of the"
-                f" sum of squares.",
+                f"{at}the gradient's {inputs} entries are summed."
+                " Its length is the root of the sum of squares.",
             ),
             (c ** (depth + 1) * width ** (depth + 1) * root,
-                f"{at}only {depth} of the sums go"
-                f" over {width} units."),
+                f"{at}only {depth} of the sums go over {width} units."),
             (c ** (depth + 1) * width ** (depth - 1) * root,
-                f"{at}the last layer sums over"
-                f" {width} units, too."),
+                f"{at}the last layer sums over {width} units, too."),
             (c ** (depth + 1) * width ** (depth / 2) * root,
-                f"{at}{width} equal terms sum to"
-                f" {width}, not its root."),
+                f"{at}{width} equal terms sum to {width}, not its root."),
             (c**depth,
-                f"{at}the units of a layer add up: each layer multiplies by c times its"
-                f" inputs."),
+                f"{at}the units of a layer add up: each layer multiplies by c times its inputs."),
             (c ** (depth + 1),
-                f"{at}the units of a layer add up: each layer multiplies by c times"
-                f" its inputs."),
+                f"{at}the units of a layer add up: each layer multiplies by c times its inputs."),
             (c, f"{at}c bounds a weight. The slope is a product over the layers."),
         )  # fmt: skip
         require(
@@ -401,8 +392,10 @@ def _cross_entropy(on_real, on_fake):
 
 
 def _named(found: float, right: float, *mistakes) -> None:
-    """Raise the message of the first mistake that gives what was found, those that happen to be
-    right left out."""
+    """Raise the message of the first mistake that gives what was found.
+
+    Mistakes that happen to be right are left out.
+    """
     for value, message in mistakes:
         if abs(value - right) > 1e-2 * (abs(right) + 1e-12):
             require(abs(found - value) > 1e-6 * (1 + abs(value)), message)

@@ -11,8 +11,7 @@ from ganbook.checks import exercise, recognise_number, require
 
 @exercise("8.1")
 def other_penalties(answer):
-    """Finds each maximum on a fine grid of slopes, and the trap by looking for one: never uses the
-    formulas."""
+    """Finds each maximum, and the trap, on a fine grid of slopes; never uses the formulas."""
     for share in (0.2, 0.35, 0.8, 2.5):
         w = random.uniform(0.5, 3.0)
         weight = share * w
@@ -45,8 +44,8 @@ def other_penalties(answer):
                 absolute,
                 (
                     1.0,
-                    f"{at}: here the slope gains more than it pays: a = 1 is not the best for"
-                    f" small weights.",
+                    f"{at}: here the slope gains more than it pays:"
+                    " a = 1 is not the best for small weights.",
                 ),
                 (
                     1 + w / (2 * weight),
@@ -59,8 +58,8 @@ def other_penalties(answer):
                 absolute,
                 (
                     w / (2 * weight),
-                    f"{at}: this slope is below 1, where the penalty is 0 and a steeper one gains"
-                    f" more.",
+                    f"{at}: this slope is below 1,"
+                    " where the penalty is 0 and a steeper one gains more.",
                 ),
                 (
                     1 + w / (2 * weight),
@@ -77,8 +76,8 @@ def other_penalties(answer):
             trap,
             (
                 w / 2,
-                f"{at}: that is where the right formula, (|a| - 1)², has its trap. Here it is (a²"
-                f" - 1)².",
+                f"{at}: that is where the right formula, (|a| - 1)², has its trap."
+                " Here it is (a² - 1)².",
             ),
             (1 / border, "the border goes with w: farther fakes, larger weights without a trap."),
             (w / border * w, "this is upside down: λ against w, not w against λ."),
@@ -98,8 +97,8 @@ def other_penalties(answer):
         )
         require(
             abs(trap - border) < 5e-3 * border,
-            f"{at}: below λ = {border:.4f} J has no maximum with a < 0, above it has one; you say"
-            f" {trap:.4f}.",
+            f"{at}: below λ = {border:.4f} J has no maximum with a < 0, above it has one;"
+            f" you say {trap:.4f}.",
         )
 
 
@@ -114,8 +113,10 @@ def _best(J) -> float:
 
 
 def _trap_border(w: float) -> float:
-    """The weight from which aw - weight (a² - 1)² has a second maximum, with a < 0, by
-    bisection."""
+    """The weight from which aw - weight (a² - 1)² has a second maximum, with a < 0.
+
+    Found by bisection.
+    """
     a = torch.linspace(-1.5, 0, 20_001, dtype=torch.float64)
     low, high = 0.0, 4 * w
     for _ in range(40):
@@ -128,8 +129,7 @@ def _trap_border(w: float) -> float:
 
 @exercise("8.2")
 def repaired(answer):
-    """Watches the places at which the critic is asked, then compares the value with one computed at
-    those places."""
+    """Watches where the critic is asked, and compares with the value computed at those places."""
     for shape in ((1, 4, 5), (3, 3, 4), (2,)):
         n, weight = 12, random.uniform(0.5, 20.0)
         real, made = torch.randn(2, n, *shape)
@@ -147,8 +147,8 @@ def repaired(answer):
             found = answer(critic, real, fake, weight)
             require(
                 isinstance(found, torch.Tensor) and found.numel() == 1,
-                f"return one number, the mean over the batch, as a tensor; yours is"
-                f" {_shape(found)}.",
+                "return one number, the mean over the batch, as a tensor;"
+                f" yours is {_shape(found)}.",
             )
             require(len(seen) >= 1, "your code never asks the critic.")
             x = seen[-1]
@@ -161,19 +161,19 @@ def repaired(answer):
             shares.append((t, (gone - t * way).abs().max()))
             require(
                 x.grad_fn is None,
-                "x_hat still hangs on the generator: with one loss for both, G would learn what D"
-                " pays. Detach it.",
+                "x_hat still hangs on the generator:"
+                " with one loss for both, G would learn what D pays. Detach it.",
             )
         t = torch.cat([t for t, _ in shares], dim=1).T  # (8 calls, n)
         require(
             [off < 1e-4 for _, off in shares],
-            "t differs from pixel to pixel, so x_hat leaves the way between the two. Draw one t"
-            " for each sample.",
+            "t differs from pixel to pixel, so x_hat leaves the way between the two."
+            " Draw one t for each sample.",
         )
         require(
             (t.min() > -1e-5) & (t.max() < 1 + 1e-5),
-            "x_hat leaves the way between real and fake: t is to be uniform on [0, 1], torch.rand,"
-            " not randn.",
+            "x_hat leaves the way between real and fake:"
+            " t is to be uniform on [0, 1], torch.rand, not randn.",
         )
         require(
             t.std() > 1e-4, f"t is {t.mean():.3g} for all samples and all calls. It is to be drawn."
@@ -198,27 +198,20 @@ def _value(found, bends, x, weight):
     value = found.item()
     mistakes = [
         (weight * (norm / n - 1).square().mean().item(),
-            "critic(x_hat).mean() divides every"
-            " gradient by N: sum."),
+            "critic(x_hat).mean() divides every gradient by N: sum."),
         (weight * (norm.square() - 1).square().mean().item(),
-            "the norm is squared before the 1 is"
-            " taken off."),
+            "the norm is squared before the 1 is taken off."),
         (weight * (norm.square() - 1).mean().item(),
-            "the norm is squared before the 1 is taken"
-            " off."),
+            "the norm is squared before the 1 is taken off."),
         (weight * (norm - 1).clamp(min=0).square().mean().item(),
-            "this is one-sided; two-sided is"
-            " asked for."),
+            "this is one-sided; two-sided is asked for."),
         (weight * (norm - 1).abs().mean().item(), "the distance from 1 is to be squared."),
         (weight * (flat.norm() - 1).square().item(),
-            "one norm over the whole batch. Each sample"
-            " has its own."),
+            "one norm over the whole batch. Each sample has its own."),
         (weight * (norm.mean() - 1).square().item(),
-            "the norms are averaged first: each sample"
-            " pays for itself."),
+            "the norms are averaged first: each sample pays for itself."),
         (weight * (norm - 1).square().sum().item(),
-            "this is the sum over the batch. The mean is"
-            " asked for."),
+            "this is the sum over the batch. The mean is asked for."),
         (right / weight, "the weight is missing."),
         (weight * norm.square().mean().item(), "the 1 is missing: this asks for slope 0."),
     ]  # fmt: skip
@@ -338,14 +331,13 @@ def leak(answer):
     safe = share(plain, images)
     require(
         abs(safe - 1) > 1e-6,
-        "a critic that keeps its samples apart gets 1 from you: you return the share on the"
-        " diagonal.",
+        "a critic that keeps its samples apart gets 1 from you:"
+        " you return the share on the diagonal.",
     )
     require(
         abs(safe) < 1e-6,
-        f"a critic that keeps its samples apart leaks nothing; you say {safe:.3g}. Is your"
-        f" diagonal that of two samples"
-        " (i, i), with the norm over everything behind?",
+        f"a critic that keeps its samples apart leaks nothing; you say {safe:.3g}."
+        " Is your diagonal that of two samples (i, i), with the norm over everything behind?",
     )
     for name, critic, x in (
         ("the mean of the batch", lambda x: x[:, 0] * x.mean(), points),
@@ -361,8 +353,8 @@ def leak(answer):
         require(math.isfinite(found), f"{name}: your share is {found}.")
         require(
             found > 1e-9,
-            f"{name}: you see no leak. The gradient of a sum has the diagonal and the rest mixed"
-            f" up.",
+            f"{name}: you see no leak."
+            " The gradient of a sum has the diagonal and the rest mixed up.",
         )
         squares = J.square()
         pixels = full.abs()
@@ -385,8 +377,8 @@ def leak(answer):
                     ),
                     (
                         (1 - pixels.diagonal().sum() / pixels.sum()).item(),
-                        "you add up absolute values: J_ij is the norm of the gradient of logit i"
-                        " by sample j.",
+                        "you add up absolute values:"
+                        " J_ij is the norm of the gradient of logit i by sample j.",
                     ),
                     (
                         ((J.sum() - on) / (n * n - n)).item(),
@@ -421,7 +413,8 @@ def cures(answer):
     hints = {
         "a": "what is added after the root has no part in the root's derivative.",
         "b": "the root never sees a 0 here.",
-        "c": "backwards, `where` hands the root a gradient of 0, and the root's own derivative is infinite.",
+        "c": "backwards, `where` hands the root a gradient of 0,"
+        " and the root's own derivative is infinite.",
         "d": "forward there is no NaN to mend: √0 = 0. Backwards the root is asked all the same.",
         "e": "what does the root see where s is 0?",
         "f": "which derivative here could be infinite?",

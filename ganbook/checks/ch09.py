@@ -14,8 +14,7 @@ LOSSES = ("nonsaturating", "least_squares", "hinge", "wasserstein", "relativisti
 
 @exercise("9.1")
 def floors(answer):
-    """Lets a D that ends in a sigmoid be as good as it can, and recognises the floors of other
-    mishaps."""
+    """Lets a D that ends in a sigmoid be at its best; recognises the floors of other mishaps."""
     require(
         isinstance(answer, dict) and set(answer) == set(LOSSES),
         f"write a dictionary with a number for each of {', '.join(LOSSES)}.",
@@ -47,8 +46,8 @@ def floors(answer):
         "wasserstein": (
             (
                 -math.inf,
-                "without a sigmoid there is no floor. With one, f - r has the lowest value that it"
-                " has.",
+                "without a sigmoid there is no floor."
+                " With one, f - r has the lowest value that it has.",
             ),
             (0.0, "0 is r = f. D can do better."),
             (1.0, "the sign: f - r with f = 0 and r = 1."),
@@ -190,13 +189,13 @@ def relativistic_losses(answer):
             ),
             (
                 average,
-                "this compares each sample with the mean of the others, the relativistic *average*"
-                " loss.",
+                "this compares each sample with the mean of the others,"
+                " the relativistic *average* loss.",
             ),
             (
                 average / 2,
-                "this compares each sample with the mean of the others, the relativistic *average*"
-                " loss.",
+                "this compares each sample with the mean of the others,"
+                " the relativistic *average* loss.",
             ),
             (of_means, "the softplus is missing: this is the Wasserstein loss."),
         ):
@@ -209,8 +208,10 @@ def relativistic_losses(answer):
 
 @exercise("9.4")
 def conv_norm(answer):
-    """Compares with the largest singular value of the convolution as a matrix, for several strides
-    and sizes."""
+    """Compares with the largest singular value of the convolution as a matrix.
+
+    It does so for several strides and sizes.
+    """
     random_state = torch.Generator().manual_seed(2)  # gaps that a power iteration crosses soon
     cases = (3, 2, 3, 6, 1, 1), (4, 2, 4, 8, 2, 1), (4, 3, 3, 7, 2, 1), (3, 2, 3, 6, 2, 0)
     for outputs, channels, k, size, stride, padding in cases:
@@ -228,13 +229,13 @@ def conv_norm(answer):
             ),
             (
                 right**2,
-                "this is the square: back and forth stretches by σ twice. Take the length of the"
-                " convolved x.",
+                "this is the square: back and forth stretches by σ twice."
+                " Take the length of the convolved x.",
             ),
             (
                 1.0,
-                "you give the length of a normalised vector. Convolve it once more, and give the"
-                " length of that.",
+                "you give the length of a normalised vector."
+                " Convolve it once more, and give the length of that.",
             ),
             (_norm(kernel, size, 1, padding), "the stride is missing."),
             (_norm(kernel, size, stride, 0), "the padding is missing."),
@@ -267,7 +268,8 @@ def _norm(kernel, size, stride, padding, mode="constant"):
 
 ARRIVES = {"a": False, "b": True, "c": False, "d": False, "e": True, "f": False}
 _WHY = {
-    "a": "without a penalty the eigenvalues have no real part, whatever the loss. What would make it lose speed?",
+    "a": "without a penalty the eigenvalues have no real part, whatever the loss."
+    " What would make it lose speed?",
     "b": "D is a line, with one slope everywhere. What is R2 then?",
     "c": "within the margin the hinge is a straight line, so its game is Wasserstein's.",
     "d": "which slope does the penalty want D to have? And which slope has D at the solution?",
@@ -319,8 +321,7 @@ def p_value(answer):
 
 
 def _telling(rng, n, m):
-    """Sets for which the right value and those of all mistakes differ, so that a message names the
-    right mistake."""
+    """Sets on which the right value and all mistakes differ: a message names the right mistake."""
     while True:
         a, b = rng.normal(size=n), rng.normal(size=m) + 1.0
         right, mistakes = _dealt(a, b)

@@ -25,8 +25,8 @@ def expected_share(answer):
             (m / (n + m), f"{at}: the training digits are n of the n + m, not m."),
             (
                 n / m,
-                f"{at}: this is a ratio, and may be above 1. All n + m are equally likely to be"
-                f" the nearest.",
+                f"{at}: this is a ratio, and may be above 1."
+                " All n + m are equally likely to be the nearest.",
             ),
             (c + (1 - c) / 2, f"{at}: one half holds for sets of equal size only."),
             (0.5, f"{at}: one half holds for equal sets and no copies."),
@@ -37,8 +37,8 @@ def expected_share(answer):
             ),
             (
                 c,
-                f"{at}: what is no copy has a nearest digit too, by chance among the training"
-                f" digits.",
+                f"{at}: what is no copy has a nearest digit too,"
+                " by chance among the training digits.",
             ),
             (c + chance, f"{at}: only a share 1 - c of the fakes is left to chance."),
             (
@@ -64,8 +64,10 @@ def _crowd():
 
 @exercise("10.2")
 def p_value(answer):
-    """Splits of few digits, the actual one twice among them, drawn until no two mistakes give the
-    same number."""
+    """Draws splits of few digits until no two mistakes give the same number.
+
+    The actual split is twice among them.
+    """
     for fakes, n, splits in ((23, 4, 37), (61, 6, 89)):
         values = []
         while len({round(value, 6) for value, _ in values}) < 12:
@@ -132,8 +134,8 @@ def _p_values(nearest, masks):
         (actual, "this is the share itself. How often do random splits give one as high?"),
         (
             shares.mean(),
-            "this is the mean share of the random splits. How often is it as high as the actual"
-            " one?",
+            "this is the mean share of the random splits."
+            " How often is it as high as the actual one?",
         ),
     ]
     return [(float(value), text) for value, text in values]
@@ -184,18 +186,18 @@ def smoothed(answer):
 CASES = {
     "a": (
         True,
-        "moved to any column alike, and always: nothing of the place is left. All eigenvalues but"
-        " one are 0.",
+        "moved to any column alike, and always:"
+        " nothing of the place is left. All eigenvalues but one are 0.",
     ),
     "b": (
         False,
-        "one image in ten stays where it is, so the true places are the more frequent ones. It can"
-        " be undone.",
+        "one image in ten stays where it is, so the true places are the more frequent ones."
+        " It can be undone.",
     ),
     "c": (
         True,
-        "mirrored with probability 1/2, an image and its mirror image are equally frequent,"
-        " whatever they were.",
+        "mirrored with probability 1/2,"
+        " an image and its mirror image are equally frequent, whatever they were.",
     ),
     "d": (
         False,
@@ -203,8 +205,8 @@ CASES = {
     ),
     "e": (
         False,
-        "a convolution with a Gaussian can be undone: no wave is multiplied by 0, if by something"
-        " small.",
+        "a convolution with a Gaussian can be undone:"
+        " no wave is multiplied by 0, if by something small.",
     ),
     "f": (True, "what is covered in every image is never seen: the fakes may have anything there."),
 }
@@ -241,8 +243,8 @@ def contrasted(answer):
     require(torch.equal(given.detach(), x), "your function changes the images it is given.")
     require(
         found.requires_grad,
-        "no gradient comes through, so G would learn nothing in its turn. Look for no_grad,"
-        " detach, a new tensor.",
+        "no gradient comes through, so G would learn nothing in its turn."
+        " Look for no_grad, detach, a new tensor.",
     )
     y = found.detach().double()
     own = x.mean((1, 2, 3), keepdim=True)
@@ -250,8 +252,8 @@ def contrasted(answer):
     factor = (away * now).sum(1) / away.square().sum(1)
     require(
         torch.allclose(now, factor[:, None] * away, atol=1e-5),
-        "the pixels of an image have different factors. Draw one for each image, of shape (N, 1,"
-        " 1, 1).",
+        "the pixels of an image have different factors."
+        " Draw one for each image, of shape (N, 1, 1, 1).",
     )
     require(not torch.allclose(y, x, atol=1e-6), "nothing is changed.")
     require(
@@ -266,8 +268,8 @@ def contrasted(answer):
         kept,
         (
             f * common,
-            "the image's mean is scaled too, so it gets lighter or darker. Scale what is left"
-            " without it.",
+            "the image's mean is scaled too, so it gets lighter or darker."
+            " Scale what is left without it.",
         ),
         (0 * common, "the mean is taken off and not put back."),
         (
@@ -279,19 +281,19 @@ def contrasted(answer):
     same(kept, common, "the mean brightness of an image is to stay what it is.")
     require(
         factor.min() > 0.499 and factor.max() < 1.501,
-        f"factors from 0.5 to 1.5 are asked for; yours reach from {factor.min():.2f} to"
-        f" {factor.max():.2f}.",
+        "factors from 0.5 to 1.5 are asked for;"
+        f" yours reach from {factor.min():.2f} to {factor.max():.2f}.",
     )
     require(
         factor.min() < 0.6 and factor.max() > 1.4 and 0.9 < factor.mean() < 1.1,
-        f"factors should be uniform from 0.5 to 1.5; yours reach from {factor.min():.2f} to"
-        f" {factor.max():.2f}.",
+        "factors should be uniform from 0.5 to 1.5;"
+        f" yours reach from {factor.min():.2f} to {factor.max():.2f}.",
     )
     (slope,) = torch.autograd.grad(found.sum(), given, retain_graph=True)
     require(
         torch.allclose(slope, torch.ones_like(slope), atol=1e-5),
-        "part of the gradient is lost: the mean depends on the pixels too, so it is not to be"
-        " detached.",
+        "part of the gradient is lost:"
+        " the mean depends on the pixels too, so it is not to be detached.",
     )
     require(
         not torch.allclose(answer(x.clone()).double(), y),
@@ -328,13 +330,13 @@ def adapted(answer):
             ),
             (
                 by_mean,
-                "this compares the mean logit with the target. r is the mean of the signs,"
-                " whatever the size.",
+                "this compares the mean logit with the target."
+                " r is the mean of the signs, whatever the size.",
             ),
             (
                 by_probability,
-                "this compares the mean probability with the target. r is the mean sign of the"
-                " logits.",
+                "this compares the mean probability with the target."
+                " r is the mean sign of the logits.",
             ),
             (2 * p - right, "the direction is turned: more overfitting, more augmentation."),
             (p + move * (sign - 0.6), "the step is of a fixed size, `move`, up or down."),

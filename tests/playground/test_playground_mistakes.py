@@ -64,7 +64,7 @@ def test_an_interrupt_stops_all_steps():
             (lambda r, f: F.softplus(f).mean(), losses.minimax.g),
             r"loss.d must give one value a sample, shape \(32,\)",
         ),
-        ((losses.minimax.d, lambda r, f: f * math.nan), "the generator has the loss nan"),
+        ((losses.minimax.d, lambda r, f: f * math.nan), "the generator's g_loss is nan"),
         ((losses.minimax.d, lambda f: f), "takes 1 positional argument but 2 were given"),
         ((lambda r, f: None, losses.minimax.g), "NoneType"),
     ],

@@ -19,8 +19,9 @@ def walks(**changed):
 
 
 def step(
-    G, D, g_adam, d_adam, *, detach=True, clear="before", d_sign=1, fake_label=0, g_kind="nonsaturating", order="DG",
-    fakes_seen=True, reals_seen=True, g_backward=True, twice=False, zero_d=True, zero_g=True,
+    G, D, g_adam, d_adam, *, detach=True, clear="before", d_sign=1, fake_label=0,
+    g_kind="nonsaturating", order="DG", fakes_seen=True, reals_seen=True, g_backward=True,
+    twice=False, zero_d=True, zero_g=True,
 ):  # fmt: skip
     """One step of the game as people write it, with one thing wrong at a time."""
     if clear == "top":
@@ -119,13 +120,16 @@ ANSWERS = {
     ],
     ch02.both_losses: [
         (d_loss, g_loss),
-        (lambda r, f: -logsigmoid(r).mean() - logsigmoid(-f).mean(), lambda f: -logsigmoid(f).mean()),
+        (
+            lambda r, f: -logsigmoid(r).mean() - logsigmoid(-f).mean(),
+            lambda f: -logsigmoid(f).mean(),
+        ),
         (
             lambda r, f: bce(r, torch.ones_like(r)) + bce(f, torch.zeros_like(f)),
             lambda f: bce(f, torch.ones_like(f)),
         ),
     ],
-}  # fmt: skip
+}
 RIGHT = [(check, answer) for check, answers in ANSWERS.items() for answer in answers]
 
 WRONG = [
@@ -185,12 +189,14 @@ WRONG = [
     (ch02.three_slopes, lambda v: torch.sigmoid(v), "3 values"),
     (ch02.three_slopes, slopes_but(1, lambda v, D: D.mean(0, keepdim=True)), "shape should be"),
     (ch02.both_losses, (lambda r, f: -d_loss(r, f), g_loss), "V, not -V"),
-    (ch02.both_losses, (lambda r, f: softplus(-r).mean() + softplus(-f).mean(), g_loss), "fakes have label 1"),
+    (ch02.both_losses, (lambda r, f: softplus(-r).mean() + softplus(-f).mean(), g_loss),
+        "fakes have label 1"),
     (ch02.both_losses, (lambda r, f: d_loss(f, r), g_loss), "labels are exchanged"),
     (ch02.both_losses, (lambda r, f: softplus(-r).mean(), g_loss), "leaves out the fakes"),
     (ch02.both_losses, (lambda r, f: softplus(f).mean(), g_loss), "leaves out the real points"),
     (ch02.both_losses, (lambda r, f: d_loss(r, f) / 2, g_loss), "half"),
-    (ch02.both_losses, (lambda r, f: torch.cat([softplus(-r), softplus(f)]).mean(), g_loss), "one mean over all"),
+    (ch02.both_losses, (lambda r, f: torch.cat([softplus(-r), softplus(f)]).mean(), g_loss),
+        "one mean over all"),
     (ch02.both_losses, (lambda r, f: softplus(-r).sum() + softplus(f).sum(), g_loss), "take means"),
     (ch02.both_losses, (lambda r, f: softplus(-r).mean() + softplus(f), g_loss), "shape should be"),
     (ch02.both_losses, (d_loss, lambda f: -softplus(f).mean()), "minimax"),
@@ -198,12 +204,13 @@ WRONG = [
     (ch02.both_losses, (d_loss, lambda f: -softplus(-f).mean()), "wrong sign"),
     (ch02.both_losses, (d_loss, lambda f: -f.mean()), "minus the mean logit"),
     (ch02.both_losses, (d_loss, lambda f: softplus(-f).sum()), "sum over fakes"),
-    (ch02.both_losses, (lambda r, f: softplus(-r).mean() - (-f).sigmoid().log().mean(), g_loss), "certain and wrong"),
+    (ch02.both_losses, (lambda r, f: softplus(-r).mean() - (-f).sigmoid().log().mean(), g_loss),
+        "certain and wrong"),
     (ch02.both_losses, (d_loss, lambda f: -f.sigmoid().log().mean()), "generator_loss is inf"),
     (ch02.both_losses, (d_loss, lambda f: -(f.sigmoid() + 1e-12).log().mean()),
-        "logarithm of a"
-        " probability"),
-    (ch02.both_losses, (d_loss, lambda f: softplus(-f.clamp(-999.5, 999.5)).mean()), "dead or undefined slope"),
+        "logarithm of a probability"),
+    (ch02.both_losses, (d_loss, lambda f: softplus(-f.clamp(-999.5, 999.5)).mean()),
+        "dead or undefined slope"),
     (ch02.both_losses, (d_loss, lambda f: 1 / 0), "your code raised ZeroDivisionError"),
 ]  # fmt: skip
 

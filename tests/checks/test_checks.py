@@ -1,32 +1,39 @@
-"""What the checks of every chapter promise: right answers pass, wrong ones are named, an open stub
-stays open.
+"""What all checks promise: right answers pass, wrong ones are named, an open stub stays open.
 
-Each chapter's answers, and what is peculiar to its exercises, are in test_checks_chNN.py.
+Each chapter's answers, and what is peculiar to its exercises, are in test_chNN.py.
 """
 
 import pytest
-import test_checks_ch01
-import test_checks_ch02
-import test_checks_ch03
-import test_checks_ch04
-import test_checks_ch05
-import test_checks_ch06
-import test_checks_ch07
-import test_checks_ch08
-import test_checks_ch09
-import test_checks_ch10
+import test_ch01
+import test_ch02
+import test_ch03
+import test_ch04
+import test_ch05
+import test_ch06
+import test_ch07
+import test_ch08
+import test_ch09
+import test_ch10
 
 from ganbook.checks import Mistake
 
 CHAPTERS = (
-    test_checks_ch01, test_checks_ch02, test_checks_ch03, test_checks_ch04, test_checks_ch05, test_checks_ch06,
-    test_checks_ch07, test_checks_ch08, test_checks_ch09, test_checks_ch10,
-)  # fmt: skip
+    test_ch01,
+    test_ch02,
+    test_ch03,
+    test_ch04,
+    test_ch05,
+    test_ch06,
+    test_ch07,
+    test_ch08,
+    test_ch09,
+    test_ch10,
+)
 RIGHT = [(check, answer) for chapter in CHAPTERS for check, answer in chapter.RIGHT]
 WRONG = [wrong for chapter in CHAPTERS for wrong in chapter.WRONG]
 STUBS = {
     check: (lambda *inputs: ...) if callable(answer) else ... for check, answer in RIGHT
-} | test_checks_ch02.OPEN
+} | test_ch02.OPEN
 every_exercise = pytest.mark.parametrize(
     ("check", "stub"), STUBS.items(), ids=[check.exercise for check in STUBS]
 )

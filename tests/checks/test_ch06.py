@@ -1,5 +1,4 @@
-"""Every check of chapter 6 passes the right answer and names the mistake in wrong ones that people
-give."""
+"""Checks of chapter 6: right answers pass, and each wrong answer is named for what it is."""
 
 import math
 

@@ -1,5 +1,4 @@
-"""Every check of chapter 10 passes the right answer and names the mistake in wrong ones that people
-give."""
+"""Checks of chapter 10: right answers pass, and each wrong answer is named for what it is."""
 
 import math
 import random

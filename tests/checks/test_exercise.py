@@ -1,5 +1,4 @@
-"""ganbook.claims and the frame of ganbook.checks: what holds, what fails, what is open, and what a
-notebook shows."""
+"""The frame of ganbook.checks: what is solved, wrong or open, and what a notebook shows."""
 
 import os
 import pathlib
@@ -12,79 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganbook import checks, claim
+from ganbook import checks
 from ganbook.checks import Mistake, exercise, require
-from ganbook.claims import ClaimFailed
-from ganbook.device import DEVICE
-
-# ---- Claims
-
-
-@pytest.mark.parametrize(
-    "holds",
-    [
-        True,
-        np.bool_(True),
-        np.array([True, True]),
-        torch.tensor(True),
-        torch.tensor([[True], [True]]),
-        torch.ones(2, device=DEVICE) > 0,
-        [True, True],
-        1.0 < 2.0,
-    ],
-)
-def test_a_claim_that_holds_is_printed(holds, capsys):
-    assert claim("The sum is one.", holds) is None
-    assert capsys.readouterr().out == "✔ The sum is one.\n"
-
-
-@pytest.mark.parametrize(
-    "fails",
-    [
-        False,
-        np.bool_(False),
-        np.array([True, False]),
-        torch.tensor(False),
-        torch.tensor([True, False]),
-    ],
-)
-def test_a_claim_that_fails_raises_and_prints_nothing(fails, capsys):
-    with pytest.raises(ClaimFailed, match="This does not hold here: The sum is one."):
-        claim("The sum is one.", fails)
-    assert capsys.readouterr().out == ""
-    assert issubclass(ClaimFailed, AssertionError)
-
-
-@pytest.mark.parametrize(
-    "no_truth",
-    [
-        0,
-        1,
-        0.3,
-        None,
-        "yes",
-        np.float64(1.0),
-        torch.tensor(1.0),
-        torch.tensor([1]),
-        [],
-        np.array([], bool),
-        [True, 1],
-    ],
-)
-def test_a_number_can_not_pass_for_a_truth(no_truth, capsys):
-    with pytest.raises(
-        TypeError, match=r"claim\('The sum is one.'\) needs True or False, such as `error < 1e-3`"
-    ):
-        claim("The sum is one.", no_truth)
-    assert capsys.readouterr().out == ""
-
-
-def test_arguments_the_wrong_way_round_are_noticed():
-    with pytest.raises(TypeError):
-        claim(True, "The sum is one.")
-
-
-# ---- Checks
 
 
 @exercise("7.3")
