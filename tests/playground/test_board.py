@@ -72,7 +72,7 @@ def test_a_reset_keeps_what_was_chosen():
     game.reset()
     assert (
         game.gan.penalty == penalties.r1(1.0)
-        and game.gan.lr == 1e-4
+        and game.gan.lr["generator"] == 1e-4
         and game.gan.loss is losses.relativistic
     )
 

@@ -96,7 +96,7 @@ def test_a_game_that_has_diverged_can_still_be_shown():
     game.measure()
     still(game)
     game.step()
-    assert "loss nan" in game.error
+    assert "d_loss is nan" in game.error
 
 
 @pytest.mark.parametrize(
