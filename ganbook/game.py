@@ -111,9 +111,8 @@ class Game:
             for name in self.average
         }
         self.optimizers = {name: self._adam(name) for name in self.players}
-        self.steps_done, self.batches_drawn = 0, 0
+        self.steps_done, self.batches_drawn, self.steps_planned = 0, 0, None
         self.turns_done = dict.fromkeys(self.players, 0)
-        self.steps_planned: int | None = None
         self.sampling = torch.Generator(DEVICE).manual_seed(seed)  # draws that no training feels
         self._finite = FiniteLosses()
 
@@ -259,7 +258,7 @@ class Game:
         return on_device(batch)
 
     def _check_first(self, batch) -> None:
-        """Look at the first batch before anything is played."""
+        """Look at a first batch before anything is played."""
         self._prepared(batch)
 
     def _check_settings(self) -> None:
