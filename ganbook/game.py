@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ganbook import checkpoints
-from ganbook.arguments import check_count, check_number
+from ganbook.arguments import check_choice, check_count, check_number
 from ganbook.device import DEVICE, on_device, placed
 from ganbook.guards import FiniteLosses, Randomness, WholeStep
 from ganbook.networks import Network
@@ -171,8 +171,9 @@ class Game:
         self._finite.read()
 
     def turn(self, player: str, batch) -> dict[str, Tensor]:
-        """Take one turn of `player` on a batch of your own. Returns the mean of each term."""
-        (turn, *_) = [turn for turn in self.turns if turn.player == player]
+        """Take a turn of `player` on a batch of your own. Returns the mean of each term."""
+        check_choice("player", player, self.players)
+        turn = next(turn for turn in self.turns if turn.player == player)
         with self.randomness, torch.enable_grad():
             return self._take(turn, batch)[0]
 
@@ -202,14 +203,15 @@ class Game:
         means = {name: _mean(values) for name, values in terms.items()}
         self._finite.check(self.steps_done + 1, turn.player, means, batch)
         total = reduce(torch.add, means.values())
-        if not total.requires_grad:
-            raise ValueError(
-                f"nothing that the {turn.player} minimises depends on weights: look for detach or"
-                " no_grad in its objective"
-            )
+        weights = [w for w in optimizer.param_groups[0]["params"] if w.requires_grad]
         optimizer.zero_grad()
-        weights = optimizer.param_groups[0]["params"]
-        total.backward(inputs=[weight for weight in weights if weight.requires_grad])
+        if total.requires_grad:
+            total.backward(inputs=weights)
+        if all(weight.grad is None for weight in weights):
+            raise ValueError(
+                f"nothing that the {turn.player} minimises depends on the weights of the"
+                f" {turn.player}: look for detach, no_grad or other networks in its objective"
+            )
         optimizer.step()
         if turn.after is not None:
             with torch.no_grad():
@@ -254,7 +256,7 @@ class Game:
         )
 
     def _prepared(self, batch):
-        """The batch on the device, its floats in single precision, free to be written on."""
+        """The batch on the device, its floats in single precision, without gradients as yet."""
         return on_device(batch)
 
     def _check_first(self, batch) -> None:
@@ -262,21 +264,18 @@ class Game:
         self._prepared(batch)
 
     def _check_settings(self) -> None:
-        for turn in self.turns:
-            if turn.player not in self.players:
-                there = ", ".join(self.players)
-                raise ValueError(f"a turn of {turn.player!r}: the players are {there}")
-            check_count("times", turn.times)
         if not self.turns:
             raise ValueError("a game needs turns: Turn(player, objective)")
-        rates = self.lr if isinstance(self.lr, dict) else {"lr": self.lr}
-        for name, rate in rates.items():
-            check_number(name if name == "lr" else f"lr of {name!r}", rate)
-        if isinstance(self.lr, dict) and self.lr.keys() != self.players.keys():
+        for turn in self.turns:
+            check_choice("a turn's player", turn.player, self.players)
+            check_count("times", turn.times)
+        rates = self.lr if isinstance(self.lr, dict) else dict.fromkeys(self.players, self.lr)
+        if rates.keys() != self.players.keys():
             raise ValueError(f"lr must have one rate for each of {', '.join(self.players)}")
-        for name, share in self.average.items():
-            if name not in self.players:
-                raise ValueError(f"average of {name!r}: the players are {', '.join(self.players)}")
+        for player, rate in rates.items():
+            check_number(f"lr of the {player}", rate)
+        for player, share in self.average.items():
+            check_choice("average", player, self.players)
             if not 0 <= share < 1:
                 raise ValueError(
                     f"average={share}: the share that stays must be at least 0 and below 1"

@@ -170,7 +170,9 @@ def benchmarks():
         make = lambda name=name: overfitting.game(200, name, 0)[::2]  # noqa: E731
         yield f"overfitting/{name}", make, batches, overfitting.STEPS
     for name in stacked.ROWS:
-        size, steps = (64, stacked.DEEPER[name][1]) if name in stacked.DEEPER else (32, stacked.SHORT)
+        size, steps = (
+            (64, stacked.DEEPER[name][1]) if name in stacked.DEEPER else (32, stacked.SHORT)
+        )
         make = lambda name=name: stacked.game(name, 0)  # noqa: E731
         yield f"stacked/{name}", make, stacks.batches(size), steps
     for where, source, copies in (("grid", grid, 2), ("stacked digits", stacks, 1)):

@@ -308,11 +308,17 @@ def test_what_comes_after_a_turn_comes_before_the_next(moons):
     ("call", "message"),
     [
         (lambda n: Game({"a": n}, []), "a game needs turns"),
-        (lambda n: Game({"a": n}, [Turn("b", None)]), "a turn of 'b': the players are a"),
+        (lambda n: Game({"a": n}, [Turn("b", None)]), "a turn's player='b': there are 'a'"),
         (lambda n: Game({"a": n}, [Turn("a", None, 0)]), "times=0: it must be a whole number"),
         (lambda n: Game({"a": n}, [Turn("a", None)], lr={"b": 1.0}), "one rate for each of a"),
-        (lambda n: Game({"a": n}, [Turn("a", None)], lr={"a": -1.0}), "lr of 'a' must be a finite"),
-        (lambda n: Game({"a": n}, [Turn("a", None)], average={"b": 0.9}), "average of 'b'"),
+        (
+            lambda n: Game({"a": n}, [Turn("a", None)], lr={"a": -1.0}),
+            "lr of the a must be a finite",
+        ),
+        (
+            lambda n: Game({"a": n}, [Turn("a", None)], average={"b": 0.9}),
+            "average='b': there are 'a'",
+        ),
         (lambda n: Game({"a": n}, [Turn("a", None)], average={"a": 1.0}), "average=1.0: the share"),
     ],
 )
@@ -321,11 +327,29 @@ def test_settings_that_do_not_fit_are_named(call, message):
         call(nn.Linear(2, 1))
 
 
-def test_an_objective_that_depends_on_no_weight_is_named(moons):
-    network = nn.Linear(2, 1)
-    game = Game({"a": network}, [Turn("a", lambda batch: {"t": network(batch.x).detach()})])
-    with pytest.raises(ValueError, match="nothing that the a minimises depends on weights"):
+@pytest.mark.parametrize("other", [False, True], ids=["detached", "another's weights"])
+def test_an_objective_that_depends_on_no_weight_of_its_player_is_named(other, moons):
+    """Else nothing would move, and nobody would say so."""
+    a, b = nn.Linear(2, 2), nn.Linear(2, 1)
+    turn = Turn("a", lambda batch: {"t": b(a(batch.x).detach()) if other else a(batch.x).detach()})
+    game = Game({"a": a, "b": b}, [turn])
+    with pytest.raises(ValueError, match="nothing that the a minimises depends on the weights of"):
         play(game, moons, 1)
+
+
+def test_a_copy_of_a_game_whose_objectives_know_the_first_ones_networks_is_named(moons):
+    game, batches = games.infogan()
+    with pytest.raises(ValueError, match="depends on the weights of"):
+        play(copy.deepcopy(game), batches, 1)
+
+
+def test_a_copy_of_a_gan_plays_as_the_first_would(moons):
+    gan = play_up_to(points_game(), moons, 6, 3)
+    again = copy.deepcopy(gan)
+    play(gan, moons, 6)
+    play(again, moons, 6)
+    assert_same_weights(gan, again)
+    assert differ(points_game(), again)
 
 
 @pytest.mark.parametrize("given", [None, torch.zeros(3), {}, ({}, {})])

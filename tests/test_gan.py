@@ -366,11 +366,11 @@ def test_a_loss_must_give_one_value_a_sample(spoil, shape, moons):
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("lr", -1e-3, "lr must be a finite number, 0 or more; got -0.001"),
-        ("lr", math.nan, "lr must be a finite number"),
-        ("lr", None, "lr must be a finite number"),
-        ("lr", lambda share: -share, "lr must be a finite number"),
-        ("d_lr", -1.0, "lr of 'discriminator' must be a finite number"),
+        ("lr", -1e-3, "lr of the generator must be a finite number, 0 or more; got -0.001"),
+        ("lr", math.nan, "lr of the generator must be a finite number"),
+        ("lr", None, "lr of the generator must be a finite number"),
+        ("lr", lambda share: -share, "lr of the generator must be a finite number"),
+        ("d_lr", -1.0, "lr of the discriminator must be a finite number"),
         ("d_steps", 0, "d_steps=0: it must be a whole number, 1 or more"),
         ("d_steps", -1, "d_steps=-1"),
         ("d_steps", 1.5, "d_steps=1.5"),
