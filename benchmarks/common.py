@@ -153,6 +153,7 @@ def command_line(name: str, lengths: dict, columns: dict[str, str], unit: str):
         f"--{unit}",
         dest="length",
         type=type(usual[0]),
+        metavar=unit.upper(),
         help=f"{unit} of each run (default: {' or '.join(f'{value:,}' for value in usual)})",
     )
     parser.add_argument("--again", action="store_true", help="measure anew what the table has")
