@@ -1,27 +1,24 @@
-"""Against the DCGAN scripts that people copy: same data, same seconds, and what each of three
-changes brings.
+"""Against the DCGAN scripts that people copy: same data, same seconds, three changes.
 
     python benchmarks/baseline.py
 
 The ladder, each rung changed in one thing from the one before:
-  copied     float32, a DataLoader whose transforms work on one image at a time, batch 64, Adam 2e-4, cross-entropy,
-             an upsampling generator at 32x32
+  copied     float32, a DataLoader whose transforms work on one image at a time, batch 64,
+             Adam 2e-4, cross-entropy, an upsampling generator at 32x32
   engine     the same networks and recipe, with the data on the device once and our game's loop
   networks   networks.dcgan at 28x28, with the same recipe
   course     the course's recipe too: penalty, learning rate, betas, batch of 32, averaged weights
 
-Writes baseline.csv after every run, and goes on where it stopped. Protocol: README.md in this
-folder.
+Three seeds. Writes baseline.csv after every run, and goes on where it stopped. Protocol: README.md
+in this folder.
 """
 
-import argparse
 import functools
-from pathlib import Path
 
+import common
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import FOLDER, Stopwatch, read_table, real_features, table_to_go_on_with, write_table
 from dcgan import BATCH as COURSE_BATCH
 from dcgan import course_game
 from PIL import Image
@@ -35,14 +32,18 @@ from ganbook.losses import nonsaturating
 ORDER = ["copied", "engine", "networks", "course"]
 BATCH = 64  # of the copies and of what keeps their recipe
 NO_END = 10**9
+SECONDS = 40.0
+SEEDS = range(3)
 
 
 # ---- The script that people copy
 
 
 class Digits(Dataset):
-    """28x28 bytes; each image is resized to 32x32, scaled and normalised when it is asked for, as
-    torchvision does."""
+    """28x28 bytes; each image is resized to 32x32, scaled and normalised when it is asked for.
+
+    As torchvision does it.
+    """
 
     def __init__(self):
         self.pixels = ((data.digits().images.cpu() + 1) * 127.5).round().to(torch.uint8)[:, 0]
@@ -110,14 +111,14 @@ def copied_adam(network):
 
 
 def copied_step(generator, discriminator, g_optimizer, d_optimizer, real, latent: int = 100):
-    """One step of both players on `real` (N, 1, 32, 32), the generator first: their losses as
-    numbers."""
+    """One step of both players on `real` (N, 1, 32, 32), the generator first: (d_loss, g_loss)."""
     loss = nn.BCELoss()
     real = real.to(DEVICE)
     ones, zeros = torch.ones(len(real), 1, device=DEVICE), torch.zeros(len(real), 1, device=DEVICE)
 
     g_optimizer.zero_grad()
-    z = torch.from_numpy(np.random.normal(0, 1, (len(real), latent))).float().to(DEVICE)  # noqa: NPY002, as copied
+    noise = np.random.normal(0, 1, (len(real), latent))  # noqa: NPY002, as copied
+    z = torch.from_numpy(noise).float().to(DEVICE)
     fake = generator(z)
     g_loss = loss(discriminator(fake), ones)
     g_loss.backward()
@@ -130,8 +131,7 @@ def copied_step(generator, discriminator, g_optimizer, d_optimizer, real, latent
     return d_loss.item(), g_loss.item()
 
 
-# ---- The rungs. Each trains for `seconds` and returns the generator, the size of z, and the images
-# it has seen.
+# ---- The rungs. Each trains for `seconds`; it returns the generator, the size of z, and images/s.
 
 
 def copied(seed: int, seconds: float):
@@ -140,7 +140,7 @@ def copied(seed: int, seconds: float):
     generator, discriminator = copied_networks()
     g_optimizer, d_optimizer = copied_adam(generator), copied_adam(discriminator)
     loader = DataLoader(Digits(), batch_size=BATCH, shuffle=True)
-    seen, watch = 0, Stopwatch()
+    seen, watch = 0, common.Stopwatch()
     watch.start()
     while True:
         for real in loader:
@@ -152,9 +152,8 @@ def copied(seed: int, seconds: float):
 
 
 def play(gan: GAN, training, batch: int, seconds: float):
-    watch = Stopwatch()
-    # The game does not know how many steps the seconds hold: what falls follows the clock in place
-    # of the steps.
+    watch = common.Stopwatch()
+    # The game does not know how many steps the seconds hold: what falls follows the clock instead.
     gan._share = lambda: min(1.0, watch.seconds() / seconds)
     watch.start()
     for _ in training:
@@ -172,18 +171,16 @@ def with_copied_recipe(generator, discriminator, images: data.Images, seed: int,
         "betas": (0.5, 0.999),
         "average": 0,
     }
-    gan = GAN(
-        generator, discriminator, **recipe, latent=getattr(generator, "latent", 100), seed=seed
-    )
+    latent = getattr(generator, "latent", 100)
+    gan = GAN(generator, discriminator, **recipe, latent=latent, seed=seed)
     return play(gan, gan.train(images.batches(BATCH, seed), NO_END), BATCH, seconds)
 
 
 def engine(seed: int, seconds: float):
     torch.manual_seed(seed)
     generator, discriminator = copied_networks()
-    discriminator = nn.Sequential(
-        *discriminator[:-1], nn.Flatten(0)
-    )  # logits: the sigmoid is in the loss
+    # Logits: the sigmoid is in the loss.
+    discriminator = nn.Sequential(*discriminator[:-1], nn.Flatten(0))
     images = data.Images(torch.stack(list(Digits())))
     return with_copied_recipe(generator, discriminator, images, seed, seconds)
 
@@ -196,15 +193,17 @@ def course(seed: int, seconds: float):
     return play(*course_game(seed, NO_END), COURSE_BATCH, seconds)
 
 
+# In this order copied and course, the pair that is compared, run one after the other.
 RUN = {"copied": copied, "course": course, "engine": engine, "networks": our_networks}
+RESIZED = ("real resized", "")
+KEYS = [RESIZED] + [(rung, seed) for seed in SEEDS for rung in RUN]
 
 
 # ---- Measuring
 
 
 def features(images: torch.Tensor) -> torch.Tensor:
-    """Digit features (N, 64) of images (N, 1, 32, 32), resized to 28x28, or of (N, 1, 28, 28),
-    taken as they are."""
+    """Digit features (N, 64) of images (N, 1, 32, 32), resized to 28x28, or of (N, 1, 28, 28)."""
     return metrics.digit_features(
         F.interpolate(images, (28, 28), mode="bilinear", antialias=True, align_corners=False)
     )
@@ -217,20 +216,19 @@ def resized_features() -> torch.Tensor:
 
 @torch.no_grad()
 def distances(generator: nn.Module, latent: int, seed: int) -> dict:
-    """The distance of 5,000 samples to the digits, and to the digits that went the samples' way to
-    32x32 and back.
+    """The distance of 5,000 samples to the digits, and to digits that went the samples' way.
 
-    Of the samples drawn in evaluation mode and in training mode, where the copies draw theirs, the
-    better ones count.
+    That way is to 32x32 and back. Samples are drawn in evaluation mode and in training mode, where
+    the copies draw theirs, and the better ones count.
     """
     z = torch.randn(5000, latent, generator=torch.Generator().manual_seed(seed)).to(DEVICE)
     found = []
     for training in (False, True):  # in this order: training mode changes the running statistics
         generator.train(training)
         images = torch.cat([generator(part).float() for part in z.split(BATCH)])
-        same_way = real_features() if images.shape[2] == 28 else resized_features()
+        same_way = common.real_features() if images.shape[2] == 28 else resized_features()
         drawn = features(images)
-        found.append((metrics.fid(drawn, real_features()), metrics.fid(drawn, same_way)))
+        found.append((metrics.fid(drawn, common.real_features()), metrics.fid(drawn, same_way)))
     fid, fid_same_way = (round(min(values), 2) for values in zip(*found, strict=True))
     return {"fid": fid, "fid_same_way": fid_same_way}
 
@@ -242,16 +240,14 @@ def measure(rung: str, seed: int, seconds: float) -> dict:
 
 
 def resize_alone(seconds: float) -> dict:
-    """What the way to 32x32 and back costs where nothing is generated: the real digits, sent there
-    and back."""
-    fid = round(metrics.fid(resized_features(), real_features()), 2)
+    """What the way to 32x32 and back costs by itself: the distance of real digits that went it."""
+    fid = round(metrics.fid(resized_features(), common.real_features()), 2)
     row = {"rung": "real resized", "seed": "", "seconds": seconds, "images_per_s": ""}
     return {**row, "fid": fid, "fid_same_way": 0.0}
 
 
 def compare(rows: list[dict]) -> dict[str, dict[str, list[float]]]:
-    """For each rung, seed by seed: images/s, and the lower of the two distances, which is the
-    kinder to the copies."""
+    """For each rung, seed by seed: images/s, and the lower distance, the kinder to the copies."""
     found = {}
     for row in sorted((row for row in rows if row["seed"] != ""), key=lambda row: int(row["seed"])):
         rung = found.setdefault(row["rung"], {"speed": [], "fid": []})
@@ -260,15 +256,24 @@ def compare(rows: list[dict]) -> dict[str, dict[str, list[float]]]:
     return found
 
 
+def run(rung: str, seed, seconds: float = SECONDS) -> dict:
+    return resize_alone(seconds) if (rung, seed) == RESIZED else measure(rung, seed, seconds)
+
+
 def report(rows: list[dict]) -> None:
+    print(
+        "{rung:12s} seed {seed:1}  {images_per_s:>5} images/s  FID {fid:>7}"
+        "  the same way {fid_same_way:>7}".format(**rows[0])
+    )
+
+
+def summary(rows: list[dict]) -> None:
     def spread(values):
         return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
     def ratios(before, after):
-        faster, better = (
-            np.divide(after["speed"], before["speed"]),
-            np.divide(before["fid"], after["fid"]),
-        )
+        faster = np.divide(after["speed"], before["speed"])
+        better = np.divide(before["fid"], after["fid"])
         return f"{spread(faster)} times the images/s, FID divided by {spread(better)}"
 
     found = compare(rows)
@@ -280,35 +285,14 @@ def report(rows: list[dict]) -> None:
     print(f"course against copied: {ratios(found['copied'], found['course'])}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--seconds", type=float, default=40.0, help="seconds of training of each run"
-    )
-    parser.add_argument(
-        "--seeds", type=int, default=3, help="how many seeds, from 0: so many pairs"
-    )
-    parser.add_argument("--again", action="store_true", help="measure everything anew")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
-    options = parser.parse_args()
-    path = options.out / "baseline.csv"
-    rows = [] if options.again else table_to_go_on_with(path, seconds=options.seconds)
-    done = {(row["rung"], row["seed"]) for row in rows}
-    if ("real resized", "") not in done:
-        rows.append(resize_alone(options.seconds))
-    for seed in range(options.seeds):
-        for rung in [
-            "copied",
-            "course",
-            "engine",
-            "networks",
-        ]:  # the pair that is compared runs one after the other
-            if (rung, str(seed)) not in done:
-                rows.append(measure(rung, seed, options.seconds))
-                print(rows[-1])
-                write_table(path, rows)
-    report(read_table(path))
-
-
 if __name__ == "__main__":
-    main()
+    common.measure(
+        "baseline",
+        KEYS,
+        run,
+        report,
+        columns={"rung": "--rung", "seed": "--seed"},
+        length=SECONDS,
+        unit="seconds",
+        summary=summary,
+    )

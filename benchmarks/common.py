@@ -1,10 +1,12 @@
-"""What the benchmarks share: the machine in one line, a stopwatch, tables, the distance to the real
-digits."""
+"""What the benchmarks share: the command line, tables, a stopwatch, the distance to the digits."""
 
+import argparse
 import csv
 import functools
 import platform
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,8 +17,7 @@ FOLDER = Path(__file__).parent
 
 
 def machine() -> str:
-    """Processor, threads, precision and version of torch: each row of a table says where it was
-    measured."""
+    """Processor, threads, precision and version of torch: the last column of every table."""
     name = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -56,8 +57,7 @@ def real_features() -> torch.Tensor:
 
 
 def distance(images: torch.Tensor) -> float:
-    """Frechet distance of images (N, 1, 28, 28) to the 5,000 embedded digits. N is 5,000 in every
-    table."""
+    """Frechet distance of images (N, 1, 28, 28), N = 5,000 in every table, to the 5,000 digits."""
     return metrics.fid(metrics.digit_features(images), real_features())
 
 
@@ -69,20 +69,6 @@ def read_table(path: Path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
-def table_to_go_on_with(path: Path, **settings) -> list[dict]:
-    """The rows of a table that stopped half-way. All must be of this machine and of these settings:
-    none mixes two."""
-    rows = read_table(path)
-    for row in rows:
-        for name, value in {"machine": machine(), **settings}.items():
-            if row[name] != str(value):
-                raise SystemExit(
-                    f"{path} was measured with {name} {row[name]!r}, now it is {str(value)!r}:"
-                    " --again measures everything anew, --out FOLDER leaves that table alone"
-                )
-    return rows
-
-
 def write_table(path: Path, rows: list[dict]) -> None:
     """Write the rows, each with this machine's line. The file appears whole or not at all."""
     rows = [{**row, "machine": machine()} for row in rows]
@@ -90,3 +76,121 @@ def write_table(path: Path, rows: list[dict]) -> None:
         table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
+
+
+def measure(
+    name: str,
+    keys: list[tuple],
+    run: Callable,
+    report: Callable,
+    *,
+    columns: dict[str, str],
+    length: float | Callable,
+    unit: str = "steps",
+    column: str | None = None,
+    key_of: Callable | None = None,
+    order: Callable | None = None,
+    pictures: dict[tuple, str] | None = None,
+    summary: Callable | None = None,
+) -> None:
+    """The command line of a benchmark: run what its table lacks, write after each run, report.
+
+    name: the table is `name`.csv in the folder that --out names
+    keys: what is run, in the order of the table
+    run: `run(*key, length)` plays once; its row of the table, or a list of its rows
+    report: `report(rows)` prints the rows of one run, whose values are strings as in the table
+    columns: {column: option} of a key's values; each option chooses one value, as --seed 0 does
+    length: of a run, a number or a function of the key's values; the option --`unit` is for all
+    unit: steps or seconds
+    column: where the last row of a run says its length (default: `unit`); blank if it has none
+    key_of: `key_of(row)` says in strings which run a row is of (default: what is in `columns`)
+    order: `order(key)`, the lower ones run first (default: in the order of `keys`)
+    pictures: {key: file}, the runs that are called with `drawn=path`, too
+    summary: `summary(rows)` prints what the table says, once it is whole
+
+    --again measures what is chosen anew, and does not read these rows: without a choice, no table.
+    Raises SystemExit where rows that stay are of another machine or of another length.
+    """
+    lengths = {key: length(*key) if callable(length) else length for key in keys}
+    options, chosen = command_line(name, lengths, columns, unit)
+    if options.length is not None:
+        lengths = dict.fromkeys(keys, options.length)
+    path = options.out / f"{name}.csv"
+
+    staying = [key for key in keys if not (options.again and key in chosen)]
+    table = rows_of(path, staying, key_of or (lambda row: tuple(map(row.get, columns))))
+    for key, rows in table.items():
+        refuse(path, "machine", {row["machine"] for row in rows}, machine())
+        refuse(path, unit, {rows[-1][column or unit]} - {""}, lengths[key])
+
+    for key in sorted(chosen, key=order or (lambda key: 0)):
+        if key not in table:
+            drawn = {"drawn": options.out / pictures[key]} if key in (pictures or {}) else {}
+            table[key] = in_strings(run(*key, lengths[key], **drawn))
+            write_table(path, [row for key in keys for row in table.get(key, ())])
+        report(table[key])
+        sys.stdout.flush()
+    if summary and len(table) == len(keys):
+        summary([row for key in keys for row in table[key]])
+
+
+def command_line(name: str, lengths: dict, columns: dict[str, str], unit: str):
+    """The options as they were given, and the keys that they choose."""
+    parser = argparse.ArgumentParser(
+        description=sys.modules["__main__"].__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for (column, option), values in zip(columns.items(), zip(*lengths, strict=True), strict=True):
+        parser.add_argument(
+            option,
+            dest=column,
+            type=type(values[-1]),
+            choices=list(dict.fromkeys(values)),
+            help=f"one {column} (default: all)",
+        )
+    usual = list(dict.fromkeys(lengths.values()))
+    parser.add_argument(
+        f"--{unit}",
+        dest="length",
+        type=type(usual[0]),
+        metavar=unit.upper(),
+        help=f"{unit} of each run (default: {' or '.join(f'{value:,}' for value in usual)})",
+    )
+    parser.add_argument("--again", action="store_true", help="measure anew what the table has")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
+
+    options = parser.parse_args()
+    wishes = [getattr(options, column) for column in columns]
+    chosen = [
+        key
+        for key in lengths
+        if all(wish in (None, own) for wish, own in zip(wishes, key, strict=True))
+    ]
+    if not chosen:
+        asked = [f"{c} {wish}" for c, wish in zip(columns, wishes, strict=True) if wish is not None]
+        parser.error(f"no row of {name}.csv is of {', '.join(asked)}")
+    return options, chosen
+
+
+def in_strings(rows: dict | list[dict]) -> list[dict]:
+    """The row or the rows of a run as `read_table` will read them."""
+    rows = rows if isinstance(rows, list) else [rows]
+    return [{**{name: str(row[name]) for name in row}, "machine": machine()} for row in rows]
+
+
+def rows_of(path: Path, keys: list[tuple], key_of: Callable) -> dict[tuple, list[dict]]:
+    """The rows that a table has of each of these keys. Without a key, it is not read."""
+    table, known = {}, {tuple(map(str, key)): key for key in keys}
+    for row in read_table(path) if keys else []:
+        if key_of(row) in known:
+            table.setdefault(known[key_of(row)], []).append(row)
+    return table
+
+
+def refuse(path: Path, name: str, then: set[str], now) -> None:
+    """A table never mixes two machines, nor two lengths of a run."""
+    for other in then - {str(now)}:
+        raise SystemExit(
+            f"{path} was measured with {name} {other!r}, now it is {str(now)!r}:"
+            " --again alone measures everything anew, --out FOLDER leaves that table alone"
+        )

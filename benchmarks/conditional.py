@@ -1,5 +1,4 @@
-"""Conditional DCGANs on the embedded digits: four ways in for a label, and what mends rare classes;
-three seeds each.
+"""Conditional DCGANs: four ways in for a label, and what mends rare classes; three seeds each.
 
     OMP_NUM_THREADS=1 python benchmarks/conditional.py
     python benchmarks/conditional.py --only "projection" --seed 0
@@ -9,12 +8,11 @@ draws conditional.png. Chapter 6 shows the table, and its own game is one of its
 README.md in this folder.
 """
 
-import argparse
 import time
 from pathlib import Path
 
+import common
 import torch
-from common import FOLDER, real_features, table_to_go_on_with, wait, write_table
 from dcgan import BATCH, picture
 from dcgan import RECIPE as CHAPTER_4
 
@@ -44,6 +42,7 @@ TAIL = {  # projection, on the long tail
     "balanced, conditional norm": {"balanced": True, "g_condition": "norm"},
 }
 ROWS = [("all digits", name) for name in WAYS] + [("long tail", name) for name in TAIL]
+KEYS = [(*row, seed) for row in ROWS for seed in SEEDS]
 PER_CLASS = [f"{what}_{c}" for what in ("accuracy", "fid") for c in range(10)]
 
 
@@ -65,7 +64,7 @@ def measure(gan: GAN) -> dict:
     """Accuracy and distance over 5,000 samples, 500 of each class, and within each class."""
     labels = torch.arange(5000) % 10
     samples = gan.sample(5000, seed=1) if gan.classes is None else gan.sample(5000, labels, seed=1)
-    features, real = metrics.digit_features(samples), real_features()
+    features, real = metrics.digit_features(samples), common.real_features()
     found = {"fid": round(metrics.fid(features, real), 4)}
     if gan.classes is None:
         return {"accuracy": "", **found, "class_fid": "", **dict.fromkeys(PER_CLASS, "")}
@@ -89,7 +88,7 @@ def run(
     start = time.process_time()  # the processor's, so that other work on the machine does no harm
     for _ in gan.train(batches, steps):
         pass
-    wait()
+    common.wait()
     seconds = round(time.process_time() - start, 1)
     if drawn:
         picture(gan.sample(200, torch.arange(10).repeat_interleave(20), seed=2), 20, drawn, scale=2)
@@ -97,38 +96,20 @@ def run(
     return row | measure(gan)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", choices=[*WAYS, *TAIL], help="one variant (default: all)")
-    parser.add_argument(
-        "--data", choices=["all digits", "long tail"], help="one of the two halves of the table"
+def report(rows: list[dict]) -> None:
+    print(
+        "{data:10s} {variant:30s} seed {seed} {seconds:>6} s  accuracy {accuracy:>6}  FID {fid:>8}"
+        "  within classes {class_fid}".format(**rows[0])
     )
-    parser.add_argument("--seed", type=int, help="one seed (default: 0, 1 and 2)")
-    parser.add_argument("--steps", type=int, default=STEPS, help="steps of each game")
-    parser.add_argument("--again", action="store_true", help="measure anew what the table has")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
-    options = parser.parse_args()
-    path = options.out / "conditional.csv"
-    everything = options.only is None and options.seed is None and options.data is None
-    kept = [] if options.again and everything else table_to_go_on_with(path, steps=options.steps)
-    rows = {(row["data"], row["variant"], int(row["seed"])): row for row in kept}
-    order = [(*row, seed) for row in ROWS for seed in SEEDS]
-    for key in order:
-        wishes = options.data, options.only, options.seed
-        if any(wish not in (None, own) for wish, own in zip(wishes, key, strict=True)):
-            continue
-        if options.again or key not in rows:
-            shown = (
-                options.out / "conditional.png" if key == ("all digits", "projection", 0) else None
-            )
-            rows[key] = run(*key, options.steps, shown)
-            write_table(path, [rows[key] for key in order if key in rows])
-        print(
-            "{data:10s} {variant:30s} seed {seed} {seconds:>6} s  accuracy {accuracy:6}  FID"
-            " {fid:8}"
-            "  within classes {class_fid}".format(**rows[key])
-        )
 
 
 if __name__ == "__main__":
-    main()
+    common.measure(
+        "conditional",
+        KEYS,
+        run,
+        report,
+        columns={"data": "--data", "variant": "--only", "seed": "--seed"},
+        length=STEPS,
+        pictures={("all digits", "projection", 0): "conditional.png"},
+    )

@@ -1,23 +1,27 @@
-"""The course's DCGAN on the embedded digits: Frechet distance against seconds of training, over
-seeds.
+"""The course's DCGAN on the embedded digits: Frechet distance against seconds of training.
 
     python benchmarks/dcgan.py
+    python benchmarks/dcgan.py --what dcgan --seed 0
 
-Writes dcgan.csv and the picture digits.png. Protocol: README.md in this folder.
+Three seeds. Writes dcgan.csv after every run, and goes on where it stopped; seed 0 also draws
+digits.png. Protocol: README.md in this folder.
 """
 
-import argparse
 from pathlib import Path
 
+import common
 import torch
-from common import FOLDER, Stopwatch, distance, read_table, real_features, write_table
 from PIL import Image
 
 from ganbook import GAN, data, losses, metrics, networks, penalties, plotting
 from ganbook.schedules import falling
 
 BATCH = 32
-STEPS = 2600
+STEPS, EVERY = 2600, 650  # how many, and how often a game is measured
+SEEDS = range(3)
+REFERENCES = ("real halves", "pixel gaussian")
+KEYS = [("dcgan", seed) for seed in SEEDS]
+KEYS += [(what, seed) for seed in SEEDS for what in REFERENCES]
 RECIPE = {
     "loss": losses.nonsaturating,
     "penalty": penalties.r1(falling(10.0, 0.3), every=4),
@@ -35,9 +39,11 @@ def course_game(seed: int, steps: int, progress: bool = True, **changes):
 
 
 def measure(seed: int, steps: int, marks: list[int]):
-    """Train one game; the game, and a row for each of the steps in `marks`. Measuring stops the
-    watch."""
-    rows, watch = [], Stopwatch()
+    """Train one game; the game, and a row for each of the steps in `marks`.
+
+    Measuring stops the watch.
+    """
+    rows, watch = [], common.Stopwatch()
     gan, training = course_game(seed, steps)
     watch.start()
     for step in training:
@@ -50,7 +56,7 @@ def measure(seed: int, steps: int, marks: list[int]):
                     "step": step.index,
                     "seconds": round(watch.seconds(), 1),
                     "images_per_s": round(step.index * BATCH / watch.seconds()),
-                    "fid": round(distance(gan.sample(5000, seed=1)), 2),
+                    "fid": round(common.distance(gan.sample(5000, seed=1)), 2),
                 }
             )
             watch.start()
@@ -58,23 +64,19 @@ def measure(seed: int, steps: int, marks: list[int]):
 
 
 def references(seed: int) -> list[dict]:
-    """What the distance is of things that are no GAN: the digits themselves, and a Gaussian fitted
-    to their pixels."""
+    """The distance of what is no GAN: the digits themselves, and a Gaussian fitted to them."""
     images = data.digits().images.cpu()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        halves = real_features()[torch.randperm(len(images))].chunk(2)
+        halves = common.real_features()[torch.randperm(len(images))].chunk(2)
         pixels = images.flatten(1).double()
         # A few pixels are black in all images: the covariance is singular, and its root is taken by
         # eigenvectors.
         values, vectors = torch.linalg.eigh(pixels.T.cov())
-        draws = (
-            torch.randn(5000, len(values), dtype=torch.double)
-            * values.clamp(min=0).sqrt()
-            @ vectors.T
-        )
+        independent = torch.randn(5000, len(values), dtype=torch.double)
+        draws = independent * values.clamp(min=0).sqrt() @ vectors.T
     gaussian = (draws + pixels.mean(0)).float().reshape(-1, *images.shape[1:])
-    distances = {"real halves": metrics.fid(*halves), "pixel gaussian": distance(gaussian)}
+    distances = {"real halves": metrics.fid(*halves), "pixel gaussian": common.distance(gaussian)}
     blank = {"step": "", "seconds": "", "images_per_s": ""}
     return [
         {"what": what, "seed": seed, **blank, "fid": round(fid, 2)}
@@ -89,37 +91,43 @@ def picture(images, columns: int, path: Path, scale: int) -> None:
         Image.fromarray(tiles.repeat(scale, 0).repeat(scale, 1)).save(temporary, optimize=True)
 
 
+def run(what: str, seed: int = 0, steps: int = STEPS, drawn: Path | None = None) -> list[dict]:
+    """Play one game, or take one of the `REFERENCES`; its rows of the table.
+
+    drawn: where to put a picture of the game's samples
+    """
+    if what in REFERENCES:
+        return [row for row in references(seed) if row["what"] == what]
+    gan, rows = measure(seed, steps, [*range(EVERY, steps, EVERY), steps])
+    if drawn:
+        picture(gan.sample(72, seed=0), 12, drawn, scale=3)
+    return rows
+
+
 def report(rows: list[dict]) -> None:
-    line = "{what:15s} seed {seed}  step {step:>5}  {seconds:>6} s  {images_per_s:>6} images/s  FID {fid}"
     for row in rows:
-        print(line.format(**row))
+        print(
+            "{what:15s} seed {seed}  step {step:>5}  {seconds:>6} s  {images_per_s:>6} images/s"
+            "  FID {fid}".format(**row)
+        )
+
+
+def summary(rows: list[dict]) -> None:
     last = max(int(row["step"]) for row in rows if row["what"] == "dcgan")
     worst = max(float(row["fid"]) for row in rows if row["step"] == str(last))
     gaussian = min(float(row["fid"]) for row in rows if row["what"] == "pixel gaussian")
     print(f"The worst seed at the last step: {worst / gaussian:.1%} of the Gaussian's distance.")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=STEPS, help="steps of each game")
-    parser.add_argument(
-        "--every", type=int, default=650, help="measure at multiples of this, and at the end"
-    )
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
-    options = parser.parse_args()
-    marks = [*range(options.every, options.steps, options.every), options.steps]
-    rows = []
-    for seed in range(options.seeds):
-        gan, measured = measure(seed, options.steps, marks)
-        rows += measured
-        if seed == 0:
-            picture(gan.sample(72, seed=0), 12, options.out / "digits.png", scale=3)
-    for seed in range(options.seeds):
-        rows += references(seed)
-    write_table(options.out / "dcgan.csv", rows)
-    report(read_table(options.out / "dcgan.csv"))
-
-
 if __name__ == "__main__":
-    main()
+    common.measure(
+        "dcgan",
+        KEYS,
+        run,
+        report,
+        columns={"what": "--what", "seed": "--seed"},
+        length=STEPS,
+        column="step",
+        pictures={("dcgan", 0): "digits.png"},
+        summary=summary,
+    )

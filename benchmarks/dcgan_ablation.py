@@ -1,17 +1,13 @@
-"""What each part of the course's DCGAN does: initialisation, batch norm and activation, each
-switched, over seeds.
+"""What each part of the course's DCGAN does: initialisation, batch norm, activation; three seeds.
 
     python benchmarks/dcgan_ablation.py
     python benchmarks/dcgan_ablation.py --only "no batch norm" --seed 0
 
 Writes dcgan_ablation.csv after every run, and goes on where it stopped. Chapter 4 shows the table
-and reruns one row.
+and reruns one row. Protocol: README.md in this folder.
 """
 
-import argparse
-from pathlib import Path
-
-from common import FOLDER, Stopwatch, distance, table_to_go_on_with, write_table
+import common
 from dcgan import course_game
 
 STEPS = 1000
@@ -25,6 +21,7 @@ VARIANTS = {
     "tanh for ReLU": {"activation": "tanh"},
     "no activation": {"activation": "none"},
 }
+KEYS = [(variant, seed) for variant in VARIANTS for seed in SEEDS]
 
 
 def run(variant: str, seed: int = 0, steps: int = STEPS) -> dict:
@@ -32,12 +29,12 @@ def run(variant: str, seed: int = 0, steps: int = STEPS) -> dict:
     if variant not in VARIANTS:
         raise ValueError(f"there is no variant {variant!r}; there are: {', '.join(VARIANTS)}")
     gan, training = course_game(seed, steps, **VARIANTS[variant])
-    watch = Stopwatch()
+    watch = common.Stopwatch()
     watch.start()
     for _ in training:
         pass
     watch.stop()
-    fid = round(distance(gan.sample(5000, seed=1)), 2)
+    fid = round(common.distance(gan.sample(5000, seed=1)), 2)
     return {
         "variant": variant,
         "seed": seed,
@@ -47,37 +44,16 @@ def run(variant: str, seed: int = 0, steps: int = STEPS) -> dict:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", choices=VARIANTS, help="one variant (default: all)")
-    parser.add_argument("--seed", type=int, help="one seed (default: 0, 1 and 2)")
-    parser.add_argument("--steps", type=int, default=STEPS, help="steps of each game")
-    parser.add_argument("--again", action="store_true", help="measure anew what the table has")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
-    options = parser.parse_args()
-    path = options.out / "dcgan_ablation.csv"
-    wanted = [
-        (variant, seed)
-        for variant in VARIANTS
-        if options.only in (None, variant)
-        for seed in SEEDS
-        if options.seed in (None, seed)
-    ]
-    everything = options.only is None and options.seed is None
-    kept = [] if options.again and everything else table_to_go_on_with(path, steps=options.steps)
-    rows = {(row["variant"], int(row["seed"])): row for row in kept}
-    for key in wanted:
-        if options.again or key not in rows:
-            rows[key] = run(*key, options.steps)
-            write_table(
-                path,
-                [
-                    rows[key]
-                    for key in sorted(rows, key=lambda key: ([*VARIANTS].index(key[0]), key[1]))
-                ],
-            )
-        print("{variant:35s} seed {seed}  {seconds:>5} s  FID {fid}".format(**rows[key]))
+def report(rows: list[dict]) -> None:
+    print("{variant:35s} seed {seed}  {seconds:>5} s  FID {fid}".format(**rows[0]))
 
 
 if __name__ == "__main__":
-    main()
+    common.measure(
+        "dcgan_ablation",
+        KEYS,
+        run,
+        report,
+        columns={"variant": "--only", "seed": "--seed"},
+        length=STEPS,
+    )

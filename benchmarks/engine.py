@@ -1,5 +1,4 @@
-"""What the engine itself costs: `gan.train`, its bar on, against the same step written inline in
-plain torch.
+"""What the engine itself costs: `gan.train`, its bar on, against the same step in plain torch.
 
     python benchmarks/engine.py
 
@@ -16,9 +15,9 @@ import math
 import time
 from pathlib import Path
 
+import common
 import numpy as np
 import torch
-from common import FOLDER, read_table, wait, write_table
 from dcgan import BATCH, course_game
 
 from ganbook import GAN, data, losses, networks
@@ -44,8 +43,10 @@ GAMES = {"digits": digits_game, "ring": ring_game}
 
 
 def inline(gan: GAN, batches, steps: int):
-    """The game of `gan`, which must not have begun, as one writes it by hand. Yields the averaged
-    generator."""
+    """The game of `gan`, which must not have begun, as one writes it by hand.
+
+    Yields the averaged generator.
+    """
     generator, discriminator, averaged = (
         copy.deepcopy(n) for n in (gan.generator, gan.discriminator, gan.averaged)
     )
@@ -101,13 +102,15 @@ def block(training, steps: int) -> tuple[float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(steps):
         next(training)
-    wait()
+    common.wait()
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def paired(a, b, steps: int, seconds: float):
-    """Blocks of two games in turn, a b, b a, a b, ...: for both the seconds (pairs, 2) of clock and
-    processor."""
+    """Blocks of two games in turn, a b, b a, a b, ...: the seconds (2, pairs, 2) of both.
+
+    The last 2 are the clock and the processor.
+    """
     block(a, 8), block(b, 8)
     rows, end = [], time.perf_counter() + seconds
     while time.perf_counter() < end or len(rows) < 6:
@@ -118,8 +121,7 @@ def paired(a, b, steps: int, seconds: float):
 
 
 def median(values) -> tuple[float, float, float]:
-    """The median and its 95 % interval, by order statistics: no assumption on how the values are
-    distributed."""
+    """The median and its 95 % interval, by order statistics: whatever the distribution is."""
     values = np.sort(values)
     reach = 0.98 * math.sqrt(len(values))
     low, high = math.floor(len(values) / 2 - reach), math.ceil(len(values) / 2 + reach)
@@ -127,8 +129,7 @@ def median(values) -> tuple[float, float, float]:
 
 
 class Screen(io.StringIO):
-    """Somewhere for the bar to be drawn: without a terminal there would be none, and it would cost
-    nothing."""
+    """Somewhere for the bar to be drawn: without a terminal there would be none to pay for."""
 
     def isatty(self):
         return True
@@ -174,11 +175,11 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=120.0, help="seconds for each of the two games"
     )
-    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
+    parser.add_argument("--out", type=Path, default=common.FOLDER, help="the folder to write to")
     options = parser.parse_args()
     rows = [row for name in GAMES for row in measure(name, options.seconds)]
-    write_table(options.out / "engine.csv", rows)
-    report(read_table(options.out / "engine.csv"))
+    common.write_table(options.out / "engine.csv", rows)
+    report(common.read_table(options.out / "engine.csv"))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,14 @@
-"""Which modes a generator covers, ten seeds each: what helps against collapse, and what each part
-of the recipe does.
+"""Which modes a generator covers: what helps against collapse, and what the recipe's parts do.
 
     python benchmarks/modes.py
     python benchmarks/modes.py --only "recipe" --data ring
 
-Writes modes.csv after every run, and goes on where it stopped. Chapter 3 shows the table and reruns
-one row. Protocol: README.md in this folder.
+Ten seeds each. Writes modes.csv after every run, and goes on where it stopped. Chapter 3 shows
+the table and reruns one row. Protocol: README.md in this folder.
 """
 
-import argparse
-from pathlib import Path
-
+import common
 import torch
-from common import FOLDER, Stopwatch, table_to_go_on_with, write_table
 from torch import nn
 from torch.func import functional_call
 
@@ -31,8 +27,10 @@ DATA = {
 
 
 class Packed(nn.Module):
-    """A discriminator that sees `size` samples of one generator at once; each of them gets the
-    logit of its pack."""
+    """A discriminator that sees `size` samples of one generator at once: a logit for each pack.
+
+    Every sample gets the logit of its pack.
+    """
 
     def __init__(self, size: int, copies: int, **settings):
         super().__init__()
@@ -51,8 +49,10 @@ def both(weight, every: int = 1):
 def game(
     copies: int, seed: int, *, generator=None, discriminator=None, judge=None, **settings
 ) -> GAN:
-    """The recipe that chapter 3 ends with. Whatever is given changes that part of it; judge:
-    another discriminator."""
+    """The recipe that chapter 3 ends with. Whatever is given changes that part of it.
+
+    judge: another discriminator
+    """
     parts = {
         "loss": losses.relativistic,
         "penalty": both(falling(1.0, 0.0005), every=3),
@@ -117,11 +117,10 @@ ROWS = (  # data, variant, games side by side
 
 
 def look_ahead(gan: GAN, real, fake, turns: int) -> dict:
-    """The discriminator's weights after so many more turns against the same batch, as functions of
-    the fakes.
+    """The discriminator's weights after so many more turns, as functions of the fakes.
 
-    The turns are those of its Adam, without the first moment, which this game does not use
-    (betas[0] is 0).
+    The batch stays the same. The turns are those of its Adam, without the first moment, which
+    this game does not use (betas[0] is 0).
     """
     memory = [
         gan._d_optimizer.state[weight]["exp_avg_sq"] for weight in gan.discriminator.parameters()
@@ -138,18 +137,17 @@ def look_ahead(gan: GAN, real, fake, turns: int) -> dict:
         memory = [
             forget * m + (1 - forget) * g.square() for m, g in zip(memory, gradients, strict=True)
         ]
-        sizes = [
-            (m / (1 - forget**turn) + 1e-16).sqrt() for m in memory
-        ]  # inside, or a gradient of 0 becomes NaN
+        # The 1e-16 is inside of the root, or a gradient of 0 becomes NaN.
+        sizes = [(m / (1 - forget**turn) + 1e-16).sqrt() for m in memory]
         moves = [rate * g / size for g, size in zip(gradients, sizes, strict=True)]
         weights = {name: w - move for (name, w), move in zip(weights.items(), moves, strict=True)}
     return weights
 
 
 def unrolled(gan: GAN, batches, steps: int, turns: int = 3):
-    """The generator learns against the discriminator that would be there some turns later, if it
-    stood still itself.
+    """The generator learns against the discriminator that would be there some turns later.
 
+    In these turns the generator stands still.
     Metz et al. 2017, eq. 7 to 9 (arXiv:1611.02163).
     """
     gan._steps_planned = steps
@@ -172,19 +170,17 @@ def unrolled(gan: GAN, batches, steps: int, turns: int = 3):
 def run(
     where: str, variant: str, copies: int = COPIES, seed: int = 0, steps: int | None = None
 ) -> list[dict]:
-    """Play `copies` games side by side; a row for each. A game's seconds are its share of
-    theirs."""
+    """Play `copies` games side by side; a row for each. A game's seconds are its share."""
     if (where, variant) not in {row[:2] for row in ROWS}:
         raise ValueError(f"there is no {variant!r} on {where!r}")
     steps = STEPS[variant] if steps is None else steps
     points = DATA[where]()
     batches = points.batches(copies * BATCH, seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(
-            seed
-        )  # a game draws the package's networks from its own seed, but not those of a Packed
+        # A game draws the package's networks from its own seed, but not those of a Packed.
+        torch.manual_seed(seed)
         gan = {**HELP, **PARTS}[variant](copies, seed)
-        watch = Stopwatch()
+        watch = common.Stopwatch()
         watch.start()
         for _ in (
             unrolled(gan, batches, steps) if variant == "unrolled" else gan.train(batches, steps)
@@ -210,6 +206,12 @@ def run(
     return rows
 
 
+def runs(where: str, variant: str, copies: int, steps: int) -> list[dict]:
+    """The runs of one of the `ROWS`: ten games side by side, or three alone."""
+    seeds = range(1 if copies == COPIES else 3)
+    return [row for seed in seeds for row in run(where, variant, copies, seed, steps)]
+
+
 def report(rows: list[dict]) -> None:
     modes, quality, kl, seconds = (
         [float(row[n]) for row in rows] for n in ("modes", "quality", "reverse_kl", "seconds")
@@ -222,29 +224,12 @@ def report(rows: list[dict]) -> None:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", choices=[*HELP, *PARTS], help="one variant (default: all)")
-    parser.add_argument("--data", choices=DATA, help="one data set (default: all)")
-    parser.add_argument(
-        "--steps", type=int, help="steps of each game (default: 2,500, of the recipe 12,000)"
-    )
-    parser.add_argument("--again", action="store_true", help="measure anew what the table has")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
-    options = parser.parse_args()
-    path = options.out / "modes.csv"
-    table = {}
-    for row in table_to_go_on_with(path):
-        table.setdefault((row["data"], row["variant"], int(row["games"])), []).append(row)
-    for key in ROWS:
-        if options.data not in (None, key[0]) or options.only not in (None, key[1]):
-            continue
-        if options.again or key not in table:
-            seeds = range(1 if key[2] == COPIES else 3)
-            table[key] = [row for seed in seeds for row in run(*key, seed, options.steps)]
-            write_table(path, [row for key in ROWS for row in table.get(key, [])])
-        report(table[key])
-
-
 if __name__ == "__main__":
-    main()
+    common.measure(
+        "modes",
+        ROWS,
+        runs,
+        report,
+        columns={"data": "--data", "variant": "--only", "games": "--games"},
+        length=lambda where, variant, copies: STEPS[variant],
+    )

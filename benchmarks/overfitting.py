@@ -1,5 +1,4 @@
-"""GANs on few digits: how far the discriminator overfits, and what each mend does about it, three
-seeds each.
+"""GANs on few digits: how far the discriminator overfits, and what mends it; three seeds each.
 
     OMP_NUM_THREADS=1 python benchmarks/overfitting.py
     python benchmarks/overfitting.py --images 200 --only "both augmented" --seed 0
@@ -8,13 +7,11 @@ Writes overfitting.csv after every game, eight lines a game, and goes on where i
 10 shows the table, and its own games are rows of it. Protocol: README.md in this folder.
 """
 
-import argparse
 import time
-from pathlib import Path
 
+import common
 import torch
 import torch.nn.functional as F
-from common import FOLDER, table_to_go_on_with, write_table
 
 from ganbook import GAN, data, faults, losses, metrics, networks, penalties
 
@@ -50,11 +47,11 @@ ROWS += [
     for mend in ("R1", "both augmented", "adaptive", "R1, both augmented")
 ]
 ROWS += [(4000, "both augmented")]
+KEYS = [(*row, seed) for row in ROWS for seed in SEEDS]
 
 
 def moved(x, far=4):
-    """Images (N, C, H, W), each moved by its own -far to far pixels in both directions; black comes
-    in."""
+    """Images (N, C, H, W), each moved by its own -far to far pixels both ways; black comes in."""
     n, _, height, width = x.shape
     padded = F.pad(x, [far] * 4, value=-1.0)
     down, right = torch.randint(2 * far + 1, (2, n, 1), device=x.device)
@@ -69,9 +66,8 @@ def cut(x, side=14):
     top, left = torch.randint(1 - side, height, (2, n, 1), device=x.device)
     rows = torch.arange(height, device=x.device) - top
     columns = torch.arange(width, device=x.device) - left
-    inside = ((0 <= rows) & (rows < side))[:, None, :, None] & ((0 <= columns) & (columns < side))[
-        :, None, None, :
-    ]
+    inside = ((0 <= rows) & (rows < side))[:, None, :, None]
+    inside = inside & ((0 <= columns) & (columns < side))[:, None, None, :]
     return torch.where(inside, 0.0, x)
 
 
@@ -89,8 +85,7 @@ def augmented(x, p=1.0):
 
 
 class Augmented:
-    """Batches of augmented images, in the range of images: the k-th is a function of the seed and
-    of k."""
+    """Batches of augmented images, cut off at -1 and 1: a function of the seed and of k."""
 
     def __init__(self, batches, seed):
         self.batches, self.seed = batches, seed
@@ -102,8 +97,10 @@ class Augmented:
 
 
 def digits(images: int, seed: int):
-    """The digits that a game learns from, each seed its own where there are enough, and the
-    held-out ones."""
+    """The digits that a game learns from, and the held-out ones.
+
+    Each seed has digits of its own, where there are enough.
+    """
     every = data.digits().batches(5000)[0].x
     pool, held_out = every[:-HELD_OUT], every[-HELD_OUT:]
     first = seed * images % len(pool)
@@ -133,8 +130,7 @@ def game(images: int, mend: str, seed: int):
 
 
 def measure(gan: GAN, training, held_out, references) -> dict:
-    """What a game looks like from outside: logits, what D tells from a fake, distances, copies,
-    traces of a leak."""
+    """A game from outside: logits, what D tells from a fake, distances, copies, leaks."""
     samples = gan.sample(1000, seed=1)
     features = metrics.digit_features(samples)
     gan.discriminator.eval()
@@ -170,64 +166,34 @@ def run(images: int, mend: str, seed: int = 0, steps: int = STEPS) -> list[dict]
     training, held_out = digits(images, seed)
     references = metrics.digit_features(training[:HELD_OUT]), metrics.digit_features(held_out)
     gan, batches, after, strength = game(images, mend, seed)
-    lines, seconds, start = (
-        [],
-        0.0,
-        time.process_time(),
-    )  # the processor's, so that other work does no harm
+    lines, seconds = [], 0.0
+    start = time.process_time()  # the processor's, so that other work does no harm
     for step in gan.train(batches, steps):
         after(step)
         if step.index % max(1, steps // MARKS) == 0 or step.index == steps:
             seconds += time.process_time() - start
-            line = {
-                "images": images,
-                "mend": mend,
-                "seed": seed,
-                "steps": steps,
-                "step": step.index,
-            }
-            line["seconds"] = round(seconds, 1)
-            lines.append(
-                line | measure(gan, training, held_out, references) | {"p": round(strength["p"], 2)}
-            )
+            line = {"images": images, "mend": mend, "seed": seed, "steps": steps}
+            line |= {"step": step.index, "seconds": round(seconds, 1)}
+            line |= measure(gan, training, held_out, references)
+            lines.append(line | {"p": round(strength["p"], 2)})
             start = time.process_time()
     return lines
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--images", type=int, choices=COUNTS, help="one number of training images (default: all)"
+def report(rows: list[dict]) -> None:
+    print(
+        "{images:>4} {mend:20s} seed {seed} {seconds:>6} s  logits {train_logit:>7} training"
+        " {held_logit:>7} held out  FID {fid:>8}  copies {copies}".format(**rows[-1])
     )
-    parser.add_argument("--only", choices=list(MENDS), help="one mend (default: all)")
-    parser.add_argument("--seed", type=int, help="one seed (default: 0, 1 and 2)")
-    parser.add_argument("--steps", type=int, default=STEPS, help="steps of each game")
-    parser.add_argument("--again", action="store_true", help="measure anew what the table has")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
-    options = parser.parse_args()
-    path = options.out / "overfitting.csv"
-    wishes = options.images, options.only, options.seed
-    everything = wishes == (None, None, None)
-    kept = [] if options.again and everything else table_to_go_on_with(path, steps=options.steps)
-    games = {}
-    for line in kept:
-        games.setdefault((int(line["images"]), line["mend"], int(line["seed"])), []).append(line)
-    order = [(*row, seed) for row in ROWS for seed in SEEDS]
-    for key in sorted(
-        order, key=lambda key: key[2]
-    ):  # a seed of every game before the next seed of any
-        if any(wish not in (None, own) for wish, own in zip(wishes, key, strict=True)):
-            continue
-        if options.again or key not in games:
-            games[key] = run(*key, options.steps)
-            write_table(path, [line for key in order for line in games.get(key, ())])
-        print(
-            "{images:>4} {mend:20s} seed {seed} {seconds:>6} s  logits {train_logit:>7} training"
-            " {held_logit:>7}"
-            " held out  FID {fid:>8}  copies {copies}".format(**games[key][-1]),
-            flush=True,
-        )
 
 
 if __name__ == "__main__":
-    main()
+    common.measure(
+        "overfitting",
+        KEYS,
+        run,
+        report,
+        columns={"images": "--images", "mend": "--only", "seed": "--seed"},
+        length=STEPS,
+        order=lambda key: key[2],  # a seed of every game before the next seed of any
+    )

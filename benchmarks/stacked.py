@@ -1,19 +1,18 @@
-"""The modern baseline on stacked digits, built up from DCGAN one change at a time, then played
-long; three seeds each.
+"""The modern baseline on stacked digits, from DCGAN one change at a time; three seeds each.
 
     python benchmarks/stacked.py
     python benchmarks/stacked.py --only "R1" --seed 0
 
-Writes stacked.csv after every run, and goes on where it stopped; the last row's seed 0 also draws
-stacked.png. Chapter 9 shows the table. Protocol: README.md in this folder.
+Its last game is played long. Writes stacked.csv after every run, and goes on where it stopped;
+the last row's seed 0 also draws stacked.png. Chapter 9 shows the table. Protocol: README.md in
+this folder.
 """
 
-import argparse
 import time
 from pathlib import Path
 
+import common
 import torch
-from common import FOLDER, Stopwatch, table_to_go_on_with, wait, write_table
 from dcgan import picture
 from modes import both
 from torch import nn
@@ -24,8 +23,6 @@ from ganbook.schedules import falling
 SEEDS = range(3)
 SHORT, LONG = 1500, 8000  # steps
 SAMPLES = 26_000  # as in PacGAN's table 2
-
-
 WEIGHT = 1.0  # of R1 and of R2; it stays
 BUILD_UP = [  # each row has the changes of those above it, too
     ("DCGAN", {"init_std": 0.02, "lr": 2e-4, "betas": (0.5, 0.999), "average": 0.0}),
@@ -40,6 +37,11 @@ BUILD_UP = [  # each row has the changes of those above it, too
 ]
 DEEPER = {"one group": (1, SHORT), "three groups": (3, SHORT), "long": (3, LONG)}  # groups, steps
 ROWS = [name for name, _ in BUILD_UP] + list(DEEPER)
+KEYS = [(variant, seed) for variant in ROWS for seed in SEEDS]
+
+
+def steps_of(variant: str) -> int:
+    return DEEPER[variant][1] if variant in DEEPER else SHORT
 
 
 def game(variant: str, seed: int) -> GAN:
@@ -47,13 +49,8 @@ def game(variant: str, seed: int) -> GAN:
         torch.manual_seed(seed)
         rates = {"lr": falling(3e-3, 1e-3), "d_lr": falling(1.5e-3, 1e-3)}
         penalty = both(WEIGHT, every=4)
-        return GAN(
-            *players(DEEPER[variant][0]),
-            loss=losses.relativistic,
-            penalty=penalty,
-            seed=seed,
-            **rates,
-        )
+        recipe = {"loss": losses.relativistic, "penalty": penalty, **rates}
+        return GAN(*players(DEEPER[variant][0]), **recipe, seed=seed)
     settings = {}
     for name, changes in BUILD_UP:
         settings |= changes
@@ -63,10 +60,8 @@ def game(variant: str, seed: int) -> GAN:
     own = {name: settings.pop(name) for name in ("init_std", "norm") if name in settings}
     if make is networks.resnet:  # it has neither
         own = {}
-    generator, discriminator = (
-        make(channels=3, width=32, **own)[0],
-        make(channels=3, width=64, **own)[1],
-    )
+    generator, _ = make(channels=3, width=32, **own)
+    _, discriminator = make(channels=3, width=64, **own)
     return GAN(generator, discriminator, seed=seed, **settings)
 
 
@@ -114,13 +109,13 @@ def run(variant: str, seed: int = 0, steps: int | None = None, drawn: Path | Non
     """Play one game; the row of the table. drawn: where to put a picture of its samples."""
     if variant not in ROWS:
         raise ValueError(f"there is no {variant!r}")
-    steps = (DEEPER[variant][1] if variant in DEEPER else SHORT) if steps is None else steps
+    steps = steps_of(variant) if steps is None else steps
     gan, batch = game(variant, seed), 64 if variant in DEEPER else 32
-    watch, start = Stopwatch(), time.process_time()
+    watch, start = common.Stopwatch(), time.process_time()
     watch.start()
     for _ in gan.train(data.stacked_digits().batches(batch, seed), steps):
         pass
-    wait()
+    common.wait()
     watch.stop()
     found = metrics.stacked_coverage(gan.sample(SAMPLES, seed=1))
     if drawn:
@@ -137,34 +132,20 @@ def run(variant: str, seed: int = 0, steps: int | None = None, drawn: Path | Non
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", choices=ROWS, help="one variant (default: all)")
-    parser.add_argument("--seed", type=int, help="one seed (default: 0, 1 and 2)")
-    parser.add_argument(
-        "--steps",
-        type=int,
-        help=f"steps of each game (default: {SHORT:,}, of the long one {LONG:,})",
+def report(rows: list[dict]) -> None:
+    print(
+        "{variant:34s} seed {seed}  {seconds:>6} s  {modes:>4} modes  KL {reverse_kl:>6}"
+        "  confidence {confidence}".format(**rows[0])
     )
-    parser.add_argument("--again", action="store_true", help="measure anew what the table has")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
-    options = parser.parse_args()
-    path = options.out / "stacked.csv"
-    rows = {(row["variant"], int(row["seed"])): row for row in table_to_go_on_with(path)}
-    order = [(variant, seed) for variant in ROWS for seed in SEEDS]
-    for key in order:
-        if options.only not in (None, key[0]) or options.seed not in (None, key[1]):
-            continue
-        if options.again or key not in rows:
-            shown = options.out / "stacked.png" if key == ("long", 0) else None
-            rows[key] = run(*key, options.steps, shown)
-            write_table(path, [rows[key] for key in order if key in rows])
-        print(
-            "{variant:34s} seed {seed}  {seconds:>6} s  {modes:>4} modes  KL {reverse_kl:6}"
-            "  confidence {confidence}".format(**rows[key]),
-            flush=True,
-        )
 
 
 if __name__ == "__main__":
-    main()
+    common.measure(
+        "stacked",
+        KEYS,
+        run,
+        report,
+        columns={"variant": "--only", "seed": "--seed"},
+        length=lambda variant, seed: steps_of(variant),
+        pictures={("long", 0): "stacked.png"},
+    )

@@ -1,5 +1,4 @@
-"""Five losses times six regularisers, on the grid of 25 (ten seeds each) and on stacked digits
-(five seeds each).
+"""Five losses times six regularisers, on the grid (ten seeds) and on stacked digits (five).
 
     OMP_NUM_THREADS=1 python benchmarks/tournament.py
     python benchmarks/tournament.py --data grid --loss hinge --regulariser R1
@@ -8,11 +7,9 @@ Writes tournament.csv after every run, and goes on where it stopped. Chapter 9 s
 reruns a part of it. Protocol: README.md in this folder.
 """
 
-import argparse
 import time
-from pathlib import Path
 
-from common import FOLDER, table_to_go_on_with, wait, write_table
+import common
 from modes import both
 
 from ganbook import GAN, data, losses, metrics, networks, penalties
@@ -21,10 +18,8 @@ from ganbook.schedules import falling
 COPIES = 10  # seeds of the grid, side by side in one game
 STEPS = {"grid": 2500, "stacked digits": 600}
 BATCH = {"grid": 256, "stacked digits": 32}
-SEEDS = {
-    "grid": range(1),
-    "stacked digits": range(5),
-}  # of games; one game on the grid plays ten seeds
+# Of games: one game on the grid plays ten seeds.
+SEEDS = {"grid": range(1), "stacked digits": range(5)}
 
 LOSSES = {
     "non-saturating": losses.nonsaturating,
@@ -36,17 +31,15 @@ LOSSES = {
 
 
 def slope(where: str):
-    """The weight of R1 and of R2: as in chapter 3 on points, and as in chapter 6 on images, applied
-    every so often."""
+    """The weight of R1 and of R2, and how often it is due: chapter 3's on points, 6's on images."""
     return (falling(1.0, 0.0005), 3) if where == "grid" else (falling(1.0, 0.1), 4)
 
 
+GRADIENT_WEIGHT = {"grid": 0.1, "stacked digits": 10.0}  # chapter 8
 REGULARISERS = {  # what each adds to a game on that data
     "none": lambda where: {},
     "spectral norm": lambda where: {"spectral": True},
-    "gradient penalty": lambda where: {
-        "penalty": penalties.wgan_gp(0.1 if where == "grid" else 10.0)
-    },  # chapter 8
+    "gradient penalty": lambda where: {"penalty": penalties.wgan_gp(GRADIENT_WEIGHT[where])},
     "R1": lambda where: {"penalty": penalties.r1(*slope(where))},
     "R2": lambda where: {"penalty": penalties.r2(*slope(where))},
     "R1 and R2": lambda where: {"penalty": both(*slope(where))},
@@ -61,8 +54,7 @@ ROWS = [
 
 
 def game(where: str, loss: str, regulariser: str, seed: int, copies: int = 1) -> GAN:
-    """The players, and all that is the same in every row: rates, betas, batches, one turn each a
-    step."""
+    """The game of a row. Rates, betas and turns are the same in every row of a data set."""
     settings = REGULARISERS[regulariser](where)
     spectral = settings.pop("spectral", False)
     if where == "grid":
@@ -70,9 +62,8 @@ def game(where: str, loss: str, regulariser: str, seed: int, copies: int = 1) ->
         _, d = networks.mlp(width=64, fourier=0.5, copies=copies, spectral=spectral)
     else:
         g, _ = networks.dcgan(channels=3)
-        _, d = networks.dcgan(
-            channels=3, width=64, spectral=spectral
-        )  # a weaker judge finds fewer modes
+        # A weaker discriminator finds fewer modes.
+        _, d = networks.dcgan(channels=3, width=64, spectral=spectral)
     rate = falling(3e-3, 1e-5) if where == "grid" else falling(3e-3, 1e-4)
     return GAN(g, d, loss=LOSSES[loss], lr=rate, seed=seed, **settings)
 
@@ -80,8 +71,10 @@ def game(where: str, loss: str, regulariser: str, seed: int, copies: int = 1) ->
 def run(
     where: str, loss: str, regulariser: str, seed: int = 0, steps: int | None = None
 ) -> list[dict]:
-    """Play one game, on the grid ten side by side; a row for each. Seconds: a game's share of the
-    processor's."""
+    """Play one game, on the grid ten side by side; a row for each.
+
+    A game's seconds are its share of the processor's.
+    """
     if loss not in LOSSES or regulariser not in REGULARISERS or where not in STEPS:
         raise ValueError(f"there is no {loss!r} with {regulariser!r} on {where!r}")
     steps = STEPS[where] if steps is None else steps
@@ -91,7 +84,7 @@ def run(
     start = time.process_time()
     for _ in gan.train(source.batches(BATCH[where] * copies, seed), steps):
         pass
-    wait()
+    common.wait()
     seconds = round((time.process_time() - start) / copies, 1)
     shared = {"data": where, "loss": loss, "regulariser": regulariser}
     measured = points(gan, source, copies, seed) if where == "grid" else [stacks(gan)]
@@ -102,8 +95,7 @@ def run(
 
 
 def points(gan: GAN, grid, copies: int, seed: int) -> list[dict]:
-    """As in modes.py, and the exact earth mover's distance of 1,000 samples to 1,000 points of the
-    grid."""
+    """Coverage as in modes.py, and the earth mover's distance of 1,000 samples to 1,000 points."""
     real = grid.sample(1000, seed=1)
     rows = []
     for samples in gan.sample(copies * 2500, seed=seed + 1).view(2500, copies, 2).unbind(1):
@@ -131,6 +123,12 @@ def stacks(gan: GAN) -> dict:
     }
 
 
+def key_of(row: dict) -> tuple:
+    """The game of a row: the ten seeds on the grid are of one."""
+    seed = "0" if row["data"] == "grid" else row["seed"]
+    return row["data"], row["loss"], row["regulariser"], seed
+
+
 def report(rows: list[dict]) -> None:
     def span(name):
         values = [float(row[name]) for row in rows]
@@ -139,39 +137,22 @@ def report(rows: list[dict]) -> None:
     good = "quality" if rows[0]["quality"] != "" else "confidence"
     print(
         "{data:14s} {loss:14s} {regulariser:16s} {seconds:>5} s".format(**rows[0])
-        + f"  modes {span('modes')}  {good} {span(good)}  KL {span('reverse_kl')}",
-        flush=True,
+        + f"  modes {span('modes')}  {good} {span(good)}  KL {span('reverse_kl')}"
     )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", choices=STEPS, help="one data set (default: both)")
-    parser.add_argument("--loss", choices=LOSSES, help="one loss (default: all)")
-    parser.add_argument(
-        "--regulariser", choices=REGULARISERS, help="one regulariser (default: all)"
-    )
-    parser.add_argument("--seed", type=int, help="one seed of a game (default: all)")
-    parser.add_argument(
-        "--steps", type=int, help="steps of each game (default: 2,500 on the grid, 600 on digits)"
-    )
-    parser.add_argument("--again", action="store_true", help="measure anew what the table has")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
-    options = parser.parse_args()
-    path = options.out / "tournament.csv"
-    table = {}
-    for row in table_to_go_on_with(path):
-        seed = 0 if row["data"] == "grid" else int(row["seed"])
-        table.setdefault((row["data"], row["loss"], row["regulariser"], seed), []).append(row)
-    wishes = options.data, options.loss, options.regulariser, options.seed
-    for key in ROWS:
-        if any(wish not in (None, own) for wish, own in zip(wishes, key, strict=True)):
-            continue
-        if options.again or key not in table:
-            table[key] = run(*key, options.steps)
-            write_table(path, [row for key in ROWS for row in table.get(key, [])])
-        report(table[key])
 
 
 if __name__ == "__main__":
-    main()
+    common.measure(
+        "tournament",
+        ROWS,
+        run,
+        report,
+        columns={
+            "data": "--data",
+            "loss": "--loss",
+            "regulariser": "--regulariser",
+            "seed": "--seed",
+        },
+        length=lambda where, *_: STEPS[where],
+        key_of=key_of,
+    )

@@ -1,41 +1,20 @@
-"""The benchmark of chapter 10: its table is whole, its games switch what they name, its changes are
-the chapter's."""
-
-import csv
-import subprocess
-import sys
-from pathlib import Path
+"""Few digits: the table, what the games switch, and changes that are those of chapter 10."""
 
 import jupytext
+import overfitting
 import pytest
 import torch
+from benchmark_tables import rows
+from common import FOLDER
 from torch import nn
 
 from ganbook import data, losses
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-try:
-    import overfitting
-finally:
-    sys.path.remove(str(ROOT / "benchmarks"))
-
-COLUMNS = (
-    "images mend seed steps step seconds train_logit held_logit fake_logit train_told held_told"
-    " fid fid_choosing fid_reporting copies centre margin p machine"
-).split()
-
-
-def table():
-    with (ROOT / "benchmarks/overfitting.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
 
 def test_the_table_has_every_game_over_its_seeds_and_its_marks():
-    rows = table()
-    assert list(rows[0]) == COLUMNS and len({row["machine"] for row in rows}) == 1
+    table = rows("overfitting")
     marks = [overfitting.STEPS * k // overfitting.MARKS for k in range(1, overfitting.MARKS + 1)]
-    found = [(int(row["images"]), row["mend"], int(row["seed"]), int(row["step"])) for row in rows]
+    found = [(int(row["images"]), row["mend"], int(row["seed"]), int(row["step"])) for row in table]
     order = [
         (*row, seed, mark)
         for row in overfitting.ROWS
@@ -43,10 +22,9 @@ def test_the_table_has_every_game_over_its_seeds_and_its_marks():
         for mark in marks
     ]
     assert found == order
-    for row in rows:
-        assert (
-            float(row["fid"]) > 0 and 0 <= float(row["copies"]) <= 1 and 0 <= float(row["p"]) <= 1
-        ), row
+    for row in table:
+        assert float(row["fid"]) > 0, row
+        assert 0 <= float(row["copies"]) <= 1 and 0 <= float(row["p"]) <= 1, row
         assert row["steps"] == str(overfitting.STEPS)
         assert (float(row["p"]) == 1) == ("both" in row["mend"]) or row["mend"] == "adaptive", row
 
@@ -54,7 +32,7 @@ def test_the_table_has_every_game_over_its_seeds_and_its_marks():
 def test_the_changes_of_the_chapter_are_those_of_the_benchmark():
     cells = [
         cell.source
-        for cell in jupytext.read(ROOT / "sources/10_overfitting.md").cells
+        for cell in jupytext.read(FOLDER.parent / "sources/10_overfitting.md").cells
         if cell.cell_type == "code"
     ]
     chapter = {"torch": torch, "F": nn.functional}
@@ -86,10 +64,8 @@ def test_moved_goes_as_far_as_it_says_in_all_directions_and_brings_black_in():
     assert len(places) == 900 and {(i - 6, j - 6) for i, j in places} == {
         (a, b) for a in range(-2, 3) for b in range(-2, 3)
     }
-    assert (
-        torch.equal(y[:, 0] == 1, y[:, 1] == 0.5)
-        and (overfitting.moved(-torch.ones_like(x)) == -1).all()
-    )
+    assert torch.equal(y[:, 0] == 1, y[:, 1] == 0.5)
+    assert (overfitting.moved(-torch.ones_like(x)) == -1).all()
 
 
 def test_a_seed_has_digits_of_its_own_and_nobody_learns_from_held_out_ones():
@@ -101,9 +77,8 @@ def test_a_seed_has_digits_of_its_own_and_nobody_learns_from_held_out_ones():
         )
         own = torch.cat([training for training, _ in sets]) if images < 4000 else sets[0][0]
         together = torch.cat([own, sets[0][1]]).flatten(1)
-        assert (
-            len(together.unique(dim=0)) >= len(together) - 3
-        )  # the digits themselves hold next to no twins
+        # The digits themselves hold next to no twins.
+        assert len(together.unique(dim=0)) >= len(together) - 3
 
 
 def test_the_games_switch_what_they_name():
@@ -148,27 +123,6 @@ def test_p_goes_up_while_d_is_sure_of_the_training_images_and_down_when_it_is_no
         overfitting.run(50, "dropout")
 
 
-def test_a_table_that_stopped_half_way_is_gone_on_with(tmp_path):
-    def run(*arguments):
-        command = [
-            sys.executable,
-            str(ROOT / "benchmarks/overfitting.py"),
-            "--out",
-            str(tmp_path),
-            *arguments,
-        ]
-        return subprocess.run(command, capture_output=True, text=True)
-
-    one = ("--images", "50", "--only", "none", "--seed", "1", "--steps")
-    first = run(*one, "8")
-    assert first.returncode == 0, first.stderr
-    text = (tmp_path / "overfitting.csv").read_text()
-    assert (
-        text.splitlines()[0].split(",") == COLUMNS
-        and len(text.splitlines()) == 1 + overfitting.MARKS
-    )
-    assert (
-        run(*one, "8").stdout == first.stdout and (tmp_path / "overfitting.csv").read_text() == text
-    )
-    other = run(*one, "9")
-    assert other.returncode == 1 and "was measured with steps '8'" in other.stderr
+def test_a_game_has_a_row_at_each_of_its_marks():
+    found = overfitting.run(50, "none", seed=1, steps=2 * overfitting.MARKS)
+    assert [row["step"] for row in found] == [2 * k for k in range(1, overfitting.MARKS + 1)]

@@ -1,0 +1,32 @@
+"""What the tests of the benchmarks share: the committed tables, and their columns."""
+
+import common
+
+COLUMNS = {
+    "dcgan": "what seed step seconds images_per_s fid machine",
+    "baseline": "rung seed seconds images_per_s fid fid_same_way machine",
+    "engine": "game what pairs steps_per_block inline_wall_us wall_ratio wall_low wall_high"
+    " inline_cpu_us cpu_ratio cpu_low cpu_high machine",
+    "dcgan_ablation": "variant seed steps seconds fid machine",
+    "conditional": "data variant seed steps seconds accuracy fid class_fid "
+    + " ".join(f"{what}_{c}" for what in ("accuracy", "fid") for c in range(10))
+    + " machine",
+    "modes": "data variant games steps seed seconds modes quality reverse_kl machine",
+    "overfitting": "images mend seed steps step seconds train_logit held_logit fake_logit"
+    " train_told held_told fid fid_choosing fid_reporting copies centre margin p machine",
+    "stacked": "variant seed steps seconds cpu_seconds modes reverse_kl confidence machine",
+    "tournament": "data loss regulariser seed steps seconds modes quality reverse_kl w1"
+    " confidence machine",
+}
+SEEDS = ["0", "1", "2"]
+
+
+def rows(name, **which):
+    """The rows of a committed table that have these values, as dictionaries of strings."""
+    path = common.FOLDER / f"{name}.csv"
+    assert path.exists(), f"no table yet: python benchmarks/{name}.py"
+    return [
+        row
+        for row in common.read_table(path)
+        if all(row[key] == value for key, value in which.items())
+    ]
