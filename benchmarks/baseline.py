@@ -14,13 +14,14 @@ in this folder.
 """
 
 import functools
+import math
 
 import common
 import numpy as np
 import torch
 import torch.nn.functional as F
 from dcgan import BATCH as COURSE_BATCH
-from dcgan import course_game
+from dcgan import RECIPE as COURSE_RECIPE
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -151,19 +152,28 @@ def copied(seed: int, seconds: float):
                 return generator, 100, seen / watch.seconds()
 
 
-def play(gan: GAN, training, batch: int, seconds: float):
-    watch = common.Stopwatch()
-    # The game does not know how many steps the seconds hold: what falls follows the clock instead.
-    gan._share = lambda: min(1.0, watch.seconds() / seconds)
-    watch.start()
+class Timed(GAN):
+    """A game that does not know how many steps its seconds hold: what falls follows the clock."""
+
+    watch, seconds = common.Stopwatch(), math.inf
+
+    @property
+    def share(self):
+        return min(1.0, self.watch.seconds() / self.seconds)
+
+
+def play(gan: Timed, images: data.Images, batch: int, seed: int, seconds: float):
+    gan.watch, gan.seconds = common.Stopwatch(), seconds
+    training = gan.train(images.batches(batch, seed), NO_END)
+    gan.watch.start()
     for _ in training:
-        if watch.seconds() >= seconds:
+        if gan.watch.seconds() >= seconds:
             break
-    watch.stop()
-    return gan.averaged, gan.latent, gan.steps_done * batch / watch.seconds()
+    gan.watch.stop()
+    return gan.averaged, gan.latent, gan.steps_done * batch / gan.watch.seconds()
 
 
-def with_copied_recipe(generator, discriminator, images: data.Images, seed: int, seconds: float):
+def with_copied_recipe(generator, discriminator, seed: int) -> Timed:
     recipe = {
         "loss": nonsaturating,
         "penalty": None,
@@ -172,8 +182,7 @@ def with_copied_recipe(generator, discriminator, images: data.Images, seed: int,
         "average": 0,
     }
     latent = getattr(generator, "latent", 100)
-    gan = GAN(generator, discriminator, **recipe, latent=latent, seed=seed)
-    return play(gan, gan.train(images.batches(BATCH, seed), NO_END), BATCH, seconds)
+    return Timed(generator, discriminator, **recipe, latent=latent, seed=seed)
 
 
 def engine(seed: int, seconds: float):
@@ -182,15 +191,17 @@ def engine(seed: int, seconds: float):
     # Logits: the sigmoid is in the loss.
     discriminator = nn.Sequential(*discriminator[:-1], nn.Flatten(0))
     images = data.Images(torch.stack(list(Digits())))
-    return with_copied_recipe(generator, discriminator, images, seed, seconds)
+    return play(with_copied_recipe(generator, discriminator, seed), images, BATCH, seed, seconds)
 
 
 def our_networks(seed: int, seconds: float):
-    return with_copied_recipe(*networks.dcgan(), data.digits(), seed, seconds)
+    gan = with_copied_recipe(*networks.dcgan(), seed)
+    return play(gan, data.digits(), BATCH, seed, seconds)
 
 
 def course(seed: int, seconds: float):
-    return play(*course_game(seed, NO_END), COURSE_BATCH, seconds)
+    gan = Timed(*networks.dcgan(), **COURSE_RECIPE, seed=seed)
+    return play(gan, data.digits(), COURSE_BATCH, seed, seconds)
 
 
 # In this order copied and course, the pair that is compared, run one after the other.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from ganbook import data, device, metrics
+from ganbook import data, device, files, metrics
 
 FOLDER = Path(__file__).parent
 
@@ -72,7 +72,7 @@ def read_table(path: Path) -> list[dict]:
 def write_table(path: Path, rows: list[dict]) -> None:
     """Write the rows, each with this machine's line. The file appears whole or not at all."""
     rows = [{**row, "machine": machine()} for row in rows]
-    with data.atomic(path) as temporary, open(temporary, "w", newline="") as file:
+    with files.atomic(path) as temporary, open(temporary, "w", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)

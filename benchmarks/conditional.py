@@ -13,10 +13,13 @@ from pathlib import Path
 
 import common
 import torch
+import torch.nn.functional as F
 from dcgan import BATCH, picture
 from dcgan import RECIPE as CHAPTER_4
 
-from ganbook import GAN, data, metrics, networks, penalties
+from ganbook import GAN, data, losses, metrics, networks, penalties
+from ganbook.device import DEVICE
+from ganbook.game import Game, Turn
 from ganbook.schedules import falling
 
 STEPS = 3200
@@ -51,24 +54,84 @@ def game(where: str, variant: str, seed: int):
     settings = {"classes": 10, **(WAYS if where == "all digits" else TAIL)[variant]}
     balanced, weighted = settings.pop("balanced", False), settings.pop("weighted", False)
     images = data.digits() if where == "all digits" else data.long_tail(data.digits(), FACTOR)
-    weights = None
-    if weighted:
-        counts = torch.bincount(images.labels, minlength=10)
-        weights = counts.sum() / (10 * counts)  # 1 on average over the images
     recipe = settings.pop("recipe", RECIPE)
-    gan = GAN(*networks.dcgan(**settings), **recipe, seed=seed, class_weights=weights)
-    return gan, images.batches(BATCH, seed, balanced)
+    players = networks.dcgan(**settings)
+    batches = images.batches(BATCH, seed, balanced)
+    if variant == "auxiliary":
+        return auxiliary_game(*players, **recipe, seed=seed), batches
+    if not weighted:
+        return GAN(*players, **recipe, seed=seed), batches
+    gan = Weighted(*players, **recipe, seed=seed)
+    counts = torch.bincount(images.labels, minlength=10)
+    gan.weights = (counts.sum() / (10 * counts)).float()  # 1 on average over the images
+    return gan, batches
 
 
-def measure(gan: GAN) -> dict:
+class Weighted(GAN):
+    """A GAN in which a sample's loss is multiplied by `weights` (classes,) at its label."""
+
+    def d_objective(self, batch):
+        terms, seen = super().d_objective(batch)
+        return terms | {"d_loss": self.weights[batch.labels] * terms["d_loss"]}, seen
+
+    def g_objective(self, batch):
+        terms = super().g_objective(batch)
+        return {"g_loss": self.weights[batch.labels] * terms["g_loss"]}
+
+
+def auxiliary_game(
+    G, D, penalty, loss=losses.nonsaturating, lr=1e-3, average=0.995, seed=0
+) -> Game:
+    """The game of an auxiliary classifier, as chapter 6 writes it: D gives logits, class logits."""
+
+    def misread(class_logits, y):
+        return F.cross_entropy(class_logits, y, reduction="none")
+
+    def noise(n):
+        return torch.randn(n, G.latent, device=DEVICE)
+
+    def judge(batch):
+        x, y = batch
+        with torch.no_grad():
+            fake = G(noise(len(x)), y)
+        turn = game.turns_done["discriminator"]
+        real_logits, real_classes = D(x.requires_grad_(penalty.due(turn)))
+        fake_logits, fake_classes = D(fake)
+        terms = {"d_loss": loss.d(real_logits, fake_logits)}
+        terms["reads real"] = misread(real_classes, y)
+        terms["reads fake"] = misread(fake_classes, y)
+        if penalty.due(turn):
+            logits = real_logits, fake_logits
+            terms["penalty"] = penalty(D, x, fake, *logits, step=turn, share=game.share)
+        return terms
+
+    def draw(batch):
+        logits, classes = D(G(noise(len(batch.x)), batch.labels))
+        return {"g_loss": loss.g(None, logits), "is read": misread(classes, batch.labels)}
+
+    players = {"generator": G, "discriminator": D}
+    turns = [Turn("discriminator", judge), Turn("generator", draw)]
+    game = Game(players, turns, average={"generator": average}, lr=lr, seed=seed)
+    return game
+
+
+def samples(game: Game, labels, seed: int) -> torch.Tensor:
+    """Samples of the averaged generator, one for each of the labels (N,), which it may ignore."""
+    generator = game.averages["generator"][0]
+    random = torch.Generator(DEVICE).manual_seed(seed)
+    z = torch.randn(len(labels), generator.latent, device=DEVICE, generator=random)
+    return networks.generate(generator, z, None if generator.classes is None else labels)
+
+
+def measure(gan: Game) -> dict:
     """Accuracy and distance over 5,000 samples, 500 of each class, and within each class."""
     labels = torch.arange(5000) % 10
-    samples = gan.sample(5000, seed=1) if gan.classes is None else gan.sample(5000, labels, seed=1)
-    features, real = metrics.digit_features(samples), common.real_features()
+    drawn = samples(gan, labels, seed=1)
+    features, real = metrics.digit_features(drawn), common.real_features()
     found = {"fid": round(metrics.fid(features, real), 4)}
-    if gan.classes is None:
+    if gan.averages["generator"][0].classes is None:
         return {"accuracy": "", **found, "class_fid": "", **dict.fromkeys(PER_CLASS, "")}
-    right = (metrics.digit_logits(samples).argmax(1) == labels).double()
+    right = (metrics.digit_logits(drawn).argmax(1) == labels).double()
     of_class = data.digits().labels.cpu()
     for c in range(10):
         found[f"accuracy_{c}"] = right[labels == c].mean().item()
@@ -91,7 +154,8 @@ def run(
     common.wait()
     seconds = round(time.process_time() - start, 1)
     if drawn:
-        picture(gan.sample(200, torch.arange(10).repeat_interleave(20), seed=2), 20, drawn, scale=2)
+        images = samples(gan, torch.arange(10).repeat_interleave(20), seed=2)
+        picture(images, 20, drawn, scale=2)
     row = {"data": where, "variant": variant, "seed": seed, "steps": steps, "seconds": seconds}
     return row | measure(gan)
 

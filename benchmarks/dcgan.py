@@ -13,7 +13,7 @@ import common
 import torch
 from PIL import Image
 
-from ganbook import GAN, data, losses, metrics, networks, penalties, plotting
+from ganbook import GAN, data, files, losses, metrics, networks, penalties, plotting
 from ganbook.schedules import falling
 
 BATCH = 32
@@ -87,7 +87,7 @@ def references(seed: int) -> list[dict]:
 def picture(images, columns: int, path: Path, scale: int) -> None:
     """All of the images, row by row, each pixel drawn as scale x scale."""
     tiles = plotting.tile(images, columns)
-    with data.atomic(path) as temporary:
+    with files.atomic(path) as temporary:
         Image.fromarray(tiles.repeat(scale, 0).repeat(scale, 1)).save(temporary, optimize=True)
 
 

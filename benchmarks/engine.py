@@ -20,10 +20,9 @@ import numpy as np
 import torch
 from dcgan import BATCH, course_game
 
-from ganbook import GAN, data, losses, networks
+from ganbook import GAN, data, guards, losses, networks
 from ganbook.device import DEVICE, autocast
 from ganbook.schedules import value_at
-from ganbook.training import _set_random_state
 
 STEPS = 10**6  # planned, so that what falls has hardly begun to: each block does the same work
 BLOCK = {"digits": 20, "ring": 100}
@@ -57,7 +56,7 @@ def inline(gan: GAN, batches, steps: int):
     average = [value for value in averaged.state_dict().values() if value.is_floating_point()]
     d_weights = list(discriminator.parameters())
     r1 = gan.penalty.terms[0] if gan.penalty else None
-    _set_random_state(gan._random_state)
+    guards.set_random_state(gan.randomness.state)
 
     for k in range(steps):
         for group in d_optimizer.param_groups + g_optimizer.param_groups:
@@ -93,7 +92,7 @@ def inline(gan: GAN, batches, steps: int):
         for weight in d_weights:
             weight.requires_grad_(True)
 
-        torch._foreach_lerp_(average, live, 1 - min(gan.average, (1 + k) / (10 + k)))
+        torch._foreach_lerp_(average, live, 1 - min(gan.average["generator"], (1 + k) / (10 + k)))
         yield averaged
 
 

@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from ganbook import GAN, data, losses, metrics, networks, penalties
 from ganbook.device import DEVICE
-from ganbook.schedules import falling, value_at
+from ganbook.schedules import falling
 
 COPIES = 10  # seeds, side by side in one game
 BATCH, SAMPLES = 256, 2500  # of each
@@ -42,16 +42,54 @@ class Packed(nn.Module):
         return self.judge(packs).view(-1, 1, self.games).expand(-1, self.size, -1).flatten()
 
 
+class Unrolled(GAN):
+    """The generator learns against the discriminator that would be there some turns later.
+
+    In these turns the generator stands still. Metz et al. 2017, eq. 7 to 9 (arXiv:1611.02163).
+    """
+
+    def g_objective(self, batch):
+        fake = self.generator(torch.randn(len(batch.x), self.latent, device=DEVICE))
+        later = look_ahead(self, batch.x, fake, turns=3)
+        fake_logits = functional_call(self.discriminator, later, (fake,))
+        return {"g_loss": self.loss.g(None, fake_logits)}
+
+
+def look_ahead(gan: GAN, real, fake, turns: int) -> dict:
+    """The discriminator's weights after so many more turns, as functions of the fakes.
+
+    The batch stays the same. The turns are those of its Adam, without the first moment, which
+    this game does not use (betas[0] is 0).
+    """
+    adam = gan.optimizers["discriminator"]
+    weights, forget = dict(gan.discriminator.named_parameters()), gan.betas[1]
+    memory = [adam.state[weight]["exp_avg_sq"] for weight in weights.values()]
+    done, rate = gan.turns_done["discriminator"], adam.param_groups[0]["lr"]
+    for turn in range(done + 1, done + 1 + turns):
+        logits = [functional_call(gan.discriminator, weights, (x,)) for x in (real, fake)]
+        loss = gan.loss.d(*logits).mean()
+        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        memory = [
+            forget * m + (1 - forget) * g.square() for m, g in zip(memory, gradients, strict=True)
+        ]
+        # The 1e-16 is inside of the root, or a gradient of 0 becomes NaN.
+        sizes = [(m / (1 - forget**turn) + 1e-16).sqrt() for m in memory]
+        moves = [rate * g / size for g, size in zip(gradients, sizes, strict=True)]
+        weights = {name: w - move for (name, w), move in zip(weights.items(), moves, strict=True)}
+    return weights
+
+
 def both(weight, every: int = 1):
     return penalties.total(penalties.r1(weight, every), penalties.r2(weight, every))
 
 
 def game(
-    copies: int, seed: int, *, generator=None, discriminator=None, judge=None, **settings
+    copies: int, seed: int, *, generator=None, discriminator=None, judge=None, kind=GAN, **settings
 ) -> GAN:
     """The recipe that chapter 3 ends with. Whatever is given changes that part of it.
 
     judge: another discriminator
+    kind: another class of game
     """
     parts = {
         "loss": losses.relativistic,
@@ -63,7 +101,7 @@ def game(
         **{"latent": 2, "width": 64, "activation": "relu", "copies": copies, **(generator or {})}
     )
     _, d = networks.mlp(**{"width": 64, "fourier": 0.5, "copies": copies, **(discriminator or {})})
-    return GAN(g, judge or d, **parts, seed=seed)
+    return kind(g, judge or d, **parts, seed=seed)
 
 
 def plain(copies: int, seed: int, **settings) -> GAN:
@@ -92,7 +130,7 @@ HELP = {  # what is said to help, 2,500 steps each
     "packs of 2": packs_of(2),
     "packs of 4": packs_of(4),
     "four discriminators": four_judges,
-    "unrolled": plain,
+    "unrolled": switched(plain, kind=Unrolled),
     "relativistic": switched(plain, loss=losses.relativistic),
     "R1 and R2": switched(plain, penalty=both(0.1)),
     "relativistic, R1 and R2": switched(plain, loss=losses.relativistic, penalty=both(0.1)),
@@ -116,57 +154,6 @@ ROWS = (  # data, variant, games side by side
 )
 
 
-def look_ahead(gan: GAN, real, fake, turns: int) -> dict:
-    """The discriminator's weights after so many more turns, as functions of the fakes.
-
-    The batch stays the same. The turns are those of its Adam, without the first moment, which
-    this game does not use (betas[0] is 0).
-    """
-    memory = [
-        gan._d_optimizer.state[weight]["exp_avg_sq"] for weight in gan.discriminator.parameters()
-    ]
-    done = int(gan._d_optimizer.state[next(gan.discriminator.parameters())]["step"])
-    weights, forget = dict(gan.discriminator.named_parameters()), gan.betas[1]
-    rate = gan._d_optimizer.param_groups[0]["lr"]
-    for turn in range(done + 1, done + 1 + turns):
-        real_logits, fake_logits = (
-            functional_call(gan.discriminator, weights, (x,)) for x in (real, fake)
-        )
-        loss = gan.loss.d(real_logits, fake_logits).mean()
-        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
-        memory = [
-            forget * m + (1 - forget) * g.square() for m, g in zip(memory, gradients, strict=True)
-        ]
-        # The 1e-16 is inside of the root, or a gradient of 0 becomes NaN.
-        sizes = [(m / (1 - forget**turn) + 1e-16).sqrt() for m in memory]
-        moves = [rate * g / size for g, size in zip(gradients, sizes, strict=True)]
-        weights = {name: w - move for (name, w), move in zip(weights.items(), moves, strict=True)}
-    return weights
-
-
-def unrolled(gan: GAN, batches, steps: int, turns: int = 3):
-    """The generator learns against the discriminator that would be there some turns later.
-
-    In these turns the generator stands still.
-    Metz et al. 2017, eq. 7 to 9 (arXiv:1611.02163).
-    """
-    gan._steps_planned = steps
-    for k in range(steps):
-        real = batches[k].x
-        gan.d_step(real)
-        fake = gan.generator(torch.randn(len(real), gan.latent, device=DEVICE))
-        fake_logits = functional_call(
-            gan.discriminator, look_ahead(gan, real, fake, turns), (fake,)
-        )
-        loss = gan.loss.g(None, fake_logits).mean()
-        gan._g_optimizer.param_groups[0]["lr"] = value_at(gan.lr, k / steps)
-        gan._g_optimizer.zero_grad()
-        loss.backward(inputs=list(gan.generator.parameters()))
-        gan._g_optimizer.step()
-        gan._end_step()
-        yield
-
-
 def run(
     where: str, variant: str, copies: int = COPIES, seed: int = 0, steps: int | None = None
 ) -> list[dict]:
@@ -182,9 +169,7 @@ def run(
         gan = {**HELP, **PARTS}[variant](copies, seed)
         watch = common.Stopwatch()
         watch.start()
-        for _ in (
-            unrolled(gan, batches, steps) if variant == "unrolled" else gan.train(batches, steps)
-        ):
+        for _ in gan.train(batches, steps):
             pass
         watch.stop()
     shared = {"data": where, "variant": variant, "games": copies, "steps": steps}

@@ -12,8 +12,9 @@ import time
 import common
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from ganbook import GAN, data, faults, losses, metrics, networks, penalties
+from ganbook import GAN, data, losses, metrics, networks, penalties
 
 STEPS = 1200
 MARKS = 8  # how often a game is measured, at equal distances
@@ -31,7 +32,7 @@ MENDS = {
     "none": {},
     "R1": {"penalty": penalties.r1(3.0, every=4)},
     "dropout": {"dropout": 0.3},
-    "instance noise": {"augment": lambda x: x + 0.5 * torch.randn_like(x)},
+    "instance noise": {"noise": 0.5},
     "one-sided smoothing": {"loss": SMOOTHED},
     "real alone augmented": {"real_alone": True},
     "both augmented": {"p": 1.0},
@@ -84,6 +85,31 @@ def augmented(x, p=1.0):
     return x
 
 
+class Augment(nn.Module):
+    """In training, the layers behind it see images that are changed; in evaluation, the images.
+
+    p: the probability of each of three changes. noise: the standard deviation of noise instead.
+    Both are buffers, as are the signs that p is adapted by: a resumed game has them back.
+    """
+
+    def __init__(self, p: float, noise: float = 0.0):
+        super().__init__()
+        self.register_buffer("p", torch.tensor(p))
+        self.register_buffer("noise", torch.tensor(noise))
+        self.register_buffer("signs", torch.zeros(EVERY))
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        return x + self.noise * torch.randn_like(x) if self.noise else augmented(x, self.p)
+
+    def adapt(self, step) -> None:
+        """After a step: every few steps p goes up or down, by the signs of the real logits."""
+        self.signs[step.index % EVERY] = step.real_logits.sign().mean()
+        if step.index % EVERY == 0:
+            self.p.add_(MOVE if self.signs.mean() > TARGET else -MOVE).clamp_(0, 1)
+
+
 class Augmented:
     """Batches of augmented images, cut off at -1 and 1: a function of the seed and of k."""
 
@@ -110,23 +136,17 @@ def digits(images: int, seed: int):
 def game(images: int, mend: str, seed: int):
     """The game of a row, its batches, and what to call after each step."""
     settings = dict(MENDS[mend])
-    dropout, p = settings.pop("dropout", 0.0), settings.pop("p", None)
+    dropout, noise = settings.pop("dropout", 0.0), settings.pop("noise", 0.0)
     adaptive, real_alone = settings.pop("adaptive", False), settings.pop("real_alone", False)
-    strength, signs = {"p": p or 0.0}, []
-    if p is not None:
-        settings["augment"] = lambda x: augmented(x, strength["p"])
-    G, D = networks.dcgan(width=16)[0], networks.dcgan(width=32, dropout=dropout)[1]
+    augment = Augment(settings.pop("p", 0.0), noise)
+    G = networks.dcgan_generator(width=16)
+    D = networks.dropout(networks.dcgan_discriminator(width=32), dropout)
+    if noise or adaptive or augment.p:
+        D = D.with_layers(augment, *D)
     gan = GAN(G, D, **settings, lr=3e-3, seed=seed)
     batches = data.Images(digits(images, seed)[0]).batches(BATCH, seed)
-
-    def after(step):
-        if adaptive:
-            signs.append(step.real_logits.sign().mean())
-            if step.index % EVERY == 0:
-                up = torch.stack(signs[-EVERY:]).mean() > TARGET
-                strength["p"] = min(1.0, max(0.0, strength["p"] + (MOVE if up else -MOVE)))
-
-    return gan, Augmented(batches, seed) if real_alone else batches, after, strength
+    batches = Augmented(batches, seed) if real_alone else batches
+    return gan, batches, augment.adapt if adaptive else lambda step: None
 
 
 def measure(gan: GAN, training, held_out, references) -> dict:
@@ -152,7 +172,7 @@ def measure(gan: GAN, training, held_out, references) -> dict:
         "fid": metrics.fid(unseen, features),
         "fid_choosing": metrics.fid(unseen[::2], features),
         "fid_reporting": metrics.fid(unseen[1::2], features),
-        "copies": faults.nearer_to_training(seen[:n], unseen[:n], features),
+        "copies": metrics.nearer_to_training(seen[:n], unseen[:n], features),
         "centre": centre.std(),
         "margin": samples[:, :, :2].mean() + 1,
     }
@@ -165,7 +185,8 @@ def run(images: int, mend: str, seed: int = 0, steps: int = STEPS) -> list[dict]
         raise ValueError(f"there is no {mend!r} on {images} images")
     training, held_out = digits(images, seed)
     references = metrics.digit_features(training[:HELD_OUT]), metrics.digit_features(held_out)
-    gan, batches, after, strength = game(images, mend, seed)
+    gan, batches, after = game(images, mend, seed)
+    augment = next((m for m in gan.discriminator if isinstance(m, Augment)), Augment(0.0))
     lines, seconds = [], 0.0
     start = time.process_time()  # the processor's, so that other work does no harm
     for step in gan.train(batches, steps):
@@ -175,7 +196,7 @@ def run(images: int, mend: str, seed: int = 0, steps: int = STEPS) -> list[dict]
             line = {"images": images, "mend": mend, "seed": seed, "steps": steps}
             line |= {"step": step.index, "seconds": round(seconds, 1)}
             line |= measure(gan, training, held_out, references)
-            lines.append(line | {"p": round(strength["p"], 2)})
+            lines.append(line | {"p": round(augment.p.item(), 2)})
             start = time.process_time()
     return lines
 

@@ -56,12 +56,14 @@ def game(variant: str, seed: int) -> GAN:
         settings |= changes
         if name == variant:
             break
-    make = getattr(networks, settings.pop("networks", "dcgan"))
-    own = {name: settings.pop(name) for name in ("init_std", "norm") if name in settings}
-    if make is networks.resnet:  # it has neither
-        own = {}
-    generator, _ = make(channels=3, width=32, **own)
-    _, discriminator = make(channels=3, width=64, **own)
+    kind, std = settings.pop("networks", "dcgan"), settings.pop("init_std")
+    norm = settings.pop("norm", True)
+    if kind == "resnet":
+        generator = networks.resnet_generator(channels=3, width=32)
+        discriminator = networks.resnet_discriminator(channels=3, width=64)
+    else:
+        generator = networks.dcgan_generator(channels=3, width=32, init_std=std, norm=norm)
+        discriminator = networks.dcgan_discriminator(channels=3, width=64, init_std=std)
     return GAN(generator, discriminator, seed=seed, **settings)
 
 

@@ -58,12 +58,14 @@ def game(where: str, loss: str, regulariser: str, seed: int, copies: int = 1) ->
     settings = REGULARISERS[regulariser](where)
     spectral = settings.pop("spectral", False)
     if where == "grid":
-        g, _ = networks.mlp(latent=2, width=64, activation="relu", copies=copies)
-        _, d = networks.mlp(width=64, fourier=0.5, copies=copies, spectral=spectral)
+        g = networks.mlp_generator(latent=2, width=64, activation="relu", copies=copies)
+        d = networks.mlp_discriminator(width=64, fourier=0.5, copies=copies)
     else:
-        g, _ = networks.dcgan(channels=3)
+        g = networks.dcgan_generator(channels=3)
         # A weaker discriminator finds fewer modes.
-        _, d = networks.dcgan(channels=3, width=64, spectral=spectral)
+        d = networks.dcgan_discriminator(channels=3, width=64)
+    if spectral:
+        d = networks.spectral(d)
     rate = falling(3e-3, 1e-5) if where == "grid" else falling(3e-3, 1e-4)
     return GAN(g, d, loss=LOSSES[loss], lr=rate, seed=seed, **settings)
 

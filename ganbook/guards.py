@@ -44,20 +44,22 @@ class Randomness:
         self.state = [torch.Generator(kind).manual_seed(seed).get_state() for kind in kinds]
 
     def __enter__(self):
-        self._outside = _get_state()
-        _set_state(self.state)
+        self._outside = get_random_state()
+        set_random_state(self.state)
 
     def __exit__(self, *_):
-        self.state = _get_state()
-        _set_state(self._outside)
+        self.state = get_random_state()
+        set_random_state(self._outside)
 
 
-def _get_state() -> list[Tensor]:
+def get_random_state() -> list[Tensor]:
+    """The states of torch's global generators: the CPU's, and the device's where it is another."""
     states = [torch.default_generator.get_state()]
     return states if _ON_CPU else [*states, getattr(torch, DEVICE.type).get_rng_state()]
 
 
-def _set_state(state: list[Tensor]) -> None:
+def set_random_state(state: list[Tensor]) -> None:
+    """Set torch's global generators to what `get_random_state` gave."""
     torch.default_generator.set_state(state[0])
     if not _ON_CPU:
         getattr(torch, DEVICE.type).set_rng_state(state[1])
