@@ -29,7 +29,8 @@ def test_the_inline_step_of_the_engine_benchmark_makes_the_same_weights(name):
     pairs = list(
         zip(gan.averaged.state_dict().values(), averaged.state_dict().values(), strict=True)
     )
-    assert all(torch.equal(a, b) for a, b in pairs)
+    # The game's average counts the batches of batch norm too; by hand only floats are averaged.
+    assert all(torch.equal(a, b) for a, b in pairs if a.is_floating_point())
     assert not any(torch.equal(a, b) for a, b in zip(before, averaged.parameters(), strict=True))
 
 

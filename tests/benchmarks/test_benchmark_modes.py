@@ -57,7 +57,7 @@ def test_unrolling_looks_at_the_turns_that_the_discriminator_would_take():
     later = modes.look_ahead(gan, real, fake, turns=4)
     before, judge = dict(gan.discriminator.named_parameters()), copy.deepcopy(gan.discriminator)
     optimizer = torch.optim.Adam(judge.parameters(), betas=gan.betas)
-    optimizer.load_state_dict(copy.deepcopy(gan._d_optimizer.state_dict()))
+    optimizer.load_state_dict(copy.deepcopy(gan.optimizers["discriminator"].state_dict()))
     for _ in range(4):
         loss = gan.loss.d(judge(real), judge(fake.detach())).mean()
         optimizer.zero_grad()

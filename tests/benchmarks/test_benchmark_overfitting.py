@@ -83,10 +83,10 @@ def test_a_seed_has_digits_of_its_own_and_nobody_learns_from_held_out_ones():
 
 def test_the_games_switch_what_they_name():
     for images, mend in overfitting.ROWS:
-        gan, batches, _, _ = overfitting.game(images, mend, 0)
+        gan, batches, _ = overfitting.game(images, mend, 0)
         assert (gan.penalty is not None) == ("R1" in mend)
         assert ("Dropout" in str(gan.discriminator)) == (mend == "dropout")
-        assert (gan.augment is not None) == (
+        assert isinstance(gan.discriminator[0], overfitting.Augment) == (
             mend in ("instance noise", "adaptive") or "both" in mend
         )
         assert (gan.loss is losses.nonsaturating) == (mend != "one-sided smoothing")
@@ -107,18 +107,19 @@ def test_smoothing_asks_for_nine_tenths_of_real_images_alone():
 
 
 def test_p_goes_up_while_d_is_sure_of_the_training_images_and_down_when_it_is_not():
-    _, _, after, strength = overfitting.game(50, "adaptive", 0)
+    gan, _, after = overfitting.game(50, "adaptive", 0)
+    p = gan.discriminator[0].p
 
     def steps(sign, count, first):
         for k in range(first, first + count):
             after(type("Step", (), {"index": k, "real_logits": sign * torch.rand(32)}))
 
     steps(+1, 40, 1)
-    assert strength["p"] == pytest.approx(10 * overfitting.MOVE)
+    assert p.item() == pytest.approx(10 * overfitting.MOVE)
     steps(-1, 20, 41)
-    assert strength["p"] == pytest.approx(5 * overfitting.MOVE)
+    assert p.item() == pytest.approx(5 * overfitting.MOVE)
     steps(-1, 200, 61)
-    assert strength["p"] == 0
+    assert p.item() == 0
     with pytest.raises(ValueError, match="no 'dropout' on 50 images"):
         overfitting.run(50, "dropout")
 
