@@ -15,7 +15,9 @@ from ganbook.arguments import check_count
 from ganbook.device import DEVICE
 
 FEATURES = 64
-_VERSION = 1  # raise it with any change to the classifier or its training: features of two versions can't be compared
+# Raise it with any change to the classifier or its training: features of two versions can't be
+# compared.
+_VERSION = 1
 
 
 class Coverage(NamedTuple):
