@@ -52,17 +52,25 @@ def check_labels(labels, n: int, classes: int) -> Tensor:
     labels out of range.
     """
     labels = torch.as_tensor(labels).to(DEVICE)
-    if labels.shape != (n,) or labels.is_floating_point():
-        found = tuple(labels.shape)
+    whole = not labels.is_floating_point() and labels.dtype != torch.bool
+    if labels.shape != (n,) or not whole:
+        found = f"{tuple(labels.shape)} of {labels.dtype}"
         raise ValueError(f"labels must be {n} whole numbers, one a sample; got {found}")
-    if DEVICE.type == "cpu" and not 0 <= labels.min() <= labels.max() < classes:
+    if DEVICE.type == "cpu" and n and not 0 <= labels.min() <= labels.max() < classes:
         low, high = labels.min().item(), labels.max().item()
         raise ValueError(f"labels must lie in 0..{classes - 1}; these reach from {low} to {high}")
     return labels.long()
 
 
 def check_samples(samples: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise ValueError unless `samples` (N, *shape) are floating-point numbers of that shape."""
+    """Raise ValueError unless `samples` (N, *shape) are floating-point numbers of that shape.
+
+    Raises TypeError unless they are a tensor.
+    """
+    if not isinstance(samples, Tensor):
+        raise TypeError(f"samples must be a tensor, not {type(samples).__name__}")
+    if not len(samples):
+        raise ValueError("the batch is empty")
     if samples.shape[1:] != shape:
         found = tuple(samples.shape[1:])
         raise ValueError(f"the generator draws samples of shape {shape}; the batch holds {found}")
@@ -79,3 +87,14 @@ def check_range(samples: Tensor) -> None:
         raise ValueError(
             f"images must lie in [-1, 1], as the generator's do; these reach {reach:.3g}"
         )
+
+
+def check_per_sample(name: str, values, n: int) -> Tensor:
+    """The values (N,) as they are. Raises ValueError unless there is one for each of n samples."""
+    found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+    if found != (n,):
+        raise ValueError(
+            f"{name} must give one value a sample, shape ({n},); it gave {found}."
+            " Leave the mean to the game"
+        )
+    return values

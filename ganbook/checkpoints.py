@@ -15,14 +15,30 @@ FORMAT = "ganbook game 2"
 
 
 def save(game, path) -> None:
-    """Write all that a `Game` remembers to `path`. Raises OSError, the old file untouched.
+    """Write all that a `Game` remembers to `path`.
 
     That is: weights and buffers of its players, averages and memory, its optimisers, its random
-    numbers, and how many steps, turns and batches there were.
+    numbers, and how many steps, turns and batches there were. Raises OSError where the file can't
+    be written, FloatingPointError for weights that are not finite, and ValueError for a memory
+    that could not be read again; the old file is untouched.
     """
+    for player, networks in game.players.items():
+        for network in networks:
+            if not all(torch.isfinite(weight).all() for weight in network.parameters()):
+                raise FloatingPointError(
+                    f"the weights of the {player} hold NaN or infinity: the game is not saved"
+                )
     buffer = io.BytesIO()
     content = {"format": FORMAT, "layers": _layers(game), "state": _state(game)}
     torch.save(content, buffer)
+    buffer.seek(0)
+    try:
+        torch.load(buffer, weights_only=True)
+    except Exception as error:
+        raise ValueError(
+            "the game holds more than tensors and plain values, and could not be read again:"
+            f" {str(error).splitlines()[0]}"
+        ) from error
     try:
         with atomic(Path(path)) as temporary:
             temporary.write_bytes(buffer.getbuffer())
@@ -55,9 +71,11 @@ def resume(game, path) -> None:
     try:
         _restore(game, content["state"])
         if content["layers"] != _layers(game):
-            raise ValueError("the weights fit these, but other layers lie between")
-    except Exception as error:
+            raise ValueError("the weights fit these, but other layers or turns lie between")
+    except BaseException as error:
         _restore(game, before)
+        if not isinstance(error, Exception):  # an interrupt
+            raise
         reason = " ".join(f"{error}".split()[:40])
         raise ValueError(f"{path} belongs to other networks: {reason}") from error
 
@@ -82,7 +100,10 @@ def _restore(game, state: dict) -> None:
             there = ", ".join(state["modules"][what]) or "none"
             raise ValueError(f"its {what} are {there}, yours {', '.join(group) or 'none'}")
         for name, modules in group.items():
-            for module, saved in zip(modules, state["modules"][what][name], strict=True):
+            states = state["modules"][what][name]
+            if len(states) != len(modules):
+                raise ValueError(f"{name} has {len(states)} networks there, here {len(modules)}")
+            for module, saved in zip(modules, states, strict=True):
                 module.load_state_dict(saved)
     for name, optimizer in game.optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
@@ -102,11 +123,15 @@ def _modules(game) -> dict[str, dict]:
 
 
 def _layers(game) -> dict:
-    """What the modules look like. A layer that shows its address shows another in each process."""
-    return {
+    """What the modules look like, and the turns.
+
+    A layer that shows its address in memory shows another one in each process.
+    """
+    layers = {
         what: {
-            name: [re.sub("0x[0-9a-f]+", "0x", str(module)) for module in modules]
+            name: [re.sub("0x[0-9a-fA-F]+", "0x", str(module)) for module in modules]
             for name, modules in group.items()
         }
         for what, group in _modules(game).items()
     }
+    return layers | {"turns": [[turn.player, turn.times] for turn in game.turns]}

@@ -49,16 +49,29 @@ def placed(network: nn.Module) -> nn.Module:
 
 
 def on_device(batch):
-    """A batch, a tensor or a tuple of tensors, on the device, its floats in single precision.
+    """A batch on the device, its floats in single precision: a tensor, or tensors in a container.
 
+    batch: a tensor, or a tuple, list or dictionary of batches; anything else comes back as it is.
     The tensors share what can be shared with those given, and none of their gradients.
     """
-    if isinstance(batch, tuple):
+    if isinstance(batch, Tensor):
+        return batch.detach().to(DEVICE, torch.float32 if batch.is_floating_point() else None)
+    if isinstance(batch, dict):
+        return {name: on_device(part) for name, part in batch.items()}
+    if isinstance(batch, (tuple, list)):
         parts = [on_device(part) for part in batch]
-        return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
-    if not isinstance(batch, Tensor):
-        return batch
-    return batch.detach().to(DEVICE, torch.float32 if batch.is_floating_point() else None)
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    return batch
+
+
+def tensors(batch) -> list[Tensor]:
+    """The tensors of a batch, as `on_device` finds them."""
+    if isinstance(batch, Tensor):
+        return [batch]
+    parts = batch.values() if isinstance(batch, dict) else batch
+    if not isinstance(batch, (tuple, list, dict)):
+        return []
+    return [tensor for part in parts for tensor in tensors(part)]
 
 
 def budget(*, cpu, cuda):

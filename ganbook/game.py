@@ -3,9 +3,8 @@
 import copy
 import operator
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import reduce
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,48 +16,7 @@ from ganbook.device import DEVICE, on_device, placed
 from ganbook.guards import FiniteLosses, Randomness, WholeStep
 from ganbook.networks import Network
 from ganbook.schedules import value_at
-
-
-class Turn(NamedTuple):
-    """Whose turn it is, what that player minimises, and how often the turn comes in a step.
-
-    player: the name of one of the game's players.
-    objective: a function of the batch to {term: values}, each (N, ...) or a number. The sum of the
-        terms' means is minimised. It may return a pair: the terms, and {name: tensor} to be seen.
-    times: how often the turn is taken in each step.
-    after: called without arguments after each of these turns, with gradients off; to clip, say.
-    """
-
-    player: str
-    objective: Callable[[object], dict]
-    times: int = 1
-    after: Callable[[], None] | None = None
-
-
-class Step(NamedTuple):
-    """What one step of a game says, detached and still on the device: reading a number waits.
-
-    index: how many steps are done, this one included.
-    losses: for each term its mean, in the last turn that had it.
-    seen: what the objectives gave besides, by name.
-    `step.d_loss` is `step.losses["d_loss"]`, and `step.real_logits` is `step.seen["real_logits"]`.
-    """
-
-    index: int
-    losses: dict[str, Tensor]
-    seen: dict[str, Tensor]
-
-    def __getattr__(self, name: str) -> Tensor:
-        for values in (self.losses, self.seen):
-            if name in values:
-                return values[name]
-        there = ", ".join(["index", *self.losses, *self.seen])
-        raise AttributeError(f"this step has no {name!r}; it has {there}")
-
-    def floats(self) -> dict[str, float]:
-        """The losses, and the means of what was seen, as Python numbers. Waits for the device."""
-        means = {name: value.float().mean() for name, value in (self.losses | self.seen).items()}
-        return dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
+from ganbook.turns import Step, Turn, check_names, said
 
 
 class Game:
@@ -72,12 +30,13 @@ class Game:
         or a dictionary with one for each player.
     betas: Adam's.
     average: {player: share}: the game keeps averages of these players' networks, in `averages`, of
-        which that share stays at each step.
-    seed: decides the weights of networks that the package made (unless they have been changed
-        since), and all that is random in the objectives.
+        which that share stays at each step; early on less, (1 + steps) / (10 + steps).
+    seed: decides all that is random in the objectives, and the weights of players that are a
+        `networks.Network`, unless they have been changed since it was made.
 
     Within a turn, torch's global random numbers are the game's own. Those of numpy and of Python
-    are not. Raises ValueError for settings that are out of range or don't fit. Chapter 6.
+    are not. Raises ValueError or TypeError for settings that are out of range or don't fit.
+    Chapter 6.
     """
 
     def __init__(
@@ -95,10 +54,10 @@ class Game:
             name: tuple(map(placed, (given,) if isinstance(given, nn.Module) else given))
             for name, given in players.items()
         }
-        self.turns = list(turns)
+        self.turns = [Turn(*turn) for turn in turns]
         self.memory = {name: module.to(DEVICE) for name, module in (memory or {}).items()}
         self.lr, self.betas = lr, tuple(map(float, betas))
-        self.average = {name: float(share) for name, share in (average or {}).items()}
+        self.average = dict(average or {})
         self._check_settings()
         seed = operator.index(seed)
         self.randomness = Randomness(seed)
@@ -114,12 +73,12 @@ class Game:
         self.steps_done, self.batches_drawn, self.steps_planned = 0, 0, None
         self.turns_done = dict.fromkeys(self.players, 0)
         self.sampling = torch.Generator(DEVICE).manual_seed(seed)  # draws that no training feels
-        self._finite = FiniteLosses()
+        self._finite, self._names = FiniteLosses(), {}
 
     @property
     def share(self) -> float:
-        """The share of the planned steps that are done, from 0 to 1."""
-        return self.steps_done / self.steps_planned if self.steps_planned else 0.0
+        """The share of the planned steps that are done, from 0 to 1; 0 without a plan."""
+        return min(1.0, self.steps_done / self.steps_planned) if self.steps_planned else 0.0
 
     # Playing
 
@@ -132,10 +91,10 @@ class Game:
         progress: whether a bar is shown where somebody looks.
         Raises ValueError for steps that are done already, TypeError for batches that can't be
         indexed, FloatingPointError where a loss is not finite, naming step, player and term. An
-        interrupt arrives between two steps.
+        interrupt arrives when a step is done, which then is not yielded; a second one at once.
         """
         steps = check_count("steps", steps)
-        if not hasattr(batches, "__getitem__"):
+        if not hasattr(batches, "__getitem__") or isinstance(batches, Tensor):
             raise TypeError(
                 "batches must be indexed by the turn, batches[k];"
                 " data.Images(images).batches(64) makes such"
@@ -161,20 +120,18 @@ class Game:
                             if turn is self.turns[0]:
                                 batch = batches[self.batches_drawn]
                             means, shown = self._take(turn, batch)
-                        if clash := losses.keys() & means.keys():
-                            raise ValueError(f"two turns have a term {clash.pop()!r}")
-                        losses |= means
-                        seen |= shown
+                            losses |= means
+                            seen |= shown
                     self.end_step()
                 bar.update()
                 yield Step(self.steps_done, losses, seen)
         self._finite.read()
 
     def turn(self, player: str, batch) -> dict[str, Tensor]:
-        """Take a turn of `player` on a batch of your own. Returns the mean of each term."""
+        """Take the first of a player's turns, once, on a batch of your own: the terms' means."""
         check_choice("player", player, self.players)
         turn = next(turn for turn in self.turns if turn.player == player)
-        with self.randomness, torch.enable_grad():
+        with WholeStep(), self.randomness, torch.enable_grad():
             return self._take(turn, batch)[0]
 
     @torch.no_grad()
@@ -188,35 +145,33 @@ class Game:
         self.steps_done += 1
 
     def _take(self, turn: Turn, batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        player, optimizer = turn.player, self.optimizers[turn.player]
         batch = self._prepared(batch)
-        optimizer = self.optimizers[turn.player]
-        rate = self.lr[turn.player] if isinstance(self.lr, dict) else self.lr
+        rate = value_at(self.lr[player] if isinstance(self.lr, dict) else self.lr, self.share)
+        check_number(f"lr of the {player}", rate)
         for group in optimizer.param_groups:
-            group["lr"] = value_at(rate, self.share)
+            group["lr"] = rate
         for network in self._networks():
             if not network.training:
                 network.train()
-        found = turn.objective(batch)
-        terms, seen = found if isinstance(found, tuple) else (found, {})
-        if not (isinstance(terms, dict) and terms):
-            raise TypeError(f"the objective of {turn.player!r} must return {{term: values}}")
-        means = {name: _mean(values) for name, values in terms.items()}
-        self._finite.check(self.steps_done + 1, turn.player, means, batch)
+        means, seen = said(player, turn.objective(batch))
+        check_names(turn, [*means, *seen], self._names)
+        self._finite.check(self.steps_done + 1, player, means, batch)
         total = reduce(torch.add, means.values())
         weights = [w for w in optimizer.param_groups[0]["params"] if w.requires_grad]
         optimizer.zero_grad()
-        if total.requires_grad:
+        if total.requires_grad and weights:
             total.backward(inputs=weights)
         if all(weight.grad is None for weight in weights):
             raise ValueError(
-                f"nothing that the {turn.player} minimises depends on the weights of the"
-                f" {turn.player}: look for detach, no_grad or other networks in its objective"
+                f"nothing that the {player} minimises depends on its weights: look for detach,"
+                " no_grad, frozen weights, or other networks in its objective"
             )
         optimizer.step()
         if turn.after is not None:
             with torch.no_grad():
                 turn.after()
-        self.turns_done[turn.player] += 1
+        self.turns_done[player] += 1
         self.batches_drawn += turn is self.turns[0]
         return tuple({name: v.detach() for name, v in values.items()} for values in (means, seen))
 
@@ -226,8 +181,9 @@ class Game:
         """Write all that the game remembers to `path`. The file appears whole or not at all.
 
         That is: the weights and buffers of players, averages and memory, the optimisers, the random
-        numbers, and how many turns and steps are done. Raises OSError, the old file untouched,
-        where it can't be written.
+        numbers, and how many turns and steps are done. The old file is untouched where it raises
+        OSError, it can't be written; FloatingPointError, weights are not finite; ValueError, a
+        memory holds more than tensors and plain values.
         """
         self._finite.read()
         checkpoints.save(self, path)
@@ -248,12 +204,11 @@ class Game:
         return [network for networks in self.players.values() for network in networks]
 
     def _adam(self, player: str) -> torch.optim.Adam:
+        weights = [w for n in self.players[player] for w in n.parameters() if w.requires_grad]
+        if not weights:
+            raise ValueError(f"the {player} has no weights to learn")
         # One fused kernel in place of a dozen small ones a weight.
-        return torch.optim.Adam(
-            [w for n in self.players[player] for w in n.parameters() if w.requires_grad],
-            betas=self.betas,
-            fused=DEVICE.type in ("cpu", "cuda"),
-        )
+        return torch.optim.Adam(weights, betas=self.betas, fused=DEVICE.type in ("cpu", "cuda"))
 
     def _prepared(self, batch):
         """The batch on the device, its floats in single precision, without gradients as yet."""
@@ -269,6 +224,10 @@ class Game:
         for turn in self.turns:
             check_choice("a turn's player", turn.player, self.players)
             check_count("times", turn.times)
+        if len(set(map(id, self._networks()))) < len(self._networks()):
+            raise ValueError("a network is there twice: each belongs to one player, once")
+        if len(self.betas) != 2:
+            raise ValueError(f"betas={self.betas}: Adam has two")
         rates = self.lr if isinstance(self.lr, dict) else dict.fromkeys(self.players, self.lr)
         if rates.keys() != self.players.keys():
             raise ValueError(f"lr must have one rate for each of {', '.join(self.players)}")
@@ -282,10 +241,6 @@ class Game:
                 )
 
 
-def _mean(values) -> Tensor:
-    return values.mean() if isinstance(values, Tensor) else torch.tensor(float(values))
-
-
 def _follow(average: nn.Module, live: nn.Module, stays: float) -> None:
     """Move the average's weights and buffers towards those of the network as it is now."""
     pairs = list(zip(_values(average), _values(live), strict=True))
@@ -297,4 +252,7 @@ def _follow(average: nn.Module, live: nn.Module, stays: float) -> None:
 
 
 def _values(network: nn.Module) -> list[Tensor]:
-    return [*network.parameters(), *network.buffers()]
+    """Its weights and buffers, shared ones once: quicker than parameters() and buffers()."""
+    layers = [kind for layer in network.modules() for kind in (layer._parameters, layer._buffers)]
+    values = {id(v): v for layer in layers for v in layer.values() if v is not None}
+    return list(values.values())

@@ -1,17 +1,24 @@
 """The game of one generator and one discriminator."""
 
+import functools
 import math
 
 import torch
 from torch import Tensor, nn
 
 from ganbook import losses, penalties
-from ganbook.arguments import check_count, check_labels, check_range, check_samples
+from ganbook.arguments import (
+    check_count,
+    check_labels,
+    check_per_sample,
+    check_range,
+    check_samples,
+)
 from ganbook.data import Batch
 from ganbook.device import DEVICE, autocast
 from ganbook.game import Game, Turn
 from ganbook.losses import Loss
-from ganbook.networks import generate
+from ganbook.networks import evaluating, generate
 
 
 class GAN(Game):
@@ -20,14 +27,14 @@ class GAN(Game):
     generator: z (N, latent) to samples (N, ...).
     discriminator: samples (N, ...) to logits (N,).
     loss: a `losses.Loss`.
-    penalty: what holds the discriminator back, one of `ganbook.penalties` or a function (critic,
+    penalty: what holds the discriminator back: one of `ganbook.penalties`, a function (critic,
         real, fake, real_logits, fake_logits) to (N,), or None.
     lr: Adam's learning rate, a number or a function of the share of steps done.
     d_lr: the discriminator's, where it differs.
     betas: Adam's.
     d_steps: turns of the discriminator for each of the generator.
-    average: how much of the averaged generator, which is the one that samples, stays at each step;
-        0 for no average.
+    average: how much of the averaged generator, which is the one that samples, stays at each step
+        in the long run; early on less, (1 + steps) / (10 + steps). 0 for no average.
     latent: the size of z, where the generator has no attribute of that name.
     seed: decides the weights of networks that the package made (unless they have been changed
         since), and all that is random in the game.
@@ -59,7 +66,8 @@ class GAN(Game):
         latent = getattr(generator, "latent", None) if latent is None else latent
         if latent is None:
             raise ValueError(
-                "the generator has no attribute `latent`: give the size of z, GAN(..., latent=64)"
+                "the generator has no attribute `latent`: give the size of z, GAN(..., latent=64)."
+                " Or have the two players changed places?"
             )
         d_steps = check_count("d_steps", d_steps)
         self.loss, self.penalty = loss, penalties.as_penalty(penalty)
@@ -91,18 +99,19 @@ class GAN(Game):
 
     def d_objective(self, batch: Batch):
         """What the discriminator minimises: its loss, and the penalty where it is due."""
-        real, labels, turn = batch.x, batch.labels, self.turns_done["discriminator"]
+        real, labels = batch
         with torch.no_grad():
             fake = self._fakes(len(real), labels)
-        due = self.penalty is not None and self.penalty.due(turn)
+        turn, penalty = self.turns_done["discriminator"], penalties.as_penalty(self.penalty)
+        due = penalty is not None and penalty.due(turn)
         if due:  # a gradient penalty asks for the slope at the samples
             real.requires_grad_(), fake.requires_grad_()
-        real_logits, fake_logits = self.logits(real, labels), self.logits(fake, labels)
-        terms = {"d_loss": _per_sample("loss.d", self.loss.d(real_logits, fake_logits), real)}
+        logits = self.logits(real, labels), self.logits(fake, labels)
+        terms = {"d_loss": check_per_sample("loss.d", self.loss.d(*logits), len(real))}
         if due:
-            args = (lambda x: self.logits(x, labels)), real, fake, real_logits, fake_logits
-            terms["penalty"] = self.penalty(*args, step=turn, share=self.share)
-        return terms, {"real_logits": real_logits, "fake_logits": fake_logits}
+            critic = functools.partial(self.logits, labels=labels)
+            terms["penalty"] = penalty(critic, real, fake, *logits, step=turn, share=self.share)
+        return terms, {"real_logits": logits[0], "fake_logits": logits[1]}
 
     def g_objective(self, batch: Batch):
         """What the generator minimises: its loss, on fakes of the labels of the batch."""
@@ -112,7 +121,8 @@ class GAN(Game):
             with torch.no_grad():
                 real_logits = self.logits(real, labels)
         fake_logits = self.logits(self._fakes(len(real), labels), labels)
-        return {"g_loss": _per_sample("loss.g", self.loss.g(real_logits, fake_logits), real)}
+        values = self.loss.g(real_logits, fake_logits)
+        return {"g_loss": check_per_sample("loss.g", values, len(real))}
 
     def logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The discriminator's logits (N,) of samples (N, ...), in single precision."""
@@ -128,7 +138,7 @@ class GAN(Game):
 
     def _constrain(self):
         if self.penalty is not None:
-            self.penalty.constrain(self.discriminator)
+            penalties.as_penalty(self.penalty).constrain(self.discriminator)
 
     # Turns by hand
 
@@ -154,9 +164,10 @@ class GAN(Game):
         """`n` samples (n, ...) of the averaged generator, float32, on the device.
 
         labels: in a conditional game one label for all, or n; None goes through them, 0, 1, ...
-        seed: the same one gives the same latents at any time; None draws new ones.
+        seed: the same one gives the same latents for the same n at any time; None draws new ones.
         batch: how many are drawn at once.
-        Training is not touched. Raises ValueError where n or labels don't fit.
+        Training goes on as if nothing had been drawn. Raises ValueError where n or labels don't
+        fit.
         """
         n = check_count("n", n)
         random = self.sampling if seed is None else torch.Generator(DEVICE).manual_seed(seed)
@@ -168,6 +179,7 @@ class GAN(Game):
 
         labels, batch: as for `sample`. Raises ValueError where z or labels don't fit.
         """
+        z = torch.as_tensor(z, dtype=torch.float32)
         if z.ndim != 2 or z.shape[1] != self.latent:
             raise ValueError(f"z must have the shape (N, {self.latent}); got {tuple(z.shape)}")
         if self.classes is None and labels is not None:
@@ -199,12 +211,9 @@ class GAN(Game):
         if self.classes is not None:
             labels = torch.arange(count, device=DEVICE) % self.classes
         state = self.randomness.state
-        with self.randomness, autocast():
-            for network in networks:
-                network.eval()
+        with self.randomness, evaluating(*networks), autocast():
             try:
-                z = torch.zeros(count, self.latent, device=DEVICE)
-                fake = _call(self.generator, z, labels)
+                fake = _call(self.generator, torch.zeros(count, self.latent, device=DEVICE), labels)
             except Exception as error:
                 raise ValueError(
                     f"the generator can't take z of shape (N, latent={self.latent}): {error}"
@@ -216,8 +225,6 @@ class GAN(Game):
                     "the discriminator can't take the generator's samples of shape"
                     f" {tuple(fake.shape[1:])}: {error}"
                 ) from error
-            for network in networks:
-                network.train()
         self.randomness.state = state
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         if found != (count,):
@@ -264,12 +271,3 @@ def _common_classes(generator, discriminator) -> int | None:
 
 def _call(network, x, labels):
     return network(x) if labels is None else network(x, labels)
-
-
-def _per_sample(name: str, values: Tensor, real: Tensor) -> Tensor:
-    if values.shape != real.shape[:1]:
-        raise ValueError(
-            f"{name} must give one value a sample, shape ({len(real)},); it gave"
-            f" {tuple(values.shape)}. Leave the mean to the game"
-        )
-    return values

@@ -7,13 +7,16 @@ import threading
 import torch
 from torch import Tensor
 
-from ganbook.device import DEVICE
+from ganbook.device import DEVICE, tensors
 
 _ON_CPU = DEVICE.type == "cpu"
 
 
 class WholeStep:
-    """Hold an interrupt (Ctrl-C, the notebook's stop button) back until the step is whole."""
+    """Hold an interrupt (Ctrl-C, the notebook's stop button) back until the step is whole.
+
+    A second one is let through at once, so that a step that never ends can be stopped.
+    """
 
     def __enter__(self):
         self.caught, self.previous = [], None
@@ -22,13 +25,22 @@ class WholeStep:
 
     def _catch(self, *signal_and_frame):
         self.caught.append(signal_and_frame)
+        if len(self.caught) > 1:
+            self._let_through()
 
     def __exit__(self, error, *_):
         if self.previous is None:
             return
         signal.signal(signal.SIGINT, self.previous)
-        if error is None and self.caught and callable(self.previous):
+        if error is None and self.caught:
+            self._let_through()
+
+    def _let_through(self):
+        if callable(self.previous):
             self.previous(*self.caught[0])
+        elif self.previous == signal.SIG_DFL:
+            signal.signal(signal.SIGINT, self.previous)
+            signal.raise_signal(signal.SIGINT)
 
 
 class Randomness:
@@ -42,14 +54,18 @@ class Randomness:
     def __init__(self, seed: int):
         kinds = dict.fromkeys(("cpu", DEVICE.type))
         self.state = [torch.Generator(kind).manual_seed(seed).get_state() for kind in kinds]
+        self._outside = None
 
     def __enter__(self):
+        if self._outside is not None:
+            raise RuntimeError("this game is in the middle of a turn: finish that one first")
         self._outside = get_random_state()
         set_random_state(self.state)
 
     def __exit__(self, *_):
         self.state = get_random_state()
         set_random_state(self._outside)
+        self._outside = None
 
 
 def get_random_state() -> list[Tensor]:
@@ -77,7 +93,7 @@ class FiniteLosses:
     def check(self, step: int, player: str, means: dict[str, Tensor], batch) -> None:
         """Note the means of a player's terms. Raises FloatingPointError naming step, player, term.
 
-        batch: what the terms were taken on, a tensor or a tuple of tensors, perhaps the cause.
+        batch: what the terms were taken on, perhaps the cause.
         """
         self._unread += [(step, player, term, mean.detach()) for term, mean in means.items()]
         if _ON_CPU or len(self._unread) >= 64:
@@ -88,11 +104,7 @@ class FiniteLosses:
         unread, self._unread = self._unread, []
         for step, player, term, mean in unread:
             if not math.isfinite(value := mean.item()):
-                parts = batch if isinstance(batch, tuple) else (batch,)
-                floats = [x for x in parts if isinstance(x, Tensor) and x.is_floating_point()]
-                spoilt = _ON_CPU and not all(torch.isfinite(x).all() for x in floats)
-                cause = ": the batch of data holds NaN or infinity" if spoilt else ""
-                raise FloatingPointError(
-                    f"step {step}: the {player}'s {term} is {value}."
-                    f" Try a lower learning rate or a penalty{cause}"
-                )
+                advice = "Try a lower learning rate or a penalty"
+                if _ON_CPU and not all(torch.isfinite(x).all() for x in tensors(batch)):
+                    advice = "The batch of data holds NaN or infinity"
+                raise FloatingPointError(f"step {step}: the {player}'s {term} is {value}. {advice}")

@@ -8,12 +8,13 @@ from torch import Tensor
 
 
 class Loss(NamedTuple):
-    """What each player minimises: `d(real_logits, fake_logits)` and `g(real_logits, fake_logits)`,
-    (N,) each, to (N,).
+    """What each player minimises: two functions of (real_logits, fake_logits), (N,) each, to (N,).
 
-    Logits are what the discriminator says before any sigmoid: above 0 for real. paired: whether `g`
-    looks at the real logits; a game saves the work of computing them where it does not, and `g`
-    gets None in their place.
+    Logits are what the discriminator says before any sigmoid: above 0 for real.
+    d: the discriminator's.
+    g: the generator's.
+    paired: whether `g` looks at the real logits. Where it does not, a game saves the work of
+        computing them, and `g` gets None in their place.
     """
 
     d: Callable[[Tensor, Tensor], Tensor]
@@ -22,8 +23,7 @@ class Loss(NamedTuple):
 
 
 def _d_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
-    # -log sigmoid(l) = softplus(-l) and -log(1 - sigmoid(l)) = softplus(l), without a logarithm of
-    # 0
+    # -log sigmoid(l) = softplus(-l) and -log(1 - sigmoid(l)) = softplus(l), with no logarithm of 0
     return F.softplus(-real) + F.softplus(fake)
 
 
@@ -74,28 +74,24 @@ nonsaturating = Loss(d=_d_cross_entropy, g=_g_nonsaturating, paired=False)
 Goodfellow et al. 2014, section 3 (arXiv:1406.2661). Chapter 2."""
 
 relativistic = Loss(d=_d_relativistic, g=_g_relativistic)
-"""Each player wants its own side of a pair, one real and one fake, judged the more real: softplus
-of the difference.
+"""D wants a real sample judged more real than a fake one, G the reverse: softplus of a difference.
 
 Relativistic pairing, Jolicoeur-Martineau 2018 (arXiv:1807.00734); with R1 and R2 in R3GAN, Huang et
 al. 2025, eq. 2 (arXiv:2501.05441). Chapters 4 and 9."""
 
 hinge = Loss(d=_d_hinge, g=_g_height, paired=False)
-"""D learns only from samples within its margin: real logits below 1, fake ones above -1. G makes
-fakes' logits high.
+"""D learns from real logits below 1 and fake ones above -1 only; G makes fakes' logits high.
 
-Lim & Ye 2017 (arXiv:1705.02894); Miyato et al. 2018, eq. 16 and 17 (arXiv:1802.05957). Chapter
-9."""
+Lim & Ye 2017 (arXiv:1705.02894); Miyato et al. 2018, eq. 16 and 17 (arXiv:1802.05957).
+Chapter 9."""
 
 least_squares = Loss(d=_d_least_squares, g=_g_least_squares, paired=False)
-"""D regresses real samples on 1 and fake ones on 0; G wants its fakes at 1. Halved, as in the
-paper.
+"""D regresses real samples on 1 and fake ones on 0; G wants its fakes at 1. Halved, as published.
 
 Mao et al. 2017, eq. 2 with a = 0 and b = c = 1 (arXiv:1611.04076). Chapter 9."""
 
 wasserstein = Loss(d=_d_difference, g=_g_height, paired=False)
-"""The critic maximises its mean on real minus that on fake: the earth mover's distance, if it is
-1-Lipschitz.
+"""The critic maximises its mean on real minus that on fake: W1, if it is the best 1-Lipschitz one.
 
-Nothing here makes it so: clip its weights, `GAN(..., clip=0.01)`, or add `penalties.wgan_gp()`.
-Arjovsky et al. 2017, eq. 2 and 3 (arXiv:1701.07875). Chapters 7 and 8."""
+Nothing here makes it 1-Lipschitz: add `penalties.clip(0.01)` or `penalties.wgan_gp()`. Arjovsky et
+al. 2017, eq. 2 and 3 (arXiv:1701.07875). Chapters 7 and 8."""

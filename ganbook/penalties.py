@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ganbook.arguments import check_count, check_number
+from ganbook.arguments import check_count, check_number, check_per_sample
 from ganbook.schedules import value_at
 
 
@@ -59,11 +59,7 @@ class Penalty(NamedTuple):
         for term in self.terms:
             if step % term.every == 0:
                 measured = term.measure(critic, real, fake, real_logits, fake_logits)
-                if measured.shape != total.shape:
-                    raise ValueError(
-                        f"the penalty must give one value a sample, shape {tuple(total.shape)};"
-                        f" it gave {tuple(measured.shape)}. Leave the mean to the game"
-                    )
+                check_per_sample("the penalty", measured, len(real))
                 total = total + measured * (value_at(term.weight, share) * term.every)
         return total
 
@@ -173,7 +169,8 @@ def _clip(discriminator, bound):
 def total(*penalties) -> Penalty:
     """Several penalties at once: `total(r1(1.0), r2(1.0), clip(0.1), my_function)`.
 
-    penalties: each with its own weight and `every`; a function is a `Term` of weight 1.
+    penalties: each with its own weight and `every`; for a function of your own these are given by
+        `Term(function, weight, every)`, and are 1 where it is given alone.
     """
     parts = [as_penalty(penalty) for penalty in penalties if penalty is not None]
     return Penalty(
@@ -184,13 +181,14 @@ def total(*penalties) -> Penalty:
 
 def as_penalty(given) -> Penalty | None:
     """A penalty, a function of one's own, or None, as a `Penalty` or None. Raises TypeError."""
-    if given in (r1, r2, wgan_gp, clip):
+    if given in (r1, r2, wgan_gp, clip, total):
         raise TypeError(
-            f"penalty=penalties.{given.__name__}: call it with its weight, as in"
-            f" {given.__name__}(1.0)"
+            f"penalty=penalties.{given.__name__}: call it, with its weight, as in penalties.r1(1.0)"
         )
-    if not (given is None or callable(given)):
+    if not (given is None or callable(given) or isinstance(given, Term)):
         raise TypeError(
             f"penalty={given!r}: give penalties.r1(1.0), say, a function of your own, or None"
         )
-    return given if given is None or isinstance(given, Penalty) else Penalty((Term(given),))
+    if given is None or isinstance(given, Penalty):
+        return given
+    return Penalty((given if isinstance(given, Term) else Term(given),))

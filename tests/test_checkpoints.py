@@ -1,5 +1,6 @@
 """ganbook.checkpoints: every kind of game goes on exactly; files that can't be written or read."""
 
+import collections
 import errno
 import io
 import os
@@ -20,6 +21,7 @@ from torch import nn
 
 from ganbook import GAN, checkpoints, networks
 from ganbook.device import DEVICE
+from ganbook.game import Game, Turn
 from ganbook.schedules import falling
 
 pytestmark = pytest.mark.usefixtures("deterministic")
@@ -283,7 +285,7 @@ def test_a_checkpoint_of_another_version_is_named(tmp_path):
         (lambda: networks.mlp(latent=4, width=9, depth=1), "size mismatch"),
         (lambda: networks.mlp(latent=4, width=8, depth=2), "Missing key"),
         (lambda: networks.mlp(shape=(3,), latent=4, width=8, depth=1), "size mismatch"),
-        (lambda: with_tanh(*networks.mlp(latent=4, width=8, depth=1)), "other layers lie between"),
+        (lambda: with_tanh(*networks.mlp(latent=4, width=8, depth=1)), "other layers or turns lie"),
     ],
     ids=["wider", "deeper", "other data", "tanh"],
 )
@@ -358,3 +360,100 @@ def test_nothing_in_a_checkpoint_is_executed(zipped, tmp_path):
     assert not (tmp_path / "executed").exists()
     pickle.loads(pickle.dumps(Malicious(tmp_path / "executed")))
     assert (tmp_path / "executed").exists(), "the trap works where it is let"
+
+
+# ---- What is not saved, and what is not resumed
+
+
+def test_a_flipped_bit_among_the_weights_is_found(tmp_path):
+    gan = points_game()
+    gan.save(tmp_path / "game.pt")
+    whole = bytearray((tmp_path / "game.pt").read_bytes())
+    for weight in (gan.generator[0].weight, gan.discriminator[1].weight):
+        place = whole.find(weight.detach().cpu().numpy().tobytes())
+        assert place > 0
+        whole[place + 3] ^= 64
+        (tmp_path / "bad.pt").write_bytes(whole)
+        with pytest.raises(ValueError, match="bad.pt is not a checkpoint"):
+            resumed(tmp_path / "bad.pt")
+        whole[place + 3] ^= 64
+
+
+def test_weights_that_are_not_finite_do_not_take_the_place_of_a_good_file(tmp_path):
+    gan = points_game()
+    gan.save(tmp_path / "game.pt")
+    old = (tmp_path / "game.pt").read_bytes()
+    with torch.no_grad():
+        gan.generator[0].weight[0, 0] = torch.nan
+    with pytest.raises(FloatingPointError, match="the weights of the generator hold NaN"):
+        gan.save(tmp_path / "game.pt")
+    assert (tmp_path / "game.pt").read_bytes() == old
+
+
+class Own(nn.Module):
+    """Keeps something else than tensors and plain values."""
+
+    def get_extra_state(self):
+        return collections.deque([1, 2])
+
+    def set_extra_state(self, state):
+        pass
+
+
+def test_a_memory_that_could_not_be_read_again_is_not_written(tmp_path):
+    network = nn.Linear(2, 1)
+    turns = [Turn("a", lambda batch: {"t": network(batch)})]
+    game = Game({"a": network}, turns, memory={"own": Own()})
+    with pytest.raises(ValueError, match="holds more than tensors and plain values"):
+        game.save(tmp_path / "game.pt")
+    assert not (tmp_path / "game.pt").exists()
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_an_interrupt_in_the_middle_of_resuming_leaves_the_game_as_it_was(tmp_path, monkeypatch):
+    points_game(seed=1).save(tmp_path / "game.pt")
+    gan = points_game()
+    before, load = weights(gan), gan.discriminator.load_state_dict
+    calls = iter([1])
+
+    def interrupted(state):
+        if next(calls, None):
+            signal.raise_signal(signal.SIGINT)
+        return load(state)
+
+    monkeypatch.setattr(gan.discriminator, "load_state_dict", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        gan.resume(tmp_path / "game.pt")
+    assert_same_weights(before, gan)
+
+
+def test_a_game_of_other_turns_is_not_resumed(tmp_path):
+    points_game(d_steps=2).save(tmp_path / "game.pt")
+    with pytest.raises(ValueError, match="other layers or turns lie between"):
+        resumed(tmp_path / "game.pt")
+
+
+def test_a_player_of_another_number_of_networks_is_not_resumed(tmp_path):
+    def game(count):
+        networks_ = tuple(nn.Linear(2, 1) for _ in range(count))
+        return Game({"a": networks_}, [Turn("a", None)])
+
+    game(2).save(tmp_path / "game.pt")
+    with pytest.raises(ValueError, match="a has 2 networks there, here 3"):
+        game(3).resume(tmp_path / "game.pt")
+
+
+def test_addresses_are_left_out_in_capitals_too():
+    class Shown(nn.Module):
+        def __init__(self, address):
+            super().__init__()
+            self.address = address
+
+        def extra_repr(self):
+            return f"<Own object at {self.address}>"
+
+    def layers(address):
+        network = nn.Sequential(nn.Linear(2, 1), Shown(address))
+        return checkpoints._layers(Game({"a": network}, [Turn("a", None)]))
+
+    assert layers("0x000001F2A3B4C5D0") == layers("0x00000FFFF3B4C5AB") == layers("0x7f8f041d85e0")

@@ -12,7 +12,7 @@ import torch
 from games import assert_same_weights, differ, images_game, play, play_up_to, points_game, weights
 from torch import nn
 
-from ganbook import GAN, losses, networks
+from ganbook import GAN, losses, networks, penalties
 from ganbook.device import DEVICE
 from ganbook.game import Game, Turn
 from ganbook.losses import Loss
@@ -333,13 +333,13 @@ def test_an_objective_that_depends_on_no_weight_of_its_player_is_named(other, mo
     a, b = nn.Linear(2, 2), nn.Linear(2, 1)
     turn = Turn("a", lambda batch: {"t": b(a(batch.x).detach()) if other else a(batch.x).detach()})
     game = Game({"a": a, "b": b}, [turn])
-    with pytest.raises(ValueError, match="nothing that the a minimises depends on the weights of"):
+    with pytest.raises(ValueError, match="nothing that the a minimises depends on its weights"):
         play(game, moons, 1)
 
 
 def test_a_copy_of_a_game_whose_objectives_know_the_first_ones_networks_is_named(moons):
     game, batches = games.infogan()
-    with pytest.raises(ValueError, match="depends on the weights of"):
+    with pytest.raises(ValueError, match="minimises depends on its weights"):
         play(copy.deepcopy(game), batches, 1)
 
 
@@ -355,7 +355,7 @@ def test_a_copy_of_a_gan_plays_as_the_first_would(moons):
 @pytest.mark.parametrize("given", [None, torch.zeros(3), {}, ({}, {})])
 def test_an_objective_must_return_terms(given, moons):
     game = Game({"a": nn.Linear(2, 1)}, [Turn("a", lambda batch: given)])
-    with pytest.raises(TypeError, match="the objective of 'a' must return"):
+    with pytest.raises(TypeError, match="the objective of the a must return"):
         play(game, moons, 1)
 
 
@@ -364,3 +364,177 @@ def test_two_turns_with_a_term_of_one_name_are_named(moons):
     turns = [Turn("a", lambda batch: {"t": a(batch.x)}), Turn("b", lambda batch: {"t": b(batch.x)})]
     with pytest.raises(ValueError, match="two turns have a term 't'"):
         play(Game({"a": a, "b": b}, turns), moons, 1)
+
+
+# ---- What a step shows
+
+
+def test_a_penalty_that_was_due_in_any_turn_of_a_step_is_shown(moons):
+    for turns in (1, 2, 3):
+        gan = points_game(d_steps=turns, penalty=penalties.r1(1.0, every=turns))
+        assert all(hasattr(step, "penalty") for step in play(gan, moons, 4))
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "message"),
+    [
+        (({"t": "y"}, {"acc": 0.5}), TypeError, "acc, to be seen, must be a tensor, not float"),
+        ({"t": None}, TypeError, "the a's t must be a tensor or a number, not NoneType"),
+        ({"t": [1, 2]}, TypeError, "the a's t must be a tensor or a number, not list"),
+        (({"t": "y"},), TypeError, "or a pair of it and {name: tensor}; it returned tuple"),
+        (({"t": "y"}, {"t": "y"}), ValueError, "a name is there twice"),
+        *[({name: "y"}, ValueError, f"called '{name}'") for name in ("index", "losses", "count")],
+    ],
+)
+def test_what_an_objective_returns_is_looked_at_before_anything_moves(found, error, message, moons):
+    network = nn.Linear(2, 1)
+
+    def filled(value, y):
+        if isinstance(value, (tuple, dict)):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            parts = {name: filled(part, y) for name, part in items}
+            return parts if isinstance(value, dict) else tuple(parts.values())
+        return y if isinstance(value, str) else value
+
+    game = Game({"a": network}, [Turn("a", lambda batch: filled(found, network(batch.x)))])
+    before = weights(game)
+    with pytest.raises(error, match=message):
+        play(game, moons, 1)
+    assert_same_weights(before, game)
+    assert game.turns_done == {"a": 0} and game.batches_drawn == 0
+
+
+def test_a_term_may_be_whole_numbers_or_below_zero(moons):
+    network = nn.Linear(2, 1)
+
+    def objective(batch):
+        return {"y": network(batch.x), "count": torch.tensor([1, 2]), "cost": -2.0}
+
+    with pytest.raises(ValueError, match="a term can't be called 'count'"):
+        play(Game({"a": network}, [Turn("a", objective)]), moons, 1)
+
+    def objective(batch):
+        return {"y": network(batch.x), "many": torch.tensor([1, 2]), "cost": -2.0}
+
+    (step,) = play(Game({"a": network}, [Turn("a", objective)]), moons, 1)
+    assert step.many == 1.5 and step.cost == -2 and step.floats()["cost"] == -2
+
+
+# ---- Rates
+
+
+def test_the_share_of_steps_ends_at_one_whatever_is_played_by_hand(moons):
+    gan = points_game(lr=lambda share: 1e-2 * (1 - share))
+    play(gan, moons, 4)
+    before = weights(gan)
+    for _ in range(3):
+        gan.d_step(moons[0].x), gan.g_step(moons[0].x)
+    assert gan.share == 1
+    after = weights(gan)
+    assert all(torch.equal(before[n], after[n]) for n in before if not n.startswith("averaged"))
+
+
+@pytest.mark.parametrize("value", [-1e-3, float("nan"), float("inf")])
+def test_a_rate_out_of_range_in_the_middle_of_a_game_is_named(value, moons):
+    gan = points_game(lr=lambda share: 1e-3 if share in (0.0, 1.0) else value)
+    with pytest.raises(ValueError, match="lr of the discriminator must be a finite number"):
+        play(gan, moons, 4)
+    assert gan.steps_done == 1
+
+
+# ---- Modes, gradients, averages
+
+
+def test_a_game_plays_in_training_mode_and_with_gradients_whatever_is_around_it(pictures):
+    straight, game = images_game(), images_game()
+    play(straight, pictures, 3)
+    with torch.no_grad():
+        for _ in game.train(pictures, 3, progress=False):
+            game.generator.eval(), game.discriminator.eval()
+    assert_same_weights(straight, game)
+    with torch.no_grad():
+        straight.d_step(pictures[3].x), game.d_step(pictures[3].x)
+    assert_same_weights(straight, game)
+
+
+def test_an_average_counts_what_the_generator_counts_and_stays_in_evaluation_mode(pictures):
+    gan = images_game()
+    play(gan, pictures, 3)
+    counts = [b for name, b in gan.averaged.named_buffers() if name.endswith("num_batches_tracked")]
+    assert counts and all(count == 6 for count in counts)
+    assert not gan.averaged.training
+    assert not any(weight.requires_grad for weight in gan.averaged.parameters())
+
+
+def test_a_generator_that_grows_beside_its_weights_is_followed(moons):
+    """A buffer that the notebook moves; weights that are put in place of others."""
+    gan = points_game(average=0.5)
+    gan.generator.register_buffer("stage", torch.tensor(0))
+    gan.averaged.register_buffer("stage", torch.tensor(0))
+    for step in gan.train(moons, 30, progress=False):
+        gan.generator.stage.fill_(step.index)
+        if step.index == 3:
+            for weight in gan.generator.parameters():
+                weight.data = weight.data + 1.0
+    assert gan.averaged.stage == 29
+    for average, live in zip(gan.averaged.parameters(), gan.generator.parameters(), strict=True):
+        assert (average - live).abs().max() < 0.2
+
+
+def test_an_objective_that_comes_loose_in_a_later_turn_is_named(moons):
+    network, turns = nn.Linear(2, 1), []
+
+    def objective(batch):
+        turns.append(1)
+        y = network(batch.x)
+        return {"t": y if len(turns) < 3 else y.detach()}
+
+    with pytest.raises(ValueError, match="nothing that the a minimises depends on its weights"):
+        play(Game({"a": network}, [Turn("a", objective)]), moons, 4)
+    assert len(turns) == 3
+
+
+def test_a_player_that_is_frozen_whole_is_named(moons):
+    network = nn.Linear(2, 1)
+    game = Game({"a": network}, [Turn("a", lambda batch: {"t": network(batch.x)})])
+    play(game, moons, 1)
+    network.requires_grad_(False)
+    with pytest.raises(ValueError, match="the a minimises depends on its weights: .*frozen"):
+        play(game, moons, 2)
+    with pytest.raises(ValueError, match="the a has no weights to learn"):
+        Game({"a": network}, [Turn("a", None)])
+
+
+def test_a_network_belongs_to_one_player():
+    network = nn.Linear(2, 1)
+    for players in ({"a": (network, network)}, {"a": network, "b": network}):
+        with pytest.raises(ValueError, match="a network is there twice"):
+            Game(players, [Turn("a", None)])
+
+
+def test_rows_of_a_tensor_are_no_batches():
+    network = nn.Linear(2, 1)
+    game = Game({"a": network}, [Turn("a", lambda batch: {"t": network(batch)})])
+    with pytest.raises(TypeError, match="batches must be indexed by the turn"):
+        game.train(torch.zeros(100, 2), 3)
+
+
+@pytest.mark.parametrize("kind", [tuple, list, dict])
+def test_batches_of_any_form_are_in_single_precision_and_the_readers_are_left_alone(kind):
+    network, kept = nn.Linear(2, 1), torch.zeros(4, 2, dtype=torch.float64)
+    batch = {"x": kept} if kind is dict else kind([kept])
+
+    def objective(batch):
+        x = batch["x"] if kind is dict else batch[0]
+        assert x.dtype == torch.float32 and type(batch) is kind
+        return {"t": network(x.requires_grad_())}
+
+    play(Game({"a": network}, [("a", objective)]), [batch] * 3, 2)
+    assert not kept.requires_grad
+
+
+def test_another_seed_draws_other_samples_from_the_same_weights():
+    networks_ = games.own_networks()
+    a, b = (GAN(*copy.deepcopy(networks_), latent=3, seed=seed) for seed in (0, 1))
+    assert_same_weights(a, b)
+    assert not torch.equal(a.sample(3), b.sample(3))

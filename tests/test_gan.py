@@ -550,7 +550,7 @@ def test_in_bfloat16_losses_penalties_and_samples_are_single_precision(pictures,
 
 
 def test_a_penalty_that_was_not_called_is_named():
-    with pytest.raises(TypeError, match="call it with its weight"):
+    with pytest.raises(TypeError, match="call it, with its weight"):
         GAN(*networks.mlp(), penalty=penalties.r1)
 
 
@@ -569,3 +569,86 @@ def test_a_clipped_critic_is_clipped_when_the_generator_meets_it():
     for bound in (0, -1.0, math.nan, math.inf, "0.01"):
         with pytest.raises(ValueError, match="give the size at which weights are cut off"):
             penalties.clip(bound)
+
+
+# ---- Settings, modes, random numbers
+
+
+def test_defaults_are_those_that_chapters_tell_of():
+    gan = points_game()
+    assert gan.lr == 1e-3 and gan.betas == (0.0, 0.99) and gan.average == {"generator": 0.995}
+    assert gan.loss is losses.nonsaturating and gan.penalty is None
+    assert [turn.times for turn in gan.turns] == [1, 1]
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_layers_that_the_reader_has_set_to_evaluation_stay_so(average, pictures):
+    generator, discriminator = networks.dcgan(size=16, latent=4, width=2)
+    frozen = next(layer for layer in generator if isinstance(layer, nn.BatchNorm2d))
+    frozen.eval()
+    gan = GAN(generator, discriminator, average=average)
+    assert not frozen.training and generator.training
+    mean = frozen.running_mean.clone()
+    for _ in gan.train(pictures, 3, progress=False):
+        gan.sample(4)
+    assert not frozen.training and generator.training
+    assert torch.equal(frozen.running_mean, mean)
+
+
+class Noisy(nn.Module):
+    """A generator that draws in evaluation mode, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, z):
+        return self.layer(z) + torch.randn(len(z), 2, device=z.device)
+
+
+def test_looking_at_the_players_uses_up_none_of_the_games_random_numbers():
+    gan = GAN(Noisy(), own_networks()[1], latent=3, seed=7)
+    assert torch.equal(gan.randomness.state[0], torch.Generator().manual_seed(7).get_state())
+
+
+def test_samples_are_drawn_so_many_at_once(moons):
+    seen = []
+    gan = points_game()
+    gan.averaged.register_forward_pre_hook(lambda network, inputs: seen.append(len(inputs[0])))
+    gan.sample(10, batch=4), gan.sample(501)
+    assert seen == [4, 4, 2, 500, 1]
+
+
+def test_latents_may_be_an_array_or_in_double_precision():
+    gan = points_game()
+    z = torch.randn(3, 4, dtype=torch.float64)
+    assert torch.equal(gan.decode(z), gan.decode(z.numpy()))
+
+
+def test_what_is_no_tensor_or_empty_is_named():
+    with pytest.raises(TypeError, match="samples must be a tensor, not ndarray"):
+        points_game().d_step(torch.zeros(4, 2).numpy())
+    with pytest.raises(ValueError, match="the batch is empty"):
+        points_game().d_step(torch.zeros(0, 2))
+
+
+def test_a_penalty_may_be_changed_to_a_function_while_playing(moons):
+    gan, same = points_game(), points_game(penalty=penalties.r2(1.0))
+    gan.penalty = penalties._r2
+    play(gan, moons, 3), play(same, moons, 3)
+    assert_same_weights(gan, same)
+
+
+@pytest.mark.parametrize("given", [None, 0.5])
+def test_a_loss_or_a_penalty_that_gives_no_tensor_is_named(given, moons):
+    d, g, _ = losses.nonsaturating
+    with pytest.raises(ValueError, match=r"loss.d must give one value a sample, shape \(16,\); it"):
+        play(points_game(loss=Loss(lambda *_: given, g)), moons, 1)
+    with pytest.raises(ValueError, match="the penalty must give one value a sample"):
+        play(points_game(penalty=lambda *_: given), moons, 1)
+
+
+def test_players_that_have_changed_places_are_asked_about():
+    generator, discriminator = networks.mlp()
+    with pytest.raises(ValueError, match="have the two players changed places"):
+        GAN(discriminator, generator)

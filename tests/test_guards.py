@@ -4,12 +4,17 @@ import contextlib
 import functools
 import itertools
 import math
+import os
+import pathlib
 import signal
+import subprocess
 import sys
+import textwrap
 import threading
 import types
 
 import pytest
+import torch
 from games import assert_same_weights, play, points_game, weights
 
 from ganbook import data, game, guards, losses, penalties
@@ -209,4 +214,75 @@ def test_nan_in_the_data(moons):
     ) as caught:
         play(points_game(), Spoilt(moons, at=2), 5)
     if DEVICE.type == "cpu":
-        assert "the batch of data holds NaN or infinity" in str(caught.value)
+        assert "The batch of data holds NaN or infinity" in str(caught.value)
+
+
+# ---- Interrupts of other kinds, turns within turns
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_an_error_in_a_step_wins_over_an_interrupt_in_it(moons):
+    def broken(real, fake):
+        signal.raise_signal(signal.SIGINT)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        play(points_game(loss=Loss(broken, losses.nonsaturating.g)), moons, 2)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_second_interrupt_stops_a_step_that_never_ends(moons):
+    def endless(real, fake):
+        for _ in range(1000):
+            signal.raise_signal(signal.SIGINT)
+        raise AssertionError("it went on")
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        play(points_game(loss=Loss(endless, losses.nonsaturating.g)), moons, 2)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_an_interrupt_in_a_turn_by_hand_waits_for_its_end(moons):
+    gan, straight = points_game(), points_game()
+    gan.loss = Loss(interrupting(gan.loss.d, at=1), gan.loss.g)
+    with pytest.raises(KeyboardInterrupt):
+        gan.d_step(moons[0].x)
+    straight.d_step(moons[0].x)
+    assert_same_weights(straight, gan)
+    assert gan.turns_done["discriminator"] == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows tells of a signal otherwise")
+def test_where_an_interrupt_ends_the_program_it_still_does(tmp_path):
+    code = """
+        import signal
+        import games
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        game, batches = games.by_points()
+        d, g, paired = game.loss
+        game.loss = game.loss._replace(d=lambda *l: signal.raise_signal(signal.SIGINT) or d(*l))
+        games.play(game, batches, 5)
+        print("it went on")
+    """
+    tests = pathlib.Path(__file__).parent
+    path = os.pathsep.join([str(tests), str(tests.parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGINT and done.stdout == "", done.stderr
+
+
+def test_a_turn_within_a_turn_of_the_same_game_is_refused(moons):
+    def inner(real, fake):
+        return gan.d_step(moons[0].x)
+
+    gan = points_game(loss=Loss(inner, losses.nonsaturating.g))
+    state = torch.get_rng_state()
+    with pytest.raises(RuntimeError, match="in the middle of a turn"):
+        gan.d_step(moons[0].x)
+    assert torch.equal(torch.get_rng_state(), state)

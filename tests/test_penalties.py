@@ -403,3 +403,70 @@ def test_numbers_are_looked_at_at_both_ends():
     ):
         with pytest.raises(ValueError, match="it must be a finite number, 0 or more"):
             check_number("it", number)
+
+
+# ---- Weights of one's own penalties, and finite differences
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+def test_the_gradient_of_wgan_gp_agrees_with_finite_differences(one_sided):
+    torch.manual_seed(0)
+    critic = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1), nn.Flatten(0)).double()
+    critic[0].weight.data *= 3  # slopes on both sides of 1
+    real, fake = torch.randn(2, 20, 3, dtype=torch.float64)
+    penalty = penalties.wgan_gp(one_sided=one_sided)
+
+    def value():
+        torch.manual_seed(1)
+        return penalty(critic, real, fake, critic(real), critic(fake)).mean()
+
+    weight = critic[0].weight
+    (gradient,) = torch.autograd.grad(value(), weight)
+    assert penalty.terms[0].weight == 10 and gradient.abs().max() > 0.01
+    for row, column in ((0, 0), (3, 1), (7, 2)):
+        ends = []
+        for step in (1e-6, -1e-6):
+            with torch.no_grad():
+                weight[row, column] += step
+            ends.append(value().item())
+            with torch.no_grad():
+                weight[row, column] -= step
+        slope = (ends[0] - ends[1]) / 2e-6
+        assert gradient[row, column].item() == pytest.approx(slope, rel=1e-5, abs=1e-7)
+
+
+def test_a_function_of_ones_own_has_a_weight_as_a_term():
+    def one(critic, real, fake, real_logits, fake_logits):
+        return torch.ones(len(real))
+
+    args = None, torch.zeros(3, 2), torch.zeros(3, 2), None, None
+    for penalty in (
+        penalties.as_penalty(penalties.Term(one, 2.0, every=3)),
+        penalties.total(penalties.Term(one, 2.0, every=3), None),
+    ):
+        assert torch.equal(penalty(*args, step=0), torch.full((3,), 6.0))
+        assert torch.equal(penalty(*args, step=1), torch.zeros(3))
+    assert torch.equal(penalties.total(one, one)(*args), torch.full((3,), 2.0))
+    with pytest.raises(TypeError, match="penalty=penalties.total: call it"):
+        penalties.as_penalty(penalties.total)
+
+
+def test_the_weights_of_penalties_are_1_unless_given_and_10_of_wgan_gp():
+    made = (penalties.r1(), penalties.r2(), penalties.wgan_gp())
+    assert [penalty.terms[0].weight for penalty in made] == [1.0, 1.0, 10.0]
+
+
+def test_a_constraint_comes_through_a_total():
+    network = nn.Linear(2, 1)
+    total = penalties.total(penalties.r1(1.0), penalties.clip(0.01))
+    assert total.due(0) and len(total.terms) == 1
+    total.constrain(network)
+    assert max(weight.abs().max() for weight in network.parameters()) <= 0.01
+
+
+def test_losses_that_say_that_g_looks_at_no_real_logits_need_none():
+    fake = torch.randn(4)
+    for loss in (v for v in vars(losses).values() if isinstance(v, losses.Loss)):
+        assert loss.paired == (loss is losses.relativistic)
+        if not loss.paired:
+            assert loss.g(None, fake).shape == (4,)

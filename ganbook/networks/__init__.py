@@ -19,7 +19,7 @@ from ganbook.networks.layers import (
     SplitCopies,
 )
 from ganbook.networks.mlp import mlp, mlp_discriminator, mlp_generator
-from ganbook.networks.network import Network, arc, drawn, generate
+from ganbook.networks.network import Network, arc, drawn, evaluating, generate
 from ganbook.networks.resnet import resnet, resnet_discriminator, resnet_generator
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "dcgan_generator",
     "drawn",
     "dropout",
+    "evaluating",
     "generate",
     "mlp",
     "mlp_discriminator",

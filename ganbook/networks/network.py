@@ -1,5 +1,6 @@
 """A network: layers in a row that are placed on the device and drawn from a seed; its samples."""
 
+import contextlib
 import functools
 
 import torch
@@ -118,7 +119,7 @@ def drawn(make):
 def generate(generator: nn.Module, z: torch.Tensor, labels=None, batch: int = 500) -> torch.Tensor:
     """Samples (N, ...) of a generator in evaluation mode, as float32 on the device.
 
-    generator: latents (N, latent) to samples (N, ...). It is left in the mode it was in.
+    generator: latents (N, latent) to samples (N, ...). Its layers are left in their modes.
     z: latents (N, latent), on any device.
     labels: whole numbers (N,), on any device, for a generator that takes labels; else None.
     batch: how many samples are drawn at a time. It is rounded down to a multiple of the
@@ -133,13 +134,21 @@ def generate(generator: nn.Module, z: torch.Tensor, labels=None, batch: int = 50
     calls = [(part,) for part in parts]
     if labels is not None:
         calls = list(zip(parts, labels.to(DEVICE).split(batch), strict=True))
-    training = generator.training
-    generator.eval()
+    with evaluating(generator), autocast():
+        return torch.cat([generator(*inputs).float() for inputs in calls])
+
+
+@contextlib.contextmanager
+def evaluating(*networks: nn.Module):
+    """Within, the networks are in evaluation mode; afterwards each layer is in the mode it was."""
+    modes = [(layer, layer.training) for network in networks for layer in network.modules()]
+    for network in networks:
+        network.eval()
     try:
-        with autocast():
-            return torch.cat([generator(*inputs).float() for inputs in calls])
+        yield
     finally:
-        generator.train(training)
+        for layer, training in modes:
+            layer.training = training
 
 
 def arc(a: torch.Tensor, b: torch.Tensor, steps: int) -> torch.Tensor:

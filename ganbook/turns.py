@@ -1,0 +1,99 @@
+"""What a turn of a game is, and what it says."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Turn(NamedTuple):
+    """Whose turn it is, what that player minimises, and how often the turn comes in a step.
+
+    player: the name of one of the game's players.
+    objective: a function of the batch to {term: values}, each (N, ...) or a number. The sum of the
+        terms' means is minimised. It may return a pair: the terms, and {name: tensor} to be seen.
+        The batch is on the device, its floats in single precision; it is not to be written on.
+    times: how often the turn is taken in each step.
+    after: called without arguments after each of these turns, with gradients off; to clip, say.
+    """
+
+    player: str
+    objective: Callable[[object], dict]
+    times: int = 1
+    after: Callable[[], None] | None = None
+
+
+class Step(NamedTuple):
+    """What one step of a game says, detached and still on the device: reading a number waits.
+
+    index: how many steps are done, this one included.
+    losses: for each term its mean, in the last turn of the step that had it.
+    seen: what the objectives gave besides, by name, likewise.
+    `step.d_loss` is `step.losses["d_loss"]`, and `step.real_logits` is `step.seen["real_logits"]`.
+    """
+
+    index: int
+    losses: dict[str, Tensor]
+    seen: dict[str, Tensor]
+
+    def __getattr__(self, name: str) -> Tensor:
+        for values in (self.losses, self.seen):
+            if name in values:
+                return values[name]
+        there = ", ".join(["index", *self.losses, *self.seen])
+        raise AttributeError(f"this step has no {name!r}; it has {there}")
+
+    def floats(self) -> dict[str, float]:
+        """The losses, and the means of what was seen, as Python numbers. Waits for the device."""
+        means = {name: value.float().mean() for name, value in (self.losses | self.seen).items()}
+        return dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
+
+
+class Said(NamedTuple):
+    """What an objective returned, made sure of before any weight moves.
+
+    means: of each term, the mean. seen: what is to be seen in the `Step`.
+    """
+
+    means: dict[str, Tensor]
+    seen: dict[str, Tensor]
+
+
+def said(player: str, found) -> Said:
+    """What an objective of `player` returned, {term: values} or a pair. Raises TypeError else."""
+    terms, seen = found if isinstance(found, tuple) and len(found) == 2 else (found, {})
+    if not (isinstance(terms, dict) and terms and isinstance(seen, dict)):
+        raise TypeError(
+            f"the objective of the {player} must return {{term: values}}, or a pair of it and"
+            f" {{name: tensor}}; it returned {type(found).__name__}"
+        )
+    for name, value in seen.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}, to be seen, must be a tensor, not {type(value).__name__}")
+    return Said({name: _mean(player, name, values) for name, values in terms.items()}, seen)
+
+
+def _mean(player: str, name: str, values) -> Tensor:
+    if isinstance(values, Tensor):
+        return (values if values.is_floating_point() else values.float()).mean()
+    try:
+        return torch.tensor(float(values))
+    except TypeError as error:
+        raise TypeError(
+            f"the {player}'s {name} must be a tensor or a number, not {type(values).__name__}"
+        ) from error
+
+
+def check_names(turn: Turn, names: list[str], owners: dict[str, Turn]) -> None:
+    """Raise ValueError for a name that a `Step` could not show.
+
+    names: of a turn's terms and of what is to be seen. owners: {name: turn} so far; it is filled.
+    """
+    for name in names:
+        if hasattr(Step, name):
+            raise ValueError(f"a term can't be called {name!r}: a step has that already")
+        if owners.setdefault(name, turn) is not turn:
+            raise ValueError(f"two turns have a term {name!r}: a step shows them by their names")
+    if len(set(names)) < len(names):
+        raise ValueError(f"a name is there twice, as a term and to be seen: {', '.join(names)}")
