@@ -15,7 +15,7 @@ from ganbook.arguments import (
     check_samples,
 )
 from ganbook.data import Batch
-from ganbook.device import DEVICE, autocast
+from ganbook.device import DEVICE, autocast, on_device
 from ganbook.game import Game, Turn
 from ganbook.losses import Loss
 from ganbook.networks import evaluating, generate
@@ -250,13 +250,13 @@ class GAN(Game):
             raise ValueError(
                 "batch norm needs at least two samples to take statistics of; the batch has one"
             )
-        if self.classes is None:
-            return super()._prepared(Batch(real))
-        if labels is None:
+        if self.classes is not None and labels is None:
             raise ValueError(
                 "this game is conditional: it needs the labels (N,) of the data; these have none"
             )
-        return super()._prepared(Batch(real, check_labels(labels, len(real), self.classes)))
+        if self.classes is not None:
+            labels = check_labels(labels, len(real), self.classes)
+        return Batch(on_device(real), labels)
 
 
 def _common_classes(generator, discriminator) -> int | None:

@@ -85,15 +85,22 @@ def _mean(player: str, name: str, values) -> Tensor:
         ) from error
 
 
-def check_names(turn: Turn, names: list[str], owners: dict[str, Turn]) -> None:
-    """Raise ValueError for a name that a `Step` could not show.
+class Names:
+    """Whose turn has which names, of terms and of what is to be seen: a `Step` shows them all."""
 
-    names: of a turn's terms and of what is to be seen. owners: {name: turn} so far; it is filled.
-    """
-    for name in names:
-        if hasattr(Step, name):
-            raise ValueError(f"a term can't be called {name!r}: a step has that already")
-        if owners.setdefault(name, turn) is not turn:
-            raise ValueError(f"two turns have a term {name!r}: a step shows them by their names")
-    if len(set(names)) < len(names):
-        raise ValueError(f"a name is there twice, as a term and to be seen: {', '.join(names)}")
+    def __init__(self):
+        self._owners: dict[str, Turn] = {}
+        self._good = set()
+
+    def check(self, turn: Turn, names: tuple[str, ...]) -> None:
+        """Raise ValueError for names of this turn that a step could not show."""
+        if (id(turn), names) in self._good:
+            return
+        for name in names:
+            if hasattr(Step, name):
+                raise ValueError(f"a term can't be called {name!r}: a step has that already")
+            if self._owners.setdefault(name, turn) is not turn:
+                raise ValueError(f"two turns have a term {name!r}: a step shows them by name")
+        if len(set(names)) < len(names):
+            raise ValueError(f"a name is there twice, as a term and to be seen: {names}")
+        self._good.add((id(turn), names))

@@ -468,15 +468,15 @@ def test_an_average_counts_what_the_generator_counts_and_stays_in_evaluation_mod
 
 def test_a_generator_that_grows_beside_its_weights_is_followed(moons):
     """A buffer that the notebook moves; weights that are put in place of others."""
-    gan = points_game(average=0.5)
-    gan.generator.register_buffer("stage", torch.tensor(0))
-    gan.averaged.register_buffer("stage", torch.tensor(0))
+    generator, discriminator = networks.mlp(latent=4, width=8, depth=1)
+    generator.register_buffer("stage", torch.tensor(0))
+    gan = GAN(generator, discriminator, average=0.5)
     for step in gan.train(moons, 30, progress=False):
         gan.generator.stage.fill_(step.index)
         if step.index == 3:
             for weight in gan.generator.parameters():
                 weight.data = weight.data + 1.0
-    assert gan.averaged.stage == 29
+    assert gan.averaged.stage == 29  # the notebook moves it after the 30th step
     for average, live in zip(gan.averaged.parameters(), gan.generator.parameters(), strict=True):
         assert (average - live).abs().max() < 0.2
 

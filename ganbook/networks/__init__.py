@@ -1,5 +1,6 @@
 """Generators and discriminators: a function for each by itself, and one for the pair that plays."""
 
+from ganbook.networks.average import Average
 from ganbook.networks.changes import dropout, spectral
 from ganbook.networks.dcgan import dcgan, dcgan_discriminator, dcgan_generator
 from ganbook.networks.labels import (
@@ -24,6 +25,7 @@ from ganbook.networks.resnet import resnet, resnet_discriminator, resnet_generat
 
 __all__ = [
     "D_CONDITIONS",
+    "Average",
     "ConditionalBatchNorm2d",
     "Embedding",
     "FourierFeatures",
