@@ -57,7 +57,7 @@ class Game:
         self.turns = [Turn(*turn) for turn in turns]
         self.memory = {name: module.to(DEVICE) for name, module in (memory or {}).items()}
         self.lr, self.betas = lr, tuple(map(float, betas))
-        self.average = dict(average or {})
+        self.average = average or {}
         self._check_settings()
         seed = operator.index(seed)
         self.randomness = Randomness(seed)
@@ -229,6 +229,10 @@ class Game:
             check_count("times", turn.times)
         if len(set(map(id, self._networks()))) < len(self._networks()):
             raise ValueError("a network is there twice: each belongs to one player, once")
+        if not all(isinstance(module, nn.Module) for module in self.memory.values()):
+            raise TypeError("memory holds modules, {name: module}: keep a tensor as a buffer")
+        if not isinstance(self.average, dict):
+            raise TypeError(f"average={self.average}: give {{player: share that stays}}")
         if len(self.betas) != 2:
             raise ValueError(f"betas={self.betas}: Adam has two")
         rates = self.lr if isinstance(self.lr, dict) else dict.fromkeys(self.players, self.lr)

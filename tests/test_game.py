@@ -352,6 +352,20 @@ def test_a_copy_of_a_gan_plays_as_the_first_would(moons):
     assert differ(points_game(), again)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"average": 0.9}, "average=0.9: give {player: share that stays}"),
+        ({"memory": {"seen": torch.zeros(3)}}, "memory holds modules"),
+    ],
+)
+def test_settings_of_another_kind_are_named(settings, message):
+    with pytest.raises(TypeError, match=message):
+        Game({"a": nn.Linear(2, 1)}, [Turn("a", None)], **settings)
+    with pytest.raises(ValueError, match="Adam has two"):
+        Game({"a": nn.Linear(2, 1)}, [Turn("a", None)], betas=(0.5, 0.9, 0.9))
+
+
 @pytest.mark.parametrize("given", [None, torch.zeros(3), {}, ({}, {})])
 def test_an_objective_must_return_terms(given, moons):
     game = Game({"a": nn.Linear(2, 1)}, [Turn("a", lambda batch: given)])

@@ -286,3 +286,15 @@ def test_a_turn_within_a_turn_of_the_same_game_is_refused(moons):
     with pytest.raises(RuntimeError, match="in the middle of a turn"):
         gan.d_step(moons[0].x)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_on_a_gpu_losses_are_read_every_64_and_the_step_is_named(monkeypatch):
+    monkeypatch.setattr(guards, "_ON_CPU", False)
+    finite, good, bad = guards.FiniteLosses(), torch.tensor(1.0), torch.tensor(math.nan)
+    for step in range(1, 32):
+        finite.check(step, "a", {"x": good, "y": bad if step == 7 else good}, ())
+    with pytest.raises(FloatingPointError, match="step 7: the a's y is nan. Try a lower"):
+        finite.check(32, "a", {"x": good, "y": good}, ())
+    finite.check(33, "a", {"x": bad}, ())
+    with pytest.raises(FloatingPointError, match="step 33: the a's x is nan"):
+        finite.read()
