@@ -111,7 +111,7 @@ def test_without_classes_networks_are_as_they_were():
         (lambda: networks.dcgan(classes=1), "classes=1: it must be a whole number, 2 or more"),
         (
             lambda: networks.dcgan(classes=10, condition="concat"),
-            "condition='concat': there are 'concatenation', 'emb",
+            "condition='concat': it must be one of 'concatenation', 'emb",
         ),
         (
             lambda: networks.dcgan(classes=10, g_condition="projection"),
