@@ -1,4 +1,4 @@
-"""Against the DCGAN scripts that people copy: same data, same seconds, three changes.
+"""The course against the DCGAN scripts that people copy: same data, same seconds, three changes.
 
     python benchmarks/baseline.py
 
@@ -9,7 +9,7 @@ The ladder, each rung changed in one thing from the one before:
   networks   networks.dcgan at 28x28, with the same recipe
   course     the course's recipe too: penalty, learning rate, betas, batch of 32, averaged weights
 
-Three seeds. Writes baseline.csv after every run, and goes on where it stopped. Protocol: README.md
+Three seeds. Writes baseline.csv after every run, and resumes where it stopped. Protocol: README.md
 in this folder.
 """
 
@@ -153,7 +153,7 @@ def copied(seed: int, seconds: float):
 
 
 class Timed(GAN):
-    """A game that does not know how many steps its seconds hold: what falls follows the clock."""
+    """A game of so many seconds, whose number of steps is unknown: schedules follow the clock."""
 
     watch, seconds = common.Stopwatch(), math.inf
 
@@ -227,9 +227,9 @@ def resized_features() -> torch.Tensor:
 
 @torch.no_grad()
 def distances(generator: nn.Module, latent: int, seed: int) -> dict:
-    """The distance of 5,000 samples to the digits, and to digits that went the samples' way.
+    """The distance of 5,000 samples to the digits, and to digits resized as the samples were.
 
-    That way is to 32x32 and back. Samples are drawn in evaluation mode and in training mode, where
+    That is to 32x32 and back. Samples are drawn in evaluation mode and in training mode, where
     the copies draw theirs, and the better ones count.
     """
     z = torch.randn(5000, latent, generator=torch.Generator().manual_seed(seed)).to(DEVICE)
@@ -251,7 +251,7 @@ def measure(rung: str, seed: int, seconds: float) -> dict:
 
 
 def resize_alone(seconds: float) -> dict:
-    """What the way to 32x32 and back costs by itself: the distance of real digits that went it."""
+    """What resizing to 32x32 and back costs by itself: the distance of real digits so resized."""
     fid = round(metrics.fid(resized_features(), common.real_features()), 2)
     row = {"rung": "real resized", "seed": "", "seconds": seconds, "images_per_s": ""}
     return {**row, "fid": fid, "fid_same_way": 0.0}

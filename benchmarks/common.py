@@ -1,4 +1,4 @@
-"""What the benchmarks share: the command line, tables, a stopwatch, the distance to the digits."""
+"""Shared by all benchmarks: the command line, tables, a stopwatch, the distance to the digits."""
 
 import argparse
 import csv
@@ -28,7 +28,7 @@ def machine() -> str:
 
 
 class Stopwatch:
-    """Counts the seconds between `start` and `stop`, and goes on counting at the next `start`."""
+    """Counts the seconds between `start` and `stop`, in total over all such intervals."""
 
     def __init__(self):
         self._before, self._since = 0.0, None
@@ -46,7 +46,7 @@ class Stopwatch:
 
 
 def wait() -> None:
-    """Wait for what the device still has to do, so that a clock read now means something."""
+    """Wait for the device to finish its work, so that a clock read now is right."""
     if device.DEVICE.type == "cuda":
         torch.cuda.synchronize()
 
@@ -62,7 +62,7 @@ def distance(images: torch.Tensor) -> float:
 
 
 def read_table(path: Path) -> list[dict]:
-    """The rows of a table as dictionaries of strings, none where there is no table yet."""
+    """The rows of a table as dictionaries of strings; none if there is no table yet."""
     if not path.exists():
         return []
     with path.open(newline="") as file:
@@ -70,7 +70,7 @@ def read_table(path: Path) -> list[dict]:
 
 
 def write_table(path: Path, rows: list[dict]) -> None:
-    """Write the rows, each with this machine's line. The file appears whole or not at all."""
+    """Write the rows, each with this machine's name. The file is written whole or not at all."""
     rows = [{**row, "machine": machine()} for row in rows]
     with files.atomic(path) as temporary, open(temporary, "w", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -93,23 +93,23 @@ def measure(
     pictures: dict[tuple, str] | None = None,
     summary: Callable | None = None,
 ) -> None:
-    """The command line of a benchmark: run what its table lacks, write after each run, report.
+    """The command line of a benchmark: make the runs that its table lacks, write, and report.
 
     name: the table is `name`.csv in the folder that --out names
     keys: what is run, in the order of the table
-    run: `run(*key, length)` plays once; its row of the table, or a list of its rows
+    run: `run(*key, length)` plays once and returns its row of the table, or a list of its rows
     report: `report(rows)` prints the rows of one run, whose values are strings as in the table
     columns: {column: option} of a key's values; each option chooses one value, as --seed 0 does
     length: of a run, a number or a function of the key's values; the option --`unit` is for all
     unit: steps or seconds
-    column: where the last row of a run says its length (default: `unit`); blank if it has none
-    key_of: `key_of(row)` says in strings which run a row is of (default: what is in `columns`)
+    column: the column with the length in the last row of a run (default: `unit`), blank if none
+    key_of: `key_of(row)` gives the key of a row's run, in strings (default: from `columns`)
     order: `order(key)`, the lower ones run first (default: in the order of `keys`)
-    pictures: {key: file}, the runs that are called with `drawn=path`, too
-    summary: `summary(rows)` prints what the table says, once it is whole
+    pictures: {key: file}, the runs that draw a picture: they are also called with `drawn=path`
+    summary: `summary(rows)` prints a summary of the table once it is complete
 
-    --again measures what is chosen anew, and does not read these rows: without a choice, no table.
-    Raises SystemExit where rows that stay are of another machine or of another length.
+    --again measures the chosen runs anew and ignores their old rows, all of them without a choice.
+    Raises SystemExit if the rows that are kept come from another machine or another length.
     """
     lengths = {key: length(*key) if callable(length) else length for key in keys}
     options, chosen = command_line(name, lengths, columns, unit)
@@ -135,7 +135,7 @@ def measure(
 
 
 def command_line(name: str, lengths: dict, columns: dict[str, str], unit: str):
-    """The options as they were given, and the keys that they choose."""
+    """The parsed options, and the keys that they choose."""
     parser = argparse.ArgumentParser(
         description=sys.modules["__main__"].__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -179,7 +179,7 @@ def in_strings(rows: dict | list[dict]) -> list[dict]:
 
 
 def rows_of(path: Path, keys: list[tuple], key_of: Callable) -> dict[tuple, list[dict]]:
-    """The rows that a table has of each of these keys. Without a key, it is not read."""
+    """The rows of a table for each of these keys. Without keys the table is not read."""
     table, known = {}, {tuple(map(str, key)): key for key in keys}
     for row in read_table(path) if keys else []:
         if key_of(row) in known:
@@ -188,9 +188,9 @@ def rows_of(path: Path, keys: list[tuple], key_of: Callable) -> dict[tuple, list
 
 
 def refuse(path: Path, name: str, then: set[str], now) -> None:
-    """A table never mixes two machines, nor two lengths of a run."""
+    """Raise SystemExit if a table would mix two machines, or two lengths of a run."""
     for other in then - {str(now)}:
         raise SystemExit(
             f"{path} was measured with {name} {other!r}, now it is {str(now)!r}:"
-            " --again alone measures everything anew, --out FOLDER leaves that table alone"
+            " give --again alone to measure everything anew, or --out FOLDER for another table"
         )

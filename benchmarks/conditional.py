@@ -1,9 +1,9 @@
-"""Conditional DCGANs: four ways in for a label, and what mends rare classes; three seeds each.
+"""Conditional DCGANs: four ways to give D a label, and remedies for rare classes; three seeds each.
 
     OMP_NUM_THREADS=1 python benchmarks/conditional.py
     python benchmarks/conditional.py --only "projection" --seed 0
 
-Writes conditional.csv after every run, and goes on where it stopped; projection with seed 0 also
+Writes conditional.csv after every run, and resumes where it stopped. Projection with seed 0 also
 draws conditional.png. Chapter 6 shows the table, and its own game is one of its rows. Protocol:
 README.md in this folder.
 """
@@ -82,7 +82,7 @@ class Weighted(GAN):
 def auxiliary_game(
     G, D, penalty, loss=losses.nonsaturating, lr=1e-3, average=0.995, seed=0
 ) -> Game:
-    """The game of an auxiliary classifier, as chapter 6 writes it: D gives logits, class logits."""
+    """The game of an auxiliary classifier, as in chapter 6: D gives logits and class logits."""
 
     def misread(class_logits, y):
         return F.cross_entropy(class_logits, y, reduction="none")

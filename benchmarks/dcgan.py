@@ -30,7 +30,7 @@ RECIPE = {
 
 
 def course_game(seed: int, steps: int, progress: bool = True, **changes):
-    """The game that chapter 04 plays, and the steps of its training, for the caller to go through.
+    """The game of chapter 04, and the iterator over the steps of its training.
 
     changes: settings of `networks.dcgan` that differ from the course's.
     """
@@ -39,7 +39,7 @@ def course_game(seed: int, steps: int, progress: bool = True, **changes):
 
 
 def measure(seed: int, steps: int, marks: list[int]):
-    """Train one game; the game, and a row for each of the steps in `marks`.
+    """Train one game, and return it with a row for each of the steps in `marks`.
 
     Measuring stops the watch.
     """
@@ -64,7 +64,7 @@ def measure(seed: int, steps: int, marks: list[int]):
 
 
 def references(seed: int) -> list[dict]:
-    """The distance of what is no GAN: the digits themselves, and a Gaussian fitted to them."""
+    """Distances without any GAN: of the digits themselves, and of a Gaussian fitted to them."""
     images = data.digits().images.cpu()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -92,7 +92,7 @@ def picture(images, columns: int, path: Path, scale: int) -> None:
 
 
 def run(what: str, seed: int = 0, steps: int = STEPS, drawn: Path | None = None) -> list[dict]:
-    """Play one game, or take one of the `REFERENCES`; its rows of the table.
+    """Play one game, or measure one of the `REFERENCES`, and return its rows of the table.
 
     drawn: where to put a picture of the game's samples
     """

@@ -25,7 +25,7 @@ KEYS = [(variant, seed) for variant in VARIANTS for seed in SEEDS]
 
 
 def run(variant: str, seed: int = 0, steps: int = STEPS) -> dict:
-    """Play the course's game with one part switched; the row of the table."""
+    """Play the course's game with one part changed, and return its row of the table."""
     if variant not in VARIANTS:
         raise ValueError(f"there is no variant {variant!r}; there are: {', '.join(VARIANTS)}")
     gan, training = course_game(seed, steps, **VARIANTS[variant])

@@ -1,10 +1,10 @@
-"""What the engine itself costs: `gan.train`, its bar on, against the same step in plain torch.
+"""What the engine itself costs: `gan.train`, with its bar, against the same step in plain torch.
 
     python benchmarks/engine.py
 
 Short blocks of the two alternate, and which goes first alternates too; each pair of neighbours
-gives a ratio. The inline step against itself says how fine this can tell. Writes engine.csv.
-Protocol: README.md in this folder.
+gives a ratio. The inline step against itself shows how small a difference this can detect. Writes
+engine.csv. Protocol: README.md in this folder.
 """
 
 import argparse
@@ -42,7 +42,7 @@ GAMES = {"digits": digits_game, "ring": ring_game}
 
 
 def inline(gan: GAN, batches, steps: int):
-    """The game of `gan`, which must not have begun, as one writes it by hand.
+    """The game of `gan`, which must not have begun, written by hand in plain torch.
 
     Yields the averaged generator.
     """
@@ -97,7 +97,7 @@ def inline(gan: GAN, batches, steps: int):
 
 
 def block(training, steps: int) -> tuple[float, float]:
-    """Seconds of the clock and of the processor that `steps` steps take."""
+    """The seconds of wall-clock time and of processor time that some steps take."""
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(steps):
         next(training)
@@ -120,7 +120,7 @@ def paired(a, b, steps: int, seconds: float):
 
 
 def median(values) -> tuple[float, float, float]:
-    """The median and its 95 % interval, by order statistics: whatever the distribution is."""
+    """The median and its 95 % interval by order statistics, valid for any distribution."""
     values = np.sort(values)
     reach = 0.98 * math.sqrt(len(values))
     low, high = math.floor(len(values) / 2 - reach), math.ceil(len(values) / 2 + reach)
@@ -128,7 +128,7 @@ def median(values) -> tuple[float, float, float]:
 
 
 class Screen(io.StringIO):
-    """Somewhere for the bar to be drawn: without a terminal there would be none to pay for."""
+    """A stand-in for a terminal, because without one the bar is not drawn and costs nothing."""
 
     def isatty(self):
         return True

@@ -1,4 +1,4 @@
-"""Which modes a generator covers: what helps against collapse, and what the recipe's parts do.
+"""Which modes a generator covers: remedies against collapse, and each part of the recipe.
 
     python benchmarks/modes.py
     python benchmarks/modes.py --only "recipe" --data ring
@@ -43,7 +43,7 @@ class Packed(nn.Module):
 
 
 class Unrolled(GAN):
-    """The generator learns against the discriminator that would be there some turns later.
+    """The generator learns against the discriminator as it would be some turns later.
 
     In these turns the generator stands still. Metz et al. 2017, eq. 7 to 9 (arXiv:1611.02163).
     """
@@ -86,7 +86,7 @@ def both(weight, every: int = 1):
 def game(
     copies: int, seed: int, *, generator=None, discriminator=None, judge=None, kind=GAN, **settings
 ) -> GAN:
-    """The recipe that chapter 3 ends with. Whatever is given changes that part of it.
+    """The recipe that chapter 3 ends with; each argument given changes that part of it.
 
     judge: another discriminator
     kind: another class of game
@@ -105,7 +105,7 @@ def game(
 
 
 def plain(copies: int, seed: int, **settings) -> GAN:
-    """Goodfellow's game, with nothing that holds D back."""
+    """Goodfellow's game, with an unregularised D."""
     return game(copies, seed, **{"loss": losses.nonsaturating, "penalty": None, **settings})
 
 
@@ -157,7 +157,7 @@ ROWS = (  # data, variant, games side by side
 def run(
     where: str, variant: str, copies: int = COPIES, seed: int = 0, steps: int | None = None
 ) -> list[dict]:
-    """Play `copies` games side by side; a row for each. A game's seconds are its share."""
+    """Play `copies` games side by side; a row for each, with its share of the seconds."""
     if (where, variant) not in {row[:2] for row in ROWS}:
         raise ValueError(f"there is no {variant!r} on {where!r}")
     steps = STEPS[variant] if steps is None else steps

@@ -1,4 +1,4 @@
-"""GANs on few digits: how far the discriminator overfits, and what mends it; three seeds each.
+"""GANs on few digits: how far the discriminator overfits, and remedies; three seeds each.
 
     OMP_NUM_THREADS=1 python benchmarks/overfitting.py
     python benchmarks/overfitting.py --images 200 --only "both augmented" --seed 0
@@ -52,7 +52,7 @@ KEYS = [(*row, seed) for row in ROWS for seed in SEEDS]
 
 
 def moved(x, far=4):
-    """Images (N, C, H, W), each moved by its own -far to far pixels both ways; black comes in."""
+    """Images (N, C, H, W), each moved by up to `far` random pixels each way, filled with black."""
     n, _, height, width = x.shape
     padded = F.pad(x, [far] * 4, value=-1.0)
     down, right = torch.randint(2 * far + 1, (2, n, 1), device=x.device)
@@ -62,7 +62,7 @@ def moved(x, far=4):
 
 
 def cut(x, side=14):
-    """Images (N, C, H, W), each with a grey square on it somewhere, partly outside perhaps."""
+    """Images (N, C, H, W), each with a grey square at a random place, perhaps partly outside."""
     n, _, height, width = x.shape
     top, left = torch.randint(1 - side, height, (2, n, 1), device=x.device)
     rows = torch.arange(height, device=x.device) - top
@@ -73,12 +73,12 @@ def cut(x, side=14):
 
 
 def lit(x):
-    """Images (N, C, H, W), each lighter or darker by its own -0.5 to 0.5."""
+    """Images (N, C, H, W), each made lighter or darker at random, by -0.5 to 0.5."""
     return x + torch.rand(len(x), 1, 1, 1, device=x.device) - 0.5
 
 
 def augmented(x, p=1.0):
-    """Each of three changes with probability p, drawn for each image."""
+    """Images (N, C, H, W), each with each of three changes with probability p."""
     for change in (moved, cut, lit):
         chosen = torch.rand(len(x), 1, 1, 1, device=x.device) < p
         x = torch.where(chosen, change(x), x)
@@ -86,10 +86,10 @@ def augmented(x, p=1.0):
 
 
 class Augment(nn.Module):
-    """In training, the layers behind it see images that are changed; in evaluation, the images.
+    """A layer that augments images in training mode, and passes them on unchanged in evaluation.
 
     p: the probability of each of three changes. noise: the standard deviation of noise instead.
-    Both are buffers, as are the signs that p is adapted by: a resumed game has them back.
+    Both are buffers, as are the signs that p is adapted by, so that they are saved with the game.
     """
 
     def __init__(self, p: float, noise: float = 0.0):
@@ -150,7 +150,7 @@ def game(images: int, mend: str, seed: int):
 
 
 def measure(gan: GAN, training, held_out, references) -> dict:
-    """A game from outside: logits, what D tells from a fake, distances, copies, leaks."""
+    """Measures of a game: logits, what D tells from a fake, distances, copies, leaks."""
     samples = gan.sample(1000, seed=1)
     features = metrics.digit_features(samples)
     gan.discriminator.eval()
@@ -180,7 +180,7 @@ def measure(gan: GAN, training, held_out, references) -> dict:
 
 
 def run(images: int, mend: str, seed: int = 0, steps: int = STEPS) -> list[dict]:
-    """Play one game; its lines of the table, one at each of `MARKS` steps."""
+    """Play one game, and return its rows of the table, one at each of `MARKS` steps."""
     if (images, mend) not in ROWS:
         raise ValueError(f"there is no {mend!r} on {images} images")
     training, held_out = digits(images, seed)

@@ -3,7 +3,7 @@
     python benchmarks/stacked.py
     python benchmarks/stacked.py --only "R1" --seed 0
 
-Its last game is played long. Writes stacked.csv after every run, and goes on where it stopped;
+Its last game is a long one. Writes stacked.csv after every run, and resumes where it stopped;
 the last row's seed 0 also draws stacked.png. Chapter 9 shows the table. Protocol: README.md in
 this folder.
 """
@@ -108,7 +108,7 @@ def players(groups: int, width: int = 96, latent: int = 64) -> tuple[nn.Sequenti
 
 
 def run(variant: str, seed: int = 0, steps: int | None = None, drawn: Path | None = None) -> dict:
-    """Play one game; the row of the table. drawn: where to put a picture of its samples."""
+    """Play one game, and return its row. drawn: where to put a picture of its samples."""
     if variant not in ROWS:
         raise ValueError(f"there is no {variant!r}")
     steps = steps_of(variant) if steps is None else steps

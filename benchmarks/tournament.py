@@ -31,7 +31,7 @@ LOSSES = {
 
 
 def slope(where: str):
-    """The weight of R1 and of R2, and how often it is due: chapter 3's on points, 6's on images."""
+    """R1's and R2's weight and interval: those of chapter 3 on points, of chapter 6 on images."""
     return (falling(1.0, 0.0005), 3) if where == "grid" else (falling(1.0, 0.1), 4)
 
 
@@ -73,7 +73,7 @@ def game(where: str, loss: str, regulariser: str, seed: int, copies: int = 1) ->
 def run(
     where: str, loss: str, regulariser: str, seed: int = 0, steps: int | None = None
 ) -> list[dict]:
-    """Play one game, on the grid ten side by side; a row for each.
+    """Play one game, or ten side by side on the grid, and return a row for each.
 
     A game's seconds are its share of the processor's.
     """
@@ -126,7 +126,7 @@ def stacks(gan: GAN) -> dict:
 
 
 def key_of(row: dict) -> tuple:
-    """The game of a row: the ten seeds on the grid are of one."""
+    """The game of a row; the ten seeds on the grid belong to one game."""
     seed = "0" if row["data"] == "grid" else row["seed"]
     return row["data"], row["loss"], row["regulariser"], seed
 

@@ -1,4 +1,4 @@
-"""What is wrong with an argument, in one wording for the whole course."""
+"""Checks of arguments, with the same error messages throughout the course."""
 
 import math
 import numbers
@@ -10,10 +10,11 @@ from ganbook.device import DEVICE
 
 
 def check_count(name: str, value, least: int = 1, most: int | None = None) -> int:
-    """A whole number as Python's own `int`.
+    """Check that a value is a whole number in range, and return it as a Python `int`.
 
-    name: what the argument is called. value: what was given for it; numpy's whole numbers will do.
-    least, most: the smallest and the largest that are allowed; most None: there is no largest.
+    name: the argument's name, for the message.
+    value: what was given; numpy integers are accepted.
+    least, most: the smallest and the largest value allowed; most=None sets no upper limit.
     Raises ValueError for anything else.
     """
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
@@ -24,10 +25,10 @@ def check_count(name: str, value, least: int = 1, most: int | None = None) -> in
 
 
 def check_number(name: str, number) -> None:
-    """Raise ValueError unless `number` is a finite number >= 0 or a function of the share of steps
-    done.
+    """Raise ValueError unless `number` is finite and >= 0, or a function with such values.
 
-    name: what the argument is called.
+    name: the argument's name, for the message.
+    number: a number, or a function of the share of steps done, which is tried at 0 and at 1.
     """
     for share in (0.0, 1.0):
         value = number(share) if callable(number) else number
@@ -36,26 +37,29 @@ def check_number(name: str, number) -> None:
 
 
 def check_choice(name: str, value, known) -> None:
-    """Raise ValueError unless `value` is one of those that are known.
+    """Raise ValueError unless `value` is one of the known values.
 
-    name: what the argument is called. known: the values that are allowed.
+    name: the argument's name, for the message.
+    known: the values that are allowed.
     """
     if value not in known:
-        raise ValueError(f"{name}={value!r}: there are {', '.join(map(repr, known))}")
+        raise ValueError(f"{name}={value!r}: it must be one of {', '.join(map(repr, known))}")
 
 
 def check_labels(labels, n: int, classes: int) -> Tensor:
-    """Labels (N,) as whole numbers on the device.
+    """Check labels, and return them as int64 (n,) on the device.
 
-    labels: a tensor, array or list. n: how many there must be. classes: they must be below it.
-    Raises ValueError for another shape or type and, where a look costs nothing, on the CPU, for
-    labels out of range.
+    labels: a tensor, array or list of whole numbers (n,).
+    n: how many there must be.
+    classes: every label must be below this.
+    Raises ValueError for another shape or type. On the CPU it also raises for labels out of range;
+    on a GPU that check would have to wait for the device.
     """
     labels = torch.as_tensor(labels).to(DEVICE)
     whole = not labels.is_floating_point() and labels.dtype != torch.bool
     if labels.shape != (n,) or not whole:
         found = f"{tuple(labels.shape)} of {labels.dtype}"
-        raise ValueError(f"labels must be {n} whole numbers, one a sample; got {found}")
+        raise ValueError(f"labels must be {n} whole numbers, one per sample; got {found}")
     if DEVICE.type == "cpu" and n and not 0 <= labels.min() <= labels.max() < classes:
         low, high = labels.min().item(), labels.max().item()
         raise ValueError(f"labels must lie in 0..{classes - 1}; these reach from {low} to {high}")
@@ -63,9 +67,10 @@ def check_labels(labels, n: int, classes: int) -> Tensor:
 
 
 def check_samples(samples: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise ValueError unless `samples` (N, *shape) are floating-point numbers of that shape.
+    """Raise ValueError unless `samples` is a floating-point batch (N, *shape), N > 0.
 
-    Raises TypeError unless they are a tensor.
+    samples: the batch. shape: of one sample.
+    Raises TypeError unless it is a tensor.
     """
     if not isinstance(samples, Tensor):
         raise TypeError(f"samples must be a tensor, not {type(samples).__name__}")
@@ -90,11 +95,15 @@ def check_range(samples: Tensor) -> None:
 
 
 def check_per_sample(name: str, values, n: int) -> Tensor:
-    """The values (N,) as they are. Raises ValueError unless there is one for each of n samples."""
+    """Return `values` (n,) unchanged; raise ValueError unless there is one for each sample.
+
+    name: what gave the values, for the message.
+    n: the number of samples.
+    """
     found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
     if found != (n,):
         raise ValueError(
-            f"{name} must give one value a sample, shape ({n},); it gave {found}."
-            " Leave the mean to the game"
+            f"{name} must give one value per sample, shape ({n},); it gave {found}:"
+            " leave the mean to the game"
         )
     return values

@@ -1,4 +1,4 @@
-"""Checkpoints: what a game remembers, in a file that appears whole or not at all."""
+"""Saving a game to a file, which is written whole or not at all, and resuming it."""
 
 import copy
 import io
@@ -15,18 +15,21 @@ FORMAT = "ganbook game 2"
 
 
 def save(game, path) -> None:
-    """Write all that a `Game` remembers to `path`.
+    """Write the whole state of a `Game` to `path`.
 
-    That is: weights and buffers of its players, averages and memory, its optimisers, its random
-    numbers, and how many steps, turns and batches there were. Raises OSError where the file can't
-    be written, FloatingPointError for weights that are not finite, and ValueError for a memory
-    that could not be read again; the old file is untouched.
+    game: its state is the weights and buffers of its players, averages and memory, its optimisers,
+        its random state, and its counts of steps, turns and batches.
+    path: the file to write.
+    Raises OSError if the file can't be written, FloatingPointError if a weight is not finite, and
+    ValueError if a memory holds something that could not be read again. An old file at `path` is
+    then left as it was.
     """
     for player, networks in game.players.items():
-        for network in networks:
+        for network in (*networks, *game.averages.get(player, ())):
             if not all(torch.isfinite(weight).all() for weight in network.parameters()):
                 raise FloatingPointError(
-                    f"the weights of the {player} hold NaN or infinity: the game is not saved"
+                    f"the weights of the {player} hold NaN or infinity, so the game was not saved:"
+                    " go back to an earlier checkpoint"
                 )
     buffer = io.BytesIO()
     content = {"format": FORMAT, "layers": _layers(game), "state": _state(game)}
@@ -36,7 +39,7 @@ def save(game, path) -> None:
         torch.load(buffer, weights_only=True)
     except Exception as error:
         raise ValueError(
-            "the game holds more than tensors and plain values, and could not be read again:"
+            "the game holds more than tensors and plain values, so it was not saved:"
             f" {str(error).splitlines()[0]}"
         ) from error
     try:
@@ -48,16 +51,18 @@ def save(game, path) -> None:
 
 
 def resume(game, path) -> None:
-    """Set a `Game` to where the one saved at `path` was. Nothing in the file is executed.
+    """Restore the state saved at `path`. No code in the file is executed.
 
-    Raises FileNotFoundError for no file, and ValueError, the game untouched, for a file that is no
-    checkpoint, is cut off, or belongs to other players.
+    game: a `Game` built as the saved one was.
+    path: the file.
+    Raises FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
+    truncated, or belongs to other players; the game is then left as it was.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}")
     try:
-        with zipfile.ZipFile(path) as archive:  # torch reads a damaged one without a word
+        with zipfile.ZipFile(path) as archive:  # torch does not notice a damaged one
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile
         content = torch.load(path, map_location=DEVICE, weights_only=True)
@@ -71,7 +76,7 @@ def resume(game, path) -> None:
     try:
         _restore(game, content["state"])
         if content["layers"] != _layers(game):
-            raise ValueError("the weights fit these, but other layers or turns lie between")
+            raise ValueError("the weights have the same shapes, but layers or turns differ")
     except BaseException as error:
         _restore(game, before)
         if not isinstance(error, Exception):  # an interrupt
@@ -98,21 +103,21 @@ def _restore(game, state: dict) -> None:
     for what, group in _modules(game).items():
         if group.keys() != state["modules"][what].keys():
             there = ", ".join(state["modules"][what]) or "none"
-            raise ValueError(f"its {what} are {there}, yours {', '.join(group) or 'none'}")
+            raise ValueError(f"its {what} are {there}; yours are {', '.join(group) or 'none'}")
         for name, modules in group.items():
             states = state["modules"][what][name]
             if len(states) != len(modules):
-                raise ValueError(f"{name} has {len(states)} networks there, here {len(modules)}")
+                raise ValueError(f"its {name} has {len(states)} networks, yours has {len(modules)}")
             for module, saved in zip(modules, states, strict=True):
                 module.load_state_dict(saved)
     for name, optimizer in game.optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
         for group in optimizer.param_groups:
-            group["betas"] = game.betas  # the settings are those of the cell
+            group["betas"] = game.betas  # settings come from this game, not from the file
     if [s.shape for s in state["random"]] == [s.shape for s in game.randomness.state]:
         game.randomness.state = [s.cpu() for s in state["random"]]
         game.sampling.set_state(state["sampling"].cpu())
-    # else it was played on another kind of device, which has random numbers of its own
+    # Otherwise it was saved on another kind of device, which has other generators.
     game.turns_done = dict(state["turns_done"])
     game.steps_done, game.batches_drawn, game.steps_planned = state["counts"]
 
@@ -123,9 +128,9 @@ def _modules(game) -> dict[str, dict]:
 
 
 def _layers(game) -> dict:
-    """What the modules look like, and the turns.
+    """The modules in text, and the turns: what must be equal in the file and here.
 
-    A layer that shows its address in memory shows another one in each process.
+    Memory addresses are cut out of the text, because they differ between processes.
     """
     layers = {
         what: {

@@ -1,4 +1,4 @@
-"""Where to compute, and in which precision: chosen by the hardware once, at import."""
+"""The device and the precision to compute with, chosen once from the hardware, at import."""
 
 import contextlib
 import os
@@ -25,34 +25,39 @@ def _multiplies_bf16(device: torch.device) -> bool:
 
 
 DEVICE = _pick()
-"""The device of all data and games: CUDA, else Apple's, else the CPU. The variable GANBOOK_DEVICE
-overrides it."""
+"""The device of all data and games: CUDA, else Apple's Metal, else the CPU.
+
+The environment variable GANBOOK_DEVICE overrides it."""
 
 BF16 = _multiplies_bf16(DEVICE)
-"""Whether networks run in bfloat16: where the hardware multiplies it natively (GPUs since Ampere,
-CPUs with AMX)."""
+"""Whether networks run in bfloat16.
+
+They do where the hardware multiplies it natively: on GPUs since Ampere and on CPUs with AMX."""
 
 
 def autocast(enabled: bool = True):
-    """A context in which networks compute in bfloat16 where the hardware has it, and in float32
-    elsewhere."""
+    """A context in which networks compute in bfloat16 if `BF16` is true, else in float32.
+
+    enabled: False keeps float32 on all hardware.
+    """
     if BF16 and enabled:
         return torch.autocast(DEVICE.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
 
 
 def placed(network: nn.Module) -> nn.Module:
-    """The network on the device, 2-D convolutions in the layout that they are fast in."""
-    flat = all(weight.ndim != 5 for weight in network.parameters())  # it knows no 3-D ones
+    """Move a network to the device, its 2-D convolutions in the memory layout that is fastest."""
+    # channels_last is for 2-D convolutions; 3-D ones have weights of five axes.
+    flat = all(weight.ndim != 5 for weight in network.parameters())
     layout = torch.channels_last if flat else torch.preserve_format
     return network.to(DEVICE, memory_format=layout)
 
 
 def on_device(batch):
-    """A batch on the device, its floats in single precision: a tensor, or tensors in a container.
+    """Move the tensors of a batch to the device, floating-point ones in single precision.
 
-    batch: a tensor, or a tuple, list or dictionary of batches; anything else comes back as it is.
-    The tensors share what can be shared with those given, and none of their gradients.
+    batch: a tensor, or a tuple, list or dictionary of batches; anything else comes back unchanged.
+    The tensors returned are detached. They share memory with those given where nothing changes.
     """
     if isinstance(batch, Tensor):
         return batch.detach().to(DEVICE, torch.float32 if batch.is_floating_point() else None)
@@ -75,13 +80,12 @@ def tensors(batch) -> list[Tensor]:
 
 
 def budget(*, cpu, cuda):
-    """Return `cuda` on a CUDA GPU and `cpu` elsewhere: the same code, more to do."""
+    """Return `cuda` on a CUDA GPU and `cpu` elsewhere, so that a GPU gets more work to do."""
     return cuda if DEVICE.type == "cuda" else cpu
 
 
 def describe() -> str:
-    """One line on what this machine computes with: device, threads or memory, precision. Chapter
-    0."""
+    """One line on this machine: its device, threads or memory, and precision. Chapter 0."""
     precision = "bfloat16 and float32" if BF16 else "float32"
     if DEVICE.type == "cuda":
         properties = torch.cuda.get_device_properties(DEVICE)

@@ -1,6 +1,6 @@
 """The cache, atomic writing, downloads with checksums, and the formats of MNIST and CIFAR-10.
 
-Files that can't be had or read raise `DataError`, a wrong argument `ValueError`.
+Files that can't be downloaded or read raise `DataError`, a wrong argument `ValueError`.
 """
 
 import contextlib
@@ -22,13 +22,13 @@ from ganbook.arguments import check_choice
 
 
 class DataError(RuntimeError):
-    """Data can't be had or read: no network, a damaged file, a cache that can't be written."""
+    """Data can't be obtained: no network, a damaged file, a cache that can't be written."""
 
 
 def cache_folder() -> Path:
     """Return the folder in which data and small trained models are kept.
 
-    It is the one that the variable GANBOOK_CACHE names, else the user's own cache folder.
+    The environment variable GANBOOK_CACHE names it; without that it is the user's cache folder.
     """
     return Path(os.environ.get("GANBOOK_CACHE") or pooch.os_cache("ganbook")).expanduser()
 
@@ -37,10 +37,10 @@ def cache_folder() -> Path:
 def atomic(path: Path):
     """Write a file whole or not at all: `with atomic(path) as temporary:`, and write `temporary`.
 
-    path: the file to be written; its folder is made where it is missing.
+    path: the file to be written; its folder is made if it is missing.
     The temporary file lies beside `path`. It replaces `path` when the block ends, and is deleted
     when the block raises. So nobody reads half a file, and of two writers one wins.
-    Raises OSError where nothing can be written.
+    Raises OSError if nothing can be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}-{path.name}")
@@ -105,11 +105,12 @@ _SHA256 = {
 
 
 def fetch(name: str) -> Path:
-    """Return the path of a file in the cache, downloaded unless it is there and whole.
+    """Return the path of a file in the cache, and download it first if it is missing or damaged.
 
     name: "folder/file", one of those whose checksum is known.
-    A download that was cut off goes on where it stopped. Of several kernels one downloads, and the
-    others wait. Raises DataError where no mirror has the file, or the cache can't be written.
+    An interrupted download resumes where it stopped. If several kernels ask for the same file, one
+    downloads it and the others wait. Raises DataError if no mirror has the file, or the cache can't
+    be written.
     """
     from filelock import FileLock, Timeout
 
@@ -181,7 +182,7 @@ def _download(part: Path, url: str, output: str, _pooch) -> None:
         raise DataError("hung up in the middle") from error
     except requests.RequestException as error:
         raise DataError("did not answer") from error
-    if part.stat().st_size < total:  # some versions of urllib3 don't mind
+    if part.stat().st_size < total:  # some versions of urllib3 don't notice
         raise DataError("hung up in the middle")
     os.replace(part, output)
 
@@ -193,9 +194,9 @@ def read_idx(path) -> np.ndarray:
     """Read an IDX file of bytes, the format of MNIST.
 
     path: the file, gzipped or not.
-    Returns uint8, of the shape that the file gives. The format: two zeros, 8 for unsigned bytes,
+    Returns uint8, of the shape in the file's header. The format: two zeros, 8 for unsigned bytes,
     the number of axes, their lengths as big-endian 32-bit integers, the values. Raises DataError
-    where the file is something else, or is shorter or longer than it says.
+    if the file is something else, or is shorter or longer than its header says.
     """
     content = Path(path).read_bytes()
     if content[:2] == b"\x1f\x8b":
@@ -212,8 +213,8 @@ def read_idx(path) -> np.ndarray:
     shape = struct.unpack(f">{axes}I", content[4:start])
     if len(content) - start != math.prod(shape):
         raise DataError(
-            f"{path} is damaged or cut off: {shape} was to follow, "
-            f"but {len(content) - start} bytes do."
+            f"{path} is damaged or cut off: its header says {shape}, "
+            f"but {len(content) - start} bytes follow."
         )
     return np.frombuffer(bytearray(content[start:]), np.uint8).reshape(shape)
 
@@ -223,9 +224,9 @@ def read_cifar10(path, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
 
     path: the archive; nothing is unpacked to the disk.
     split: "train" or "test".
-    The pickles inside may make arrays and plain values; one that asks for anything else is not
-    read on. Raises DataError there, and where the archive is damaged, incomplete or something
-    else; ValueError for another split.
+    The pickles inside may hold arrays and plain values only. Raises DataError if one asks for
+    anything else, or if the archive is damaged, incomplete or something else. Raises ValueError
+    for another split.
     """
     check_choice("split", split, ["train", "test"])
     train = [f"data_batch_{i}" for i in range(1, 6)]

@@ -1,4 +1,4 @@
-"""Games of any players: each minimises an objective of its own with respect to its own weights."""
+"""Games of any players: each minimises its own objective with respect to its own weights."""
 
 import math
 import operator
@@ -16,23 +16,24 @@ from ganbook.device import DEVICE, on_device, placed
 from ganbook.guards import FiniteLosses, Randomness, WholeStep
 from ganbook.networks import Average, Network
 from ganbook.schedules import value_at
-from ganbook.turns import Names, Step, Turn, said
+from ganbook.turns import Names, Step, Turn, checked
 
 
 class Game:
-    """Players who take turns, and all around their objectives that nobody should write twice.
+    """A training loop for players who take turns, each minimising an objective of its own.
 
-    players: for each name a network, or several in a tuple, which learn together.
-    turns: what happens in a step, in order. The first turn draws a new batch each time it is taken;
-        later ones get the batch that was drawn last.
-    memory: modules, by name, that learn nothing and are saved with the game: a pool of past fakes.
-    lr: Adam's learning rate, a number or a function of the share of steps done, for all players;
-        or a dictionary with one for each player.
-    betas: Adam's.
-    average: {player: share}: the game keeps averages of these players' networks, in `averages`, of
-        which that share stays at each step; early on less, (1 + steps) / (10 + steps).
-    seed: decides all that is random in the objectives, and the weights of players that are a
-        `networks.Network`, unless they have been changed since it was made.
+    players: {name: network}, or a tuple of networks that learn together in place of one.
+    turns: the turns of one step, in order. The first turn draws a new batch each time it is taken;
+        later turns get the batch that was drawn last.
+    memory: {name: module}: modules that are not trained but are saved with the game, such as a
+        pool of past fakes.
+    lr: Adam's learning rate for all players, a number or a function of the share of steps done; or
+        a dictionary with one for each player.
+    betas: Adam's two decay rates.
+    average: {player: share}: the players whose networks are averaged, in `averages`, and the share
+        of the average that is kept at each step; early on less, (1 + steps) / (10 + steps).
+    seed: determines all random numbers of the objectives, and the weights of each
+        `networks.Network` that is still fresh.
 
     Within a turn, torch's global random numbers are the game's own. Those of numpy and of Python
     are not. Raises ValueError or TypeError for settings that are out of range or don't fit.
@@ -73,7 +74,7 @@ class Game:
         self.optimizers = {name: self._adam(name) for name in self.players}
         self.steps_done, self.batches_drawn, self.steps_planned = 0, 0, None
         self.turns_done = dict.fromkeys(self.players, 0)
-        self.sampling = torch.Generator(DEVICE).manual_seed(seed)  # draws that no training feels
+        self.sampling = torch.Generator(DEVICE).manual_seed(seed)  # not shared with training
         self._finite, self._names = FiniteLosses(), Names()
 
     @property
@@ -84,21 +85,20 @@ class Game:
     # Playing
 
     def train(self, batches, steps: int, progress: bool = True) -> Iterator[Step]:
-        """Play until `steps` steps are done in all, and yield each as a `Step`: the loop is yours.
+        """Play until `steps` steps are done in total, and yield each as a `Step`.
 
-        batches: what `.batches(size)` of a data set gives. `batches[k]`, a function of k alone, is
-            the k-th batch, so a game that was left or resumed goes on with the data that it would
-            have seen.
-        progress: whether a bar is shown where somebody looks.
-        Raises ValueError for steps that are done already, TypeError for batches that can't be
-        indexed, FloatingPointError where a loss is not finite, naming step, player and term. An
-        interrupt arrives when a step is done, which then is not yielded; a second one at once.
+        batches: what `.batches(size)` of a data set returns. `batches[k]`, a function of k alone,
+            is the k-th batch, so that a resumed game sees the data that it would have seen.
+        steps: how many in total, including those already done.
+        progress: whether to show a progress bar, in a terminal or a notebook.
+        Raises ValueError if the steps are done already, TypeError if the batches can't be indexed,
+        FloatingPointError if a loss is not finite, naming step, player and term. An interrupt
+        waits for the end of the step, which then is not yielded; a second one does not wait.
         """
         steps = check_count("steps", steps)
         if not hasattr(batches, "__getitem__") or isinstance(batches, Tensor):
             raise TypeError(
-                "batches must be indexed by the turn, batches[k];"
-                " data.Images(images).batches(64) makes such"
+                "batches must support indexing, batches[k], as data.Images(images).batches(64) does"
             )
         if steps <= self.steps_done:
             raise ValueError(
@@ -110,7 +110,8 @@ class Game:
         return self._train(batches, steps, progress)
 
     def _train(self, batches, steps, progress):
-        # None hides the bar where nobody looks. As an argument it would overrule tqdm's own switch.
+        # None hides the bar outside terminals and notebooks. An argument overrides TQDM_DISABLE,
+        # so that variable is read here.
         hidden = None if progress and not os.environ.get("TQDM_DISABLE") else True
         with tqdm(total=steps, initial=self.steps_done, disable=hidden, unit="step") as bar:
             while self.steps_done < steps:
@@ -129,19 +130,23 @@ class Game:
         self._finite.read()
 
     def turn(self, player: str, batch) -> dict[str, Tensor]:
-        """Take the first of a player's turns, once, on a batch of your own: the terms' means."""
-        check_choice("player", player, self.players)
+        """Take a player's first turn once, on a batch of your own, and return its terms' means.
+
+        player: the player's name. batch: as `batches[k]` in `train`.
+        Raises ValueError for a player that is not in the game.
+        """
+        check_choice("player", player, [turn.player for turn in self.turns])
         turn = next(turn for turn in self.turns if turn.player == player)
         with WholeStep(), self.randomness, torch.enable_grad():
             return self._take(turn, batch)[0]
 
     def end_step(self) -> None:
-        """Let the averages follow, and count the step; after turns by hand, as `train` does it."""
+        """Update the averages and count a step, as `train` does; call it after turns by hand."""
         for player, share in self.average.items():
-            # Early on the average is short, so that it forgets the first, random weights.
+            # Early on less is kept, so that the average forgets the first, random weights.
             stays = min(share, (1 + self.steps_done) / (10 + self.steps_done))
             for average in self._averages[player]:
-                average.follow(stays)
+                average.update(stays)
         self.steps_done += 1
 
     def _take(self, turn: Turn, batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -155,7 +160,7 @@ class Game:
         for network in self._networks():
             if not network.training:
                 network.train()
-        means, seen = said(player, turn.objective(batch))
+        means, seen = checked(player, turn.objective(batch))
         self._names.check(turn, (*means, *seen))
         self._finite.check(self.steps_done + 1, player, means, batch)
         total = reduce(torch.add, means.values())
@@ -181,23 +186,24 @@ class Game:
     # Saving
 
     def save(self, path) -> None:
-        """Write all that the game remembers to `path`. The file appears whole or not at all.
+        """Write the game's state to `path`. The file is written whole or not at all.
 
-        That is: the weights and buffers of players, averages and memory, the optimisers, the random
-        numbers, and how many turns and steps are done. The old file is untouched where it raises
-        OSError, it can't be written; FloatingPointError, weights are not finite; ValueError, a
-        memory holds more than tensors and plain values.
+        The state is the weights and buffers of players, averages and memory, the optimisers, the
+        random state, and how many turns and steps are done. Raises OSError if the file can't be
+        written, FloatingPointError if a weight or a loss is not finite, and ValueError if a memory
+        holds more than tensors and plain values. An old file is then left as it was.
         """
         self._finite.read()
         checkpoints.save(self, path)
 
     def resume(self, path) -> None:
-        """Go on where the game saved at `path` was, in a game that the same cell has built.
+        """Restore the state saved at `path`, in a game built by the same code as the saved one.
 
-        On the same machine it goes on bit for bit as if it had never stopped. On another kind of
-        device it goes on with other random numbers. Nothing in the file is executed. Raises
-        FileNotFoundError for no file, and ValueError, this game untouched, for a file that is no
-        checkpoint, is cut off, or belongs to other players.
+        On the same CPU it continues bit for bit as if it had never stopped, where objectives draw
+        their random numbers from torch. On another kind of device these are others. No code in the
+        file is executed. Raises
+        FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
+        truncated, or belongs to other players; this game is then left as it was.
         """
         checkpoints.resume(self, path)
 
@@ -210,31 +216,31 @@ class Game:
         weights = [w for n in self.players[player] for w in n.parameters() if w.requires_grad]
         if not weights:
             raise ValueError(f"the {player} has no weights to learn")
-        # One fused kernel in place of a dozen small ones a weight.
+        # One fused kernel replaces a dozen small ones for each weight.
         return torch.optim.Adam(weights, betas=self.betas, fused=DEVICE.type in ("cpu", "cuda"))
 
     def _prepared(self, batch):
-        """The batch on the device, its floats in single precision, without gradients as yet."""
+        """The batch on the device, detached, its floats in single precision."""
         return on_device(batch)
 
     def _check_first(self, batch) -> None:
-        """Look at a first batch before anything is played."""
+        """Check a first batch before anything is played."""
         self._prepared(batch)
 
     def _check_settings(self) -> None:
         if not self.turns:
-            raise ValueError("a game needs turns: Turn(player, objective)")
+            raise ValueError("a game needs turns: give a list of Turn(player, objective)")
         for turn in self.turns:
             check_choice("a turn's player", turn.player, self.players)
             check_count("times", turn.times)
         if len(set(map(id, self._networks()))) < len(self._networks()):
-            raise ValueError("a network is there twice: each belongs to one player, once")
+            raise ValueError("a network is given twice: give each to one player, once")
         if not all(isinstance(module, nn.Module) for module in self.memory.values()):
             raise TypeError("memory holds modules, {name: module}: keep a tensor as a buffer")
         if not isinstance(self.average, dict):
             raise TypeError(f"average={self.average}: give {{player: share that stays}}")
         if len(self.betas) != 2:
-            raise ValueError(f"betas={self.betas}: Adam has two")
+            raise ValueError(f"betas={self.betas}: give Adam's two decay rates")
         rates = self.lr if isinstance(self.lr, dict) else dict.fromkeys(self.players, self.lr)
         if rates.keys() != self.players.keys():
             raise ValueError(f"lr must have one rate for each of {', '.join(self.players)}")
@@ -244,5 +250,5 @@ class Game:
             check_choice("average", player, self.players)
             if not 0 <= share < 1:
                 raise ValueError(
-                    f"average={share}: the share that stays must be at least 0 and below 1"
+                    f"average={share}: the share that is kept must be at least 0 and below 1"
                 )

@@ -22,26 +22,27 @@ from ganbook.networks import evaluating, generate
 
 
 class GAN(Game):
-    """A `Game` of two players, the generator and the discriminator, each with an objective.
+    """A `Game` of two players, the generator and the discriminator, with a loss for each.
 
-    generator: z (N, latent) to samples (N, ...).
-    discriminator: samples (N, ...) to logits (N,).
+    generator: maps z (N, latent) to samples (N, ...).
+    discriminator: maps samples (N, ...) to logits (N,).
     loss: a `losses.Loss`.
-    penalty: what holds the discriminator back: one of `ganbook.penalties`, a function (critic,
-        real, fake, real_logits, fake_logits) to (N,), or None.
+    penalty: regularises the discriminator: one of `ganbook.penalties`, a function (critic, real,
+        fake, real_logits, fake_logits) to (N,), or None.
     lr: Adam's learning rate, a number or a function of the share of steps done.
-    d_lr: the discriminator's, where it differs.
-    betas: Adam's.
-    d_steps: turns of the discriminator for each of the generator.
-    average: how much of the averaged generator, which is the one that samples, stays at each step
-        in the long run; early on less, (1 + steps) / (10 + steps). 0 for no average.
-    latent: the size of z, where the generator has no attribute of that name.
-    seed: decides the weights of networks that the package made (unless they have been changed
-        since), and all that is random in the game.
+    d_lr: the discriminator's learning rate; None for that of `lr`.
+    betas: Adam's two decay rates.
+    d_steps: turns of the discriminator for each turn of the generator.
+    average: the share of the averaged generator that is kept at each step; early on less,
+        (1 + steps) / (10 + steps). Samples are drawn from this average. 0 for no average.
+    latent: the size of z; None for the generator's attribute `latent`.
+    seed: determines all random numbers of the game, and the weights of each `networks.Network`
+        that is still fresh.
 
-    Networks with an attribute `classes` are conditional: they are called with labels (N,) as well,
-    the real images' own, and fakes are drawn of the same. Raises ValueError for players that don't
-    fit each other and for settings out of range. Chapter 2 builds it by hand.
+    Networks with an attribute `classes` are conditional: they are called with labels (N,) as well.
+    Fakes are drawn with the labels of the real batch. Raises ValueError for players that don't fit
+    each other and for settings out of range, TypeError for a loss or penalty of another type.
+    Chapter 2 builds it by hand.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class GAN(Game):
         if latent is None:
             raise ValueError(
                 "the generator has no attribute `latent`: give the size of z, GAN(..., latent=64)."
-                " Or have the two players changed places?"
+                " Or are the two players swapped?"
             )
         d_steps = check_count("d_steps", d_steps)
         self.loss, self.penalty = loss, penalties.as_penalty(penalty)
@@ -98,13 +99,13 @@ class GAN(Game):
     # The two objectives
 
     def d_objective(self, batch: Batch):
-        """What the discriminator minimises: its loss, and the penalty where it is due."""
+        """What the discriminator minimises: its loss, and the penalty in turns where it is due."""
         real, labels = batch
         with torch.no_grad():
             fake = self._fakes(len(real), labels)
         turn, penalty = self.turns_done["discriminator"], penalties.as_penalty(self.penalty)
         due = penalty is not None and penalty.due(turn)
-        if due:  # a gradient penalty asks for the slope at the samples
+        if due:  # a gradient penalty differentiates with respect to the samples
             real.requires_grad_(), fake.requires_grad_()
         logits = self.logits(real, labels), self.logits(fake, labels)
         terms = {"d_loss": check_per_sample("loss.d", self.loss.d(*logits), len(real))}
@@ -114,7 +115,7 @@ class GAN(Game):
         return terms, {"real_logits": logits[0], "fake_logits": logits[1]}
 
     def g_objective(self, batch: Batch):
-        """What the generator minimises: its loss, on fakes of the labels of the batch."""
+        """What the generator minimises: its loss, on fakes with the labels of the batch."""
         real, labels = batch
         real_logits = None
         if self.loss.paired:
@@ -143,16 +144,18 @@ class GAN(Game):
     # Turns by hand
 
     def d_step(self, real: Tensor, labels: Tensor | None = None) -> Tensor:
-        """One turn of the discriminator on `real` (N, ...): its mean loss.
+        """Take one turn of the discriminator, and return its mean loss.
 
-        labels: (N,), in a conditional game; others don't look at them.
+        real: samples (N, ...).
+        labels: (N,), in a conditional game; other games ignore them.
         """
         return self.turn("discriminator", Batch(real, labels))["d_loss"]
 
     def g_step(self, real: Tensor, labels: Tensor | None = None) -> Tensor:
-        """One turn of the generator against `real` (N, ...), and the end of a step: its mean loss.
+        """Take one turn of the generator, end the step, and return the mean loss.
 
-        labels: (N,), those to draw fakes of, in a conditional game.
+        real: samples (N, ...), which relativistic losses compare the fakes with.
+        labels: (N,), those of the fakes to draw, in a conditional game.
         """
         loss = self.turn("generator", Batch(real, labels))["g_loss"]
         self.end_step()
@@ -163,11 +166,10 @@ class GAN(Game):
     def sample(self, n: int, labels=None, seed: int | None = None, batch: int = 500) -> Tensor:
         """`n` samples (n, ...) of the averaged generator, float32, on the device.
 
-        labels: in a conditional game one label for all, or n; None goes through them, 0, 1, ...
-        seed: the same one gives the same latents for the same n at any time; None draws new ones.
-        batch: how many are drawn at once.
-        Training goes on as if nothing had been drawn. Raises ValueError where n or labels don't
-        fit.
+        labels: in a conditional game one label for all, or n; None cycles through 0, 1, ...
+        seed: the same seed and n always give the same latents; None draws new ones.
+        batch: how many samples are drawn at once.
+        Sampling does not change training. Raises ValueError if n or labels don't fit.
         """
         n = check_count("n", n)
         random = self.sampling if seed is None else torch.Generator(DEVICE).manual_seed(seed)
@@ -177,15 +179,15 @@ class GAN(Game):
     def decode(self, z: Tensor, labels=None, batch: int = 500) -> Tensor:
         """The averaged generator's samples (N, ...) for latents `z` (N, latent), float32.
 
-        labels, batch: as for `sample`. Raises ValueError where z or labels don't fit.
+        labels, batch: as for `sample`. Raises ValueError if z or labels don't fit.
         """
         z = torch.as_tensor(z, dtype=torch.float32)
         if z.ndim != 2 or z.shape[1] != self.latent:
             raise ValueError(f"z must have the shape (N, {self.latent}); got {tuple(z.shape)}")
         if self.classes is None and labels is not None:
             raise ValueError(
-                "this game is not conditional, it can't be asked for labels:"
-                " networks.dcgan(classes=10)"
+                "this game is not conditional, so it takes no labels: leave them out, or build the"
+                " networks with classes=10, say"
             )
         if self.classes is not None:
             chosen = torch.arange(len(z)) % self.classes if labels is None else labels
@@ -196,7 +198,7 @@ class GAN(Game):
 
     @property
     def averaged(self) -> nn.Module:
-        """The average of the generator, or the generator itself where none is kept."""
+        """The average of the generator, or the generator itself if there is no average."""
         return self.averages["generator"][0] if self.averages else self.generator
 
     # What can be wrong
@@ -229,17 +231,17 @@ class GAN(Game):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         if found != (count,):
             raise ValueError(
-                f"the discriminator must give one logit a sample, (N,); for N={count} it gave"
-                f" {found}. End it with nn.Flatten(0); to play with more than logits, write the"
-                " objectives on ganbook.game.Game"
+                f"the discriminator must give one logit per sample, (N,); for N={count} it gave"
+                f" {found}: end it with nn.Flatten(0), or, for outputs beside the logits, write"
+                " objectives for a ganbook.game.Game"
             )
         return tuple(fake.shape[1:])
 
     def _check_first(self, batch) -> None:
         if not hasattr(batch, "x"):
             raise TypeError(
-                "batches must be indexed by the turn, batches[k].x;"
-                " data.Images(images).batches(64) makes such"
+                "batches must support indexing and have samples, batches[k].x, as"
+                " data.Images(images).batches(64) does"
             )
         check_range(self._prepared(batch).x)
 
@@ -248,11 +250,11 @@ class GAN(Game):
         check_samples(real, self.shape)
         if self._batch_norm and len(real) == 1:
             raise ValueError(
-                "batch norm needs at least two samples to take statistics of; the batch has one"
+                "batch norm needs at least two samples for its statistics; the batch has one"
             )
         if self.classes is not None and labels is None:
             raise ValueError(
-                "this game is conditional: it needs the labels (N,) of the data; these have none"
+                "this game is conditional: it needs the labels (N,) of the data; there are none"
             )
         if self.classes is not None:
             labels = check_labels(labels, len(real), self.classes)
@@ -264,7 +266,7 @@ def _common_classes(generator, discriminator) -> int | None:
     if classes != judged:
         raise ValueError(
             f"the players must have the same `classes`; the generator has {classes},"
-            f" the other {judged}"
+            f" the discriminator {judged}"
         )
     return classes
 

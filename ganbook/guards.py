@@ -1,4 +1,4 @@
-"""What guards a step of a game: interrupts, random numbers, and losses that are not finite."""
+"""Guards of a step: against interrupts, foreign random numbers, and losses that are not finite."""
 
 import math
 import signal
@@ -13,9 +13,9 @@ _ON_CPU = DEVICE.type == "cpu"
 
 
 class WholeStep:
-    """Hold an interrupt (Ctrl-C, the notebook's stop button) back until the step is whole.
+    """Delay an interrupt (Ctrl-C, the notebook's stop button) until the step is done.
 
-    A second one is let through at once, so that a step that never ends can be stopped.
+    A second interrupt is not delayed, so that a step that never ends can be stopped.
     """
 
     def __enter__(self):
@@ -44,11 +44,11 @@ class WholeStep:
 
 
 class Randomness:
-    """Random numbers of a game's own: within `with randomness:` torch's global ones are these.
+    """A game's own random numbers: within `with randomness:` torch's global generators give them.
 
-    seed: decides them all. Latents, dropout and a reader's loss draw from them; whatever happens
-    outside of the block changes none. `state` is what a checkpoint keeps, a tensor for the CPU's
-    generator and one for the device's.
+    seed: determines them all. Latents, dropout and a reader's loss draw from them. Nothing outside
+    the block changes them. `state` is what a checkpoint keeps: a tensor for the CPU's generator,
+    and one for the device's.
     """
 
     def __init__(self, seed: int):
@@ -69,38 +69,41 @@ class Randomness:
 
 
 def get_random_state() -> list[Tensor]:
-    """The states of torch's global generators: the CPU's, and the device's where it is another."""
+    """The states of torch's global generators: the CPU's, and the device's if it is not the CPU."""
     states = [torch.default_generator.get_state()]
     return states if _ON_CPU else [*states, getattr(torch, DEVICE.type).get_rng_state()]
 
 
 def set_random_state(state: list[Tensor]) -> None:
-    """Set torch's global generators to what `get_random_state` gave."""
+    """Set torch's global generators to a state from `get_random_state`."""
     torch.default_generator.set_state(state[0])
     if not _ON_CPU:
         getattr(torch, DEVICE.type).set_rng_state(state[1])
 
 
 class FiniteLosses:
-    """Stops at a loss that is not finite.
+    """Stops a game at a loss that is not finite.
 
-    On the CPU at once; on a GPU, where a look is a wait, every 64 losses.
+    On the CPU each loss is read at once. On a GPU, where reading waits for the device, they are
+    read 64 at a time.
     """
 
     def __init__(self):
         self._unread: list[tuple[int, str, str, Tensor]] = []
 
     def check(self, step: int, player: str, means: dict[str, Tensor], batch) -> None:
-        """Note the means of a player's terms. Raises FloatingPointError naming step, player, term.
+        """Note the means of a player's terms, and read them if it is time.
 
-        batch: what the terms were taken on, perhaps the cause.
+        step: the number of the step. player: whose terms they are. means: {term: mean}.
+        batch: what the terms were computed on, which may be the cause.
+        Raises FloatingPointError naming step, player and term.
         """
         self._unread += [(step, player, term, mean.detach()) for term, mean in means.items()]
         if _ON_CPU or len(self._unread) >= 64:
             self.read(batch)
 
     def read(self, batch=()) -> None:
-        """Look at the losses that were noted and not yet looked at."""
+        """Read the losses noted so far. Raises FloatingPointError if one is not finite."""
         unread, self._unread = self._unread, []
         for step, player, term, mean in unread:
             if not math.isfinite(value := mean.item()):

@@ -10,11 +10,11 @@ from torch import Tensor
 class Loss(NamedTuple):
     """What each player minimises: two functions of (real_logits, fake_logits), (N,) each, to (N,).
 
-    Logits are what the discriminator says before any sigmoid: above 0 for real.
+    Logits are the discriminator's outputs before any sigmoid: above 0 means real.
     d: the discriminator's.
     g: the generator's.
-    paired: whether `g` looks at the real logits. Where it does not, a game saves the work of
-        computing them, and `g` gets None in their place.
+    paired: whether `g` needs the real logits. If not, a game does not compute them for the
+        generator's turn, and `g` gets None in their place.
     """
 
     d: Callable[[Tensor, Tensor], Tensor]

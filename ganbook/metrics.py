@@ -1,5 +1,4 @@
-"""How good and how varied samples are: pure functions of feature matrices (N, F), and the course's
-digit classifier."""
+"""How good and how varied samples are: metrics of features (N, F), and the digit classifier."""
 
 import contextlib
 import functools
@@ -15,14 +14,17 @@ from ganbook.arguments import check_count
 from ganbook.device import DEVICE
 
 FEATURES = 64
-# Raise it with any change to the classifier or its training: features of two versions can't be
-# compared.
+# Raise this with any change to the classifier or its training, because features of two versions
+# can't be compared.
 _VERSION = 1
 
 
 class Coverage(NamedTuple):
-    """What a set of points covers: modes hit, share of high-quality points, reverse KL over the
-    modes in nats."""
+    """How well a set of points covers the modes of a mixture.
+
+    modes: how many are covered. quality: the share of high-quality points, 0 to 1.
+    reverse_kl: over the modes, in nats.
+    """
 
     modes: int
     quality: float
@@ -30,12 +32,14 @@ class Coverage(NamedTuple):
 
 
 def coverage(points: torch.Tensor, centers: torch.Tensor, std) -> Coverage:
-    """Count the modes that `points` (N, D) cover among `centers` (K, D) of standard deviation `std`
-    (one, or K).
+    """Count the modes of a mixture that a set of points covers.
 
-    A point is of high quality within 3 std of its nearest center; a mode counts with one such
-    point. Reverse KL is KL(share of points nearest to each mode || uniform). Raises ValueError
-    where the shapes don't fit. Lin et al. 2018, section 4.1 (PacGAN, arXiv:1712.04086). Chapter 3.
+    points: (N, D). centers: the means of the modes, (K, D).
+    std: the standard deviation of the modes, one number or K.
+    A point is of high quality if it is within 3 std of its nearest center. A mode is covered if it
+    has one such point. Reverse KL is KL(share of points nearest to each mode || uniform). Raises
+    ValueError if the shapes don't fit, or a point is not finite. Lin et al. 2018, section 4.1
+    (PacGAN, arXiv:1712.04086). Chapter 3.
     """
     if (
         points.ndim != 2
@@ -62,21 +66,21 @@ def coverage(points: torch.Tensor, centers: torch.Tensor, std) -> Coverage:
 
 
 def fid(a, b) -> float:
-    """Frechet distance between Gaussians fitted to two feature matrices (N, F) and (M, F), rows the
-    samples.
+    """Frechet distance between Gaussians fitted to two sets of features.
 
+    a, b: features (N, F) and (M, F), one row for each sample.
     |mean_a - mean_b|^2 + tr(cov_a + cov_b - 2 (cov_a cov_b)^(1/2)), in float64, covariances divided
     by N - 1. It is biased upwards, by about a constant over N: compare only values of the same N
     and the same features. Raises ValueError for fewer than two samples, unequal F, or values that
-    are not finite; with N <= F a covariance is singular, which is no error, but see chapter 5.
+    are not finite. With N <= F a covariance is singular, which is no error; see chapter 5.
     Heusel et al. 2017, eq. 6 (arXiv:1706.08500). Chapter 5.
     """
     a, b = _features(a, b, least=2)
     (mean_a, cov_a), (mean_b, cov_b) = (
         (x.mean(0), np.cov(x, rowvar=False).reshape(2 * x.shape[1:])) for x in (a, b)
     )
-    # The trace of the root needs eigenvalues only, of a symmetric matrix, so a singular covariance
-    # does no harm.
+    # The trace of the root needs only the eigenvalues of a symmetric matrix, so a singular
+    # covariance does no harm.
     root_a = root(cov_a)
     overlap = np.sqrt(np.clip(np.linalg.eigvalsh(root_a @ cov_b @ root_a), 0, None)).sum()
     return max(
@@ -85,10 +89,10 @@ def fid(a, b) -> float:
 
 
 def root(covariance) -> np.ndarray:
-    """The symmetric square root (F, F) of a symmetric matrix (F, F) without negative eigenvalues,
-    singular or not.
+    """The symmetric square root (F, F) of a covariance matrix, which may be singular.
 
-    Eigenvalues that rounding has made negative count as 0. Raises ValueError where one is negative
+    covariance: symmetric (F, F), without negative eigenvalues.
+    Eigenvalues that rounding has made negative count as 0. Raises ValueError if one is negative
     beyond rounding.
     """
     covariance = np.asarray(covariance, dtype=np.float64)
@@ -101,19 +105,20 @@ def root(covariance) -> np.ndarray:
 
 
 class Kid(NamedTuple):
-    """A kernel distance: the mean over blocks, and the standard error of that mean (NaN for one
-    block)."""
+    """A kernel distance: the mean over blocks, and its standard error, NaN for one block."""
 
     value: float
     error: float
 
 
 def kid(a, b, blocks: int = 10, seed: int = 0) -> Kid:
-    """Kernel distance of two feature matrices (N, F) and (M, F): squared MMD with the kernel (x.y /
-    F + 1)^3.
+    """Kernel distance of two sets of features: squared MMD with the kernel (x.y / F + 1)^3.
 
-    Unbiased, so it may be below 0. The rows are shuffled by `seed` and cut into `blocks` of equal
-    size, which share no sample, so that their scatter gives an honest standard error. Raises
+    a, b: features (N, F) and (M, F).
+    blocks: the rows are shuffled and cut into so many blocks of equal size.
+    seed: determines the shuffling.
+    It is unbiased, so it can be below 0. The blocks share no sample, so that their scatter gives an
+    honest standard error. Raises
     ValueError for blocks of fewer than two samples, unequal F, or values that are not finite.
     Binkowski et al. 2018, section 4 (arXiv:1801.01401); unbiased by Gretton et al. 2012, eq. 3.
     Chapter 5.
@@ -123,7 +128,7 @@ def kid(a, b, blocks: int = 10, seed: int = 0) -> Kid:
     if size < 2:
         raise ValueError(
             f"{blocks} blocks of {min(len(a), len(b))} samples have fewer than two each: ask for"
-            f" fewer"
+            f" fewer blocks"
         )
     rng = np.random.default_rng(seed)
     a, b = (x[rng.permutation(len(x))[: size * blocks]].reshape(blocks, size, -1) for x in (a, b))
@@ -139,24 +144,24 @@ def _unbiased_mmd(x, y):
         kernel = (z @ z.T / features + 1) ** 3
         within += (kernel.sum() - np.trace(kernel)) / (
             n * (n - 1)
-        )  # a sample with itself tells nothing
+        )  # without the pairs of a sample with itself
     return within - 2 * ((x @ y.T / features + 1) ** 3).mean()
 
 
 def inception_score(probabilities) -> float:
-    """exp of the mean KL(p(y | x) || p(y)), for a classifier's probabilities (N, K): 1 at the
-    least, K at the most.
+    """The inception score, exp of the mean KL(p(y | x) || p(y)): 1 at the least, K at the most.
 
-    p(y) is their mean. No real data enter, and nothing is asked but that classes are sure and even.
-    Raises ValueError for rows that are no probabilities. Salimans et al. 2016, section 4
-    (arXiv:1606.03498). Chapter 5.
+    probabilities: a classifier's, (N, K); p(y) is their mean.
+    It uses no real data. It is high if the classifier is sure of each sample and the classes are
+    equally frequent. Raises ValueError for rows that are no probabilities. Salimans et al. 2016,
+    section 4 (arXiv:1606.03498). Chapter 5.
     """
     p = _matrix(probabilities, least=1)
     if (p < 0).any() or not np.allclose(p.sum(1), 1, atol=1e-4):
         raise ValueError(
             "each row must be probabilities that sum to 1: take the softmax of logits first"
         )
-    # Loaded here, because it takes a quarter of a second that few chapters need to spend.
+    # Imported here, because it takes a quarter of a second, and few chapters need it.
     from scipy.special import xlogy
 
     mean = p.mean(0)
@@ -164,40 +169,48 @@ def inception_score(probabilities) -> float:
 
 
 class PrecisionRecall(NamedTuple):
-    """precision: the share of fakes within the real samples' reach. recall: of real samples within
-    the fakes'."""
+    """The precision and the recall of a set of fakes, both from 0 to 1.
+
+    precision: the share of fakes within reach of the real samples.
+    recall: the share of real samples within reach of the fakes.
+    """
 
     precision: float
     recall: float
 
 
 def precision_recall(real, fake, k: int = 3) -> PrecisionRecall:
-    """Improved precision and recall of feature matrices `real` (N, F) and `fake` (M, F), both
-    between 0 and 1.
+    """Improved precision and recall of a set of fakes.
 
-    A set reaches as far as balls around its samples, each with the distance to the sample's k-th
-    neighbour in the set as its radius. Raises ValueError for k not below N and M. Kynkaanniemi et
-    al. 2019, eq. 1 and 2 (arXiv:1904.06991). Chapter 5.
+    real, fake: features (N, F) and (M, F).
+    k: a point is within reach of a set if it lies in one of the balls around its samples. The
+        radius of each ball is the distance to the sample's k-th neighbour in the set.
+    Raises ValueError unless k is below N and M. Kynkaanniemi et al. 2019, eq. 1 and 2
+    (arXiv:1904.06991). Chapter 5.
     """
     real, fake = _features(real, fake, least=check_count("k", k) + 1)
     return PrecisionRecall(_reached(fake, real, k)[0], _reached(real, fake, k)[0])
 
 
 class DensityCoverage(NamedTuple):
-    """density: how many real balls a fake lies in, over k, 1 on average if alike. coverage: share
-    of balls hit."""
+    """The density (0 and above) and the coverage (0 to 1) of a set of fakes.
+
+    density: in how many real balls a fake lies, on average, divided by k.
+    coverage: the share of real balls that hold a fake.
+    """
 
     density: float
     coverage: float
 
 
 def density_coverage(real, fake, k: int = 5) -> DensityCoverage:
-    """Density (0 and above) and coverage (0 to 1) of feature matrices `real` (N, F) and `fake` (M,
-    F).
+    """Density and coverage of a set of fakes.
 
-    Both take balls around real samples only, so that an outlier among the fakes does no harm. Two
+    real, fake: features (N, F) and (M, F).
+    k: the radius of a ball is the distance to its center's k-th neighbour.
+    Both use balls around real samples only, so that an outlier among the fakes does no harm. Two
     samples of one distribution have the density 1 and, for large M = N, the coverage 1 - 2^-k.
-    Raises ValueError for k not below N and M. Naeem et al. 2020, eq. 3 and 4, lemma 2
+    Raises ValueError unless k is below N and M. Naeem et al. 2020, eq. 3 and 4, lemma 2
     (arXiv:2002.09797). Chapter 5.
     """
     real, fake = _features(real, fake, least=check_count("k", k) + 1)
@@ -206,8 +219,10 @@ def density_coverage(real, fake, k: int = 5) -> DensityCoverage:
 
 
 def _reached(points, anchors, k):
-    """Of `points` in the balls around `anchors`: the share in any, the mean number of balls, the
-    share of balls hit."""
+    """Of points in balls around anchors: the share in any, the mean number, the share of balls hit.
+
+    points, anchors: features. k: as `density_coverage` takes it.
+    """
     points, anchors = torch.from_numpy(points), torch.from_numpy(anchors)
     radius = torch.cat(
         [torch.cdist(part, anchors).kthvalue(k + 1).values for part in anchors.split(1000)]
@@ -224,10 +239,11 @@ def _reached(points, anchors, k):
 
 
 def nearest(a, b) -> tuple[np.ndarray, np.ndarray]:
-    """For each row of `a` (N, F) the distance (N,) to the nearest row of `b` (M, F), and which row
-    (N,) that is.
+    """For each row of `a` the distance (N,) to the nearest row of `b`, and that row's index (N,).
 
-    Copies are told by it: held against held-out samples, not by the distances alone. Chapter 5.
+    a, b: features (N, F) and (M, F).
+    To find copies, compare with the distances to held-out samples. Raises ValueError for unequal F,
+    or values that are not finite. Chapter 5.
     """
     a, b = map(torch.from_numpy, _features(a, b, least=1))
     found = [
@@ -238,11 +254,12 @@ def nearest(a, b) -> tuple[np.ndarray, np.ndarray]:
 
 
 def nearer_to_training(training, held_out, fake) -> float:
-    """The share of fakes nearer to a training sample than to any held-out one: 1/2 if honest.
+    """The share of fakes nearer to a training sample than to any held-out one, 1/2 without copies.
 
-    training, held_out: features (N, F) of equally many samples: the more numerous would be nearer
-    for their number alone. fake: features (M, F). A fake that is as near to both counts half.
-    Raises ValueError where training and held-out samples are not equally many. A simple form of the
+    training, held_out: features (N, F) of equally many samples, because the larger set would be
+        nearer by its number alone.
+    fake: features (M, F). A fake that is equally near to both counts half.
+    Raises ValueError if training and held-out samples are not equally many. A simple form of the
     test of Meehan et al. 2020 (arXiv:2004.05675). Chapter 5.
     """
     if len(training) != len(held_out):
@@ -260,13 +277,18 @@ class Interval(NamedTuple):
 
 
 def bootstrap(measure, *sets, draws: int = 200, level: float = 0.95, seed: int = 0) -> Interval:
-    """Confidence interval of the number `measure(*sets)`, sets of samples (N, ...), each drawn anew
-    with replacement.
+    """Bootstrap confidence interval of the number `measure(*sets)`.
 
-    The basic (reflected) interval, 2 value - quantiles: where a measure is biased for want of
-    samples, as FID is, the draws are biased once more by about as much, and reflecting takes one
-    bias off. The interval is then for the value of endless samples, and may leave out the value
-    measured. Davison & Hinkley 1997, eq. 5.6. Chapter 5.
+    measure: a function of the sets that returns a number.
+    sets: samples (N, ...), each set resampled with replacement.
+    draws: how often they are resampled, 20 or more.
+    level: the probability that the interval is to have.
+    seed: determines the resampling.
+    It is the basic (reflected) interval, 2 value - quantiles. If a measure is biased by the number
+    of samples, as FID is, resampling adds about the same bias again, and reflecting takes one bias
+    off. The interval is then for the value of endless samples, and may leave out the value
+    measured. Raises ValueError for draws or level out of range. Davison & Hinkley 1997, eq. 5.6.
+    Chapter 5.
     """
     draws, value, rng = (
         check_count("draws", draws, least=20),
@@ -304,14 +326,14 @@ def _features(a, b, least: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def earth_mover(a, b) -> float:
-    """Earth mover's distance W1 between two sets of equally many points (N, D) and (N, D), in units
-    of x. Exact.
+    """Exact earth mover's distance W1 between two sets of equally many points, in units of x.
 
-    The mean Euclidean distance over the pairing of the two sets that makes it least. The time grows
-    as N^3: 10 ms for 256 points, seconds for 2,000. Between two samples of one distribution it is
-    above 0, the less the more points. Raises ValueError for sets that are empty, unequal, or not
-    finite. Villani 2009, Optimal Transport, chapter 6, with the assignment by Crouse 2016 (scipy's
-    `linear_sum_assignment`). Chapters 2 and 7.
+    a, b: points (N, D).
+    It is the mean Euclidean distance over the pairing of the two sets that makes it least. The time
+    grows as N^3: 10 ms for 256 points, seconds for 2,000. Between two samples of one distribution
+    it is above 0, and falls with the number of points. Raises ValueError for sets that are empty,
+    of unequal shape, or not finite. Villani 2009, Optimal Transport, chapter 6, with the assignment
+    by Crouse 2016 (scipy's `linear_sum_assignment`). Chapters 2 and 7.
     """
     a, b = (
         np.asarray(x.detach().cpu() if isinstance(x, torch.Tensor) else x, dtype=np.float64)
@@ -326,7 +348,7 @@ def earth_mover(a, b) -> float:
         raise ValueError(
             "the points hold NaN or infinity: the generator that drew them has diverged"
         )
-    # Loaded here, because it takes a quarter of a second that few chapters need to spend.
+    # Imported here, because it takes a quarter of a second, and few chapters need it.
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial.distance import cdist
 
@@ -335,8 +357,10 @@ def earth_mover(a, b) -> float:
 
 
 class DigitClassifier(nn.Module):
-    """Digits (N, 1, 28, 28) in [-1, 1] to class logits (N, 10) by way of `features` (N, 64);
-    `accuracy` held out."""
+    """Maps digits (N, 1, 28, 28) in [-1, 1] to class logits (N, 10), by way of features (N, 64).
+
+    features, head: its two parts. accuracy: on held-out digits, 0 to 1.
+    """
 
     accuracy: float
 
@@ -361,17 +385,16 @@ class DigitClassifier(nn.Module):
 
 @functools.cache
 def digit_classifier() -> DigitClassifier:
-    """The classifier whose features the course measures digits by: trained at first use (about 10
-    s), then cached.
+    """The classifier whose features measure digits, trained at first use (about 10 s), then cached.
 
-    It learns from the 4,000 training digits, shifted by up to two pixels, on the CPU whatever the
-    device, so that everybody's features are alike; `.accuracy` is its share of right answers on the
-    1,000 held-out digits.
+    It learns from the 4,000 training digits, shifted by up to two pixels. It is trained on the CPU
+    on every machine, so that everybody's features are alike. `.accuracy` is its share of right
+    answers on the 1,000 held-out digits.
     """
     path = files.cache_folder() / f"digit_classifier-v{_VERSION}.pt"
     with torch.random.fork_rng(
         devices=[]
-    ):  # the reader's random numbers go on as if nothing had been measured
+    ):  # so that measuring leaves the reader's random numbers unchanged
         classifier = DigitClassifier()
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
@@ -379,8 +402,8 @@ def digit_classifier() -> DigitClassifier:
         classifier.accuracy = stored["accuracy"]
     except Exception:  # absent or damaged: either way it is trained again
         _train(classifier)
-        # Unwritten, it only costs the training again. torch.save makes a RuntimeError of a full
-        # disk.
+        # If it can't be written, it is trained again next time. On a full disk torch.save raises
+        # RuntimeError.
         with contextlib.suppress(OSError, RuntimeError), files.atomic(path) as temporary:
             torch.save(
                 {"weights": classifier.state_dict(), "accuracy": classifier.accuracy}, temporary
@@ -417,25 +440,27 @@ def _train(classifier: DigitClassifier, epochs: int = 12, batch: int = 100) -> N
 
 @torch.no_grad()
 def digit_features(images: torch.Tensor, batch: int = 500) -> torch.Tensor:
-    """Features (N, 64) of digits (N, 1, 28, 28) in [-1, 1]: the classifier's last hidden layer, on
-    the CPU, float32.
+    """Features of digits: the classifier's last hidden layer, float32 (N, 64) on the CPU.
 
-    Raises ValueError for another shape. Chapter 5.
+    images: digits (N, 1, 28, 28) in [-1, 1]. batch: how many at a time.
+    Raises ValueError for another shape, or values over 100. Chapter 5.
     """
     return _run(digit_classifier().features, images, batch)
 
 
 @torch.no_grad()
 def digit_logits(images: torch.Tensor, batch: int = 500) -> torch.Tensor:
-    """Class logits (N, 10) of digits (N, 1, 28, 28) in [-1, 1] by the same classifier, on the
-    CPU."""
+    """Class logits (N, 10) of digits by the same classifier, on the CPU.
+
+    images, batch: as for `digit_features`. Raises ValueError as it does.
+    """
     return _run(digit_classifier(), images, batch)
 
 
 class Measures(NamedTuple):
     """Eight numbers for a set of digits.
 
-    kid: of one block. inception: the inception score. copies: `nearer_to_training`, 1/2 if honest.
+    kid: of one block. inception: the inception score. copies: `nearer_to_training`.
     """
 
     fid: float
@@ -449,16 +474,17 @@ class Measures(NamedTuple):
 
 
 MEASURE_NAMES = ("FID", "KID", "IS", "precision", "recall", "density", "coverage", "copies")
-"""What the eight `Measures` are called in tables and figures."""
+"""The names of the eight `Measures` in tables and figures."""
 
 
 def measures(training, held_out, fake) -> Measures:
     """All eight numbers for a set of generated digits. Chapter 5.
 
     training: features (N, 64), see `digit_features`, of digits that the generator learned from;
-    the fakes are held against these. held_out: features (N, 64) of as many other digits, for the
-    share of copies. fake: features (M, 64) of the generated digits. Raises ValueError for what the
-    single metrics can't use.
+        the fakes are compared with these.
+    held_out: features (N, 64) of as many other digits, for the share of copies.
+    fake: features (M, 64) of the generated digits.
+    Raises ValueError if one of the metrics does.
     """
     fake = torch.as_tensor(fake)
     probabilities = digit_classifier().head(fake.to(DEVICE)).softmax(1)
@@ -473,8 +499,11 @@ def measures(training, held_out, fake) -> Measures:
 
 
 class StackedCoverage(NamedTuple):
-    """Of 1,000 modes how many were drawn, the reverse KL over them in nats, and how sure the
-    classifier is (0 to 1)."""
+    """How well a set of stacked digits covers the 1,000 modes.
+
+    modes: how many were drawn. reverse_kl: over the modes, in nats.
+    confidence: how sure the classifier is, 0 to 1.
+    """
 
     modes: int
     reverse_kl: float
@@ -482,13 +511,14 @@ class StackedCoverage(NamedTuple):
 
 
 def stacked_coverage(images: torch.Tensor, batch: int = 500) -> StackedCoverage:
-    """What stacks of three digits (N, 3, 28, 28) in [-1, 1] cover, each read as a number of 0 to
-    999 by the classifier.
+    """Count the modes that stacks of three digits cover, each read by the classifier as 0 to 999.
 
-    A mode counts with one stack. Reverse KL is KL(share of each mode || 1/1000); for N fair draws
-    it is about 999 / 2N. confidence: the mean probability of the number read, the product of its
-    three digits': modes alone can be covered by scribbles. Raises ValueError for another shape. Lin
-    et al. 2018, section 4.2 (PacGAN, arXiv:1712.04086). Chapter 9.
+    images: stacks (N, 3, 28, 28) in [-1, 1]. batch: how many digits are read at a time.
+    A mode is covered if one stack is read as it. Reverse KL is KL(share of each mode || 1/1000);
+    for N fair draws it is about 999 / 2N. The confidence is the mean probability of the number
+    read, the product of those of its digits: scribbles can cover modes too, with low confidence.
+    Raises ValueError for another shape. Lin et al. 2018, section 4.2 (PacGAN, arXiv:1712.04086).
+    Chapter 9.
     """
     if images.ndim != 4 or images.shape[1:] != (3, 28, 28) or not len(images):
         raise ValueError(f"stacks are images (N, 3, 28, 28); got {tuple(images.shape)}")
@@ -508,8 +538,8 @@ def _run(network, images, batch):
         )
     if (
         images.numel() and images.max() > 100
-    ):  # a little over 1 is let pass, as a Gaussian of pixels goes there
+    ):  # values a little over 1 pass, as of a Gaussian fitted to pixels
         raise ValueError(
-            f"images lie in [-1, 1]; these reach {images.max():.3g}: data.Images scales bytes"
+            f"images must lie in [-1, 1]; these reach {images.max():.3g}: data.Images scales bytes"
         )
     return torch.cat([network(chunk.to(DEVICE).float()).cpu() for chunk in images.split(batch)])

@@ -1,4 +1,4 @@
-"""What holds the discriminator back: penalties on its gradient, per sample, and clipped weights."""
+"""Regularisers of the discriminator: penalties on its gradient, per sample, and weight clipping."""
 
 import functools
 import math
@@ -16,10 +16,10 @@ from ganbook.schedules import value_at
 class Term(NamedTuple):
     """One summand: `weight * measure(critic, real, fake, real_logits, fake_logits)`.
 
-    measure: takes the critic, two batches (N, ...) that require gradients, and the logits (N,) that
-        the critic has given them already; returns (N,).
+    measure: takes the critic, two batches (N, ...) that require gradients, and the critic's logits
+        (N,) for both; returns (N,).
     weight: a number, or a function of the share of steps done.
-    every: the term is applied at every so many-th turn.
+    every: the term is applied once in so many turns of the discriminator.
     """
 
     measure: Callable[..., Tensor]
@@ -28,7 +28,7 @@ class Term(NamedTuple):
 
 
 class Penalty(NamedTuple):
-    """What is added to the discriminator's loss, and what is done to its weights after its turns.
+    """Terms added to the discriminator's loss, and constraints applied after its turns.
 
     terms: made by `r1(...)`, `r2(...)`, `wgan_gp(...)`, joined by `total`.
     constraints: functions of the discriminator, made by `clip(...)`.
@@ -44,23 +44,26 @@ class Penalty(NamedTuple):
     def __call__(
         self, critic, real, fake, real_logits, fake_logits, step: int = 0, share: float = 0.0
     ) -> Tensor:
-        """The penalty (N,).
+        """The sum (N,) of the terms that are due.
 
         critic: a function of samples (N, ...) to logits (N,).
         real, fake: samples (N, ...) that require gradients.
-        real_logits, fake_logits: what the critic has given them, (N,).
+        real_logits, fake_logits: the critic's logits (N,) for them.
         step: which turn of the critic it is, counted from 0.
         share: the share of all steps that are done, from 0 to 1.
         A term applied at every k-th turn counts k times there, so that its mean over the turns
         stays the same (lazy regularisation: Karras et al. 2020, appendix B, arXiv:1912.04958).
-        Raises ValueError for a term that does not give one value a sample.
+        Raises ValueError for a term that does not give one value per sample.
         """
         total = torch.zeros(len(real), device=real.device)
         for term in self.terms:
             if step % term.every == 0:
                 measured = term.measure(critic, real, fake, real_logits, fake_logits)
                 check_per_sample("the penalty", measured, len(real))
-                total = total + measured * (value_at(term.weight, share) * term.every)
+                weight = value_at(term.weight, share)
+                if not 0 <= weight < math.inf:
+                    check_number("a penalty's weight", weight)
+                total = total + measured * (weight * term.every)
         return total
 
     def constrain(self, discriminator: nn.Module) -> None:
@@ -70,17 +73,18 @@ class Penalty(NamedTuple):
 
 
 def squared_gradient_norm(logits: Tensor, inputs: Tensor) -> Tensor:
-    """Per sample, the squared norm (N,) of the gradient of `logits` (N,) with respect to `inputs`
-    (N, ...).
+    """Per sample, the squared norm (N,) of the gradient of its logit with respect to its input.
 
-    It can be differentiated again. A logit must depend on its own input alone: batch norm mixes the
-    samples.
+    logits: (N,), computed from `inputs`.
+    inputs: (N, ...), which require gradients.
+    The result can be differentiated again. Each logit must depend on its own input alone, so the
+    network that gave it can have no batch norm, which mixes the samples.
     """
     return _gradient(logits, inputs).square().sum(1)
 
 
 def _gradient(logits, inputs):
-    """Per sample, the gradient of its logit by its inputs, flat, in single precision or better."""
+    """Per sample, the gradient of its logit, flattened, in single precision or better."""
     (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
     return gradient.to(torch.promote_types(gradient.dtype, torch.float32)).flatten(1)
 
@@ -115,11 +119,11 @@ def _penalty(measure, weight, every) -> Penalty:
 
 
 def r1(weight=1.0, every: int = 1) -> Penalty:
-    """`weight / 2 * |grad D(x)|^2` at real samples: D is to be flat where the data is.
+    """`weight / 2 * |grad D(x)|^2` at real samples, which makes D flat where the data is.
 
     weight: gamma in the paper, a number or a function of the share of steps done, such as
         `falling(3.0, 0.3)`.
-    every: applied at every so many-th turn, with so many times the weight.
+    every: k applies it once in k turns, with k times the weight.
     Raises ValueError for a weight below 0. Mescheder et al. 2018, eq. 9 (arXiv:1801.04406).
     Chapters 3 and 4.
     """
@@ -139,8 +143,9 @@ def wgan_gp(weight=10.0, every: int = 1, one_sided: bool = False) -> Penalty:
 
     x_hat = real + t (fake - real), with one t ~ U[0, 1] for each sample.
     weight, every: as in `r1`; the weight is lambda in the paper.
-    one_sided: only slopes above 1 pay.
-    A critic with batch norm has no gradient of its own for each sample: leave batch norm out.
+    one_sided: penalise only slopes above 1.
+    The critic can have no batch norm, which would mix the samples. Raises ValueError for a weight
+    below 0.
     Gulrajani et al. 2017, eq. 3 (arXiv:1704.00028); one-sided, Petzka et al. 2018, eq. 8
     (arXiv:1709.08894). Chapter 8.
     """
@@ -148,14 +153,14 @@ def wgan_gp(weight=10.0, every: int = 1, one_sided: bool = False) -> Penalty:
 
 
 def clip(bound: float) -> Penalty:
-    """No penalty but a constraint: after each turn all weights are cut off at -bound and bound.
+    """Clip all weights of the critic to [-bound, bound] after each of its turns.
 
     bound: above 0. Clipping comes after the step, so that the generator meets a clipped critic.
     Raises ValueError for another bound. Arjovsky et al. 2017, algorithm 1 (arXiv:1701.07875).
     Chapter 7.
     """
     if not (isinstance(bound, numbers.Real) and 0 < bound < math.inf):
-        raise ValueError(f"clip({bound!r}): give the size at which weights are cut off, above 0")
+        raise ValueError(f"clip({bound!r}): give the size at which weights are clipped, above 0")
     return Penalty(constraints=(functools.partial(_clip, bound=float(bound)),))
 
 
@@ -169,8 +174,9 @@ def _clip(discriminator, bound):
 def total(*penalties) -> Penalty:
     """Several penalties at once: `total(r1(1.0), r2(1.0), clip(0.1), my_function)`.
 
-    penalties: each with its own weight and `every`; for a function of your own these are given by
-        `Term(function, weight, every)`, and are 1 where it is given alone.
+    penalties: each with its own weight and `every`. A function of your own has weight 1 at every
+        turn; `Term(function, weight, every)` gives it others.
+    Raises TypeError for anything else.
     """
     parts = [as_penalty(penalty) for penalty in penalties if penalty is not None]
     return Penalty(
@@ -180,7 +186,11 @@ def total(*penalties) -> Penalty:
 
 
 def as_penalty(given) -> Penalty | None:
-    """A penalty, a function of one's own, or None, as a `Penalty` or None. Raises TypeError."""
+    """Turn a penalty, a `Term` or a function into a `Penalty`, and leave None as it is.
+
+    given: what `GAN` takes as its penalty.
+    Raises TypeError for anything else.
+    """
     if given in (r1, r2, wgan_gp, clip, total):
         raise TypeError(
             f"penalty=penalties.{given.__name__}: call it, with its weight, as in penalties.r1(1.0)"

@@ -1,4 +1,4 @@
-"""Pictures of the course: one look, one colour for each player, live views of a training run."""
+"""Figures of the course: one style, one colour for each player, live views of a training run."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,8 +6,9 @@ import torch
 from IPython.display import display
 
 REAL, FAKE, CRITIC, OTHER = "#0072b2", "#d55e00", "#009e73", "#555555"
-"""Real is blue (full lines, dots), fake is orange (dashed lines, crosses), the critic is green
-(dotted lines)."""
+"""Real is blue, fake is orange, the critic is green.
+
+Real has full lines and dots, fake has dashed lines and crosses, the critic has dotted lines."""
 
 REAL_LINE = {"color": REAL, "linestyle": "-"}
 FAKE_LINE = {"color": FAKE, "linestyle": "--"}
@@ -15,8 +16,7 @@ CRITIC_LINE = {"color": CRITIC, "linestyle": ":", "linewidth": 2.5}
 
 
 def use_style() -> None:
-    """Set matplotlib to the course's look: 100 dpi, readable sizes, no frames where they say
-    nothing."""
+    """Set matplotlib to the course's style: 100 dpi, readable sizes, no needless frames."""
     plt.rcParams.update(
         {
             "figure.figsize": (7, 3.2),
@@ -45,21 +45,23 @@ def array(values) -> np.ndarray:
 
 
 def tile(images, columns: int = 10) -> np.ndarray:
-    """Images (N, C, H, W) in [-1, 1], C of 1 or 3, as one picture (rows * H, columns * W[, 3]) of
-    uint8 in [0, 255].
+    """Arrange images in a grid: one picture of uint8, (height, width) or (height, width, 3).
 
-    The last row is filled up with white. A one-pixel gap separates the images.
+    images: (N, C, H, W) in [-1, 1], with 1 or 3 channels.
+    columns: how many images in a row.
+    The last row is filled up with white. A gap of one pixel separates the images. Raises ValueError
+    for another shape, no images, no columns, or values over 100.
     """
     pixels = array(images)
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3):
         raise ValueError(f"images must have the shape (N, 1 or 3, H, W); got {pixels.shape}")
     if not len(pixels) or columns < 1:
         raise ValueError(
-            f"a grid needs one image and one column at least; got {len(pixels)} and {columns}"
+            f"a grid needs at least one image and one column; got {len(pixels)} and {columns}"
         )
-    if pixels.max() > 100:  # a little over 1 is cut off, as a picture of noise may want it
+    if pixels.max() > 100:  # values a little over 1, as of noisy images, are clipped
         raise ValueError(
-            f"images lie in [-1, 1]; these reach {pixels.max():.3g}: data.Images scales bytes"
+            f"images must lie in [-1, 1]; these reach {pixels.max():.3g}: data.Images scales bytes"
         )
     pixels = np.clip((pixels.transpose(0, 2, 3, 1) + 1) * 127.5, 0, 255).round().astype(np.uint8)
     count, height, width, channels = pixels.shape
@@ -73,7 +75,12 @@ def tile(images, columns: int = 10) -> np.ndarray:
 
 
 def show_images(images, columns: int = 10, title: str = "", ax=None):
-    """Draw images (N, C, H, W) in [-1, 1] as a grid and return its Axes."""
+    """Draw images (N, C, H, W) in [-1, 1] as a grid, and return its Axes.
+
+    images, columns: as `tile` takes them.
+    title: above the grid, on the left.
+    ax: the Axes to draw in; None makes a new figure.
+    """
     picture = tile(images, columns)
     if ax is None:
         width = min(7.0, 0.62 * min(columns, len(images)) + 0.4)
@@ -87,8 +94,12 @@ def show_images(images, columns: int = 10, title: str = "", ax=None):
 
 
 def show_points(real=None, fake=None, ax=None, limit: float | None = None):
-    """Scatter real points (N, 2) as dots and fake points (N, 2) as crosses, axes equal, and return
-    the Axes."""
+    """Draw real points as dots and fake points as crosses, and return the Axes.
+
+    real, fake: points (N, 2); None for none.
+    ax: the Axes to draw in; None makes a new figure.
+    limit: both axes go from -limit to limit; None fits them to the points.
+    """
     if ax is None:
         _, ax = plt.subplots(figsize=(4, 4))
     for points, marker, color in ((real, ".", REAL), (fake, "x", FAKE)):
@@ -110,8 +121,12 @@ def show_points(real=None, fake=None, ax=None, limit: float | None = None):
 
 
 def label_line(line, text: str, at: float = 1.0, offset=(4, 0)) -> None:
-    """Write `text` beside a line, in its colour, at the share `at` (0 to 1) of its points: better
-    than a legend."""
+    """Write a label beside a line, in its colour, in place of a legend.
+
+    line: a matplotlib line. text: the label.
+    at: at which of its points, 0 for the first, 1 for the last.
+    offset: of the label from that point, (right, up), in typographic points.
+    """
     x, y = line.get_data()
     index = round(at * (len(x) - 1))
     line.axes.annotate(
@@ -125,18 +140,22 @@ def label_line(line, text: str, at: float = 1.0, offset=(4, 0)) -> None:
 
 
 class View:
-    """A picture that refreshes itself in its cell while a game trains; the last one stays in the
-    saved notebook.
+    """A picture in a cell that is replaced while a game trains.
 
-    view = View(real); view.show(samples, title="step 100"). Samples are images (N, C, H, W) or
-    points (N, 2); points are drawn over `real` if it is given.
+    real: points (N, 2) to draw fake points over; None for none.
+    columns: of a grid of images.
+    Example: `view = View(real)`, then `view.show(samples, title="step 100")` as often as you like.
+    The last picture stays in the saved notebook.
     """
 
     def __init__(self, real=None, columns: int = 12):
         self.real, self.columns, self.figure, self._handle = real, columns, None, None
 
     def show(self, samples, title: str = "") -> None:
-        """Draw samples, images (N, C, H, W) or points (N, 2), in place of what was shown before."""
+        """Draw samples in place of those shown before.
+
+        samples: images (N, C, H, W) in [-1, 1] or points (N, 2). title: above them.
+        """
         if self.figure is None:
             shape = tile(samples, self.columns).shape if samples.ndim == 4 else (1, 1)
             width = 6.5 if samples.ndim == 4 else 4

@@ -1,4 +1,4 @@
-"""Numbers that change as a game goes on, given where a number would be given."""
+"""Numbers that change while a game is played, to use in place of a fixed number."""
 
 import math
 from typing import NamedTuple
@@ -7,8 +7,9 @@ from typing import NamedTuple
 class falling(NamedTuple):
     """A number that falls along half a cosine as the share of steps done goes from 0 to 1.
 
-    start, end: its values there. `lr=falling(2e-3, 1e-4)`, `penalties.r1(falling(3.0, 0.3))`.
-    Any function of the share of steps done does as well. Loshchilov & Hutter 2017, eq. 5
+    start, end: its values at the shares 0 and 1.
+    Examples: `lr=falling(2e-3, 1e-4)`, `penalties.r1(falling(3.0, 0.3))`. Any other function of the
+    share of steps done can take its place. Loshchilov & Hutter 2017, eq. 5
     (arXiv:1608.03983). Chapter 4.
     """
 
@@ -20,8 +21,8 @@ class falling(NamedTuple):
 
 
 def value_at(number, share: float) -> float:
-    """The value at `share` of a number or of a function of the share of steps done.
+    """The value of a number or of a function of the share of steps done, as a Python float.
 
-    number: a number, or the function. share: from 0 to 1. Returns a float of Python's.
+    number: the number, or the function. share: the share of steps done, from 0 to 1.
     """
     return float(number(share) if callable(number) else number)

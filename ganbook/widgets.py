@@ -1,4 +1,4 @@
-"""What moves under a hand: pictures that are drawn again when a slider moves, and films."""
+"""Interactive pictures: those that are redrawn when a slider moves, and films."""
 
 import base64
 import io
@@ -14,11 +14,11 @@ from ganbook.arguments import check_count
 
 
 class MovingPicture(ipywidgets.VBox):
-    """Controls, and under them a picture that is drawn again whenever one of them moves.
+    """Controls, and below them a picture that is redrawn whenever one of them changes.
 
-    draw: takes the value of every control by its name and returns the picture, a PNG as bytes.
-    controls: widgets with a `value`. Where no kernel runs, in a notebook read on the web say, the
-    picture as it was when the cell ran stays as a still.
+    draw: a function that takes the value of every control by its name and returns a PNG as bytes.
+    controls: widgets with a `value`.
+    Without a kernel, as in a notebook on a web page, the picture stays as it was when the cell ran.
     """
 
     def __init__(self, draw, **controls):
@@ -41,10 +41,10 @@ class MovingPicture(ipywidgets.VBox):
 def slider(
     text: str, value: float, low: float, high: float, step: float = 0.1
 ) -> ipywidgets.FloatSlider:
-    """A slider that reports while it moves.
+    """A slider that reports its value while it moves.
 
-    text: what is written beside it. value: where it begins. low, high: its ends. step: how far an
-    arrow key moves it.
+    text: its label. value: where it begins. low, high: its ends.
+    step: how far an arrow key moves it.
     """
     return ipywidgets.FloatSlider(
         value, min=low, max=high, step=step, description=text, readout_format=".1f",
@@ -53,15 +53,15 @@ def slider(
 
 
 def frame(picture) -> bytes:
-    """A picture as a PNG: a frame of a `film`.
+    """A picture as a PNG, the bytes of one frame of a `film`.
 
-    picture: a matplotlib Figure, a PIL image, the bytes of a PNG, or an array or tensor of bytes
-    (uint8), (H, W) or (H, W, 3), as `plotting.tile` makes it. A figure is drawn as it looks now, so
-    record it at once. Raises TypeError for anything else, ValueError for other shapes.
+    picture: a matplotlib Figure, a PIL image, the bytes of a PNG, or an array or tensor of uint8,
+        (H, W) or (H, W, 3), as `plotting.tile` makes it. A figure is drawn as it looks now.
+    Raises TypeError for anything else, ValueError for another shape or for bytes of no PNG.
     """
     if isinstance(picture, (bytes, bytearray, memoryview)):
         if bytes(picture[:8]) != b"\x89PNG\r\n\x1a\n":
-            raise ValueError(f"these bytes are no PNG: they begin with {bytes(picture[:8])!r}")
+            raise ValueError(f"the bytes are no PNG: they begin with {bytes(picture[:8])!r}")
         return bytes(picture)
     png = io.BytesIO()
     if isinstance(picture, Figure):
@@ -71,7 +71,8 @@ def frame(picture) -> bytes:
         picture = _image_of_pixels(picture)
     if not isinstance(picture, PIL.Image.Image):
         raise TypeError(
-            f"a frame is a Figure, a PIL image, PNG bytes or an array; got {type(picture).__name__}"
+            "a frame must be a Figure, a PIL image, PNG bytes or an array; got"
+            f" {type(picture).__name__}"
         )
     picture.save(png, format="png")
     return png.getvalue()
@@ -82,32 +83,32 @@ def _image_of_pixels(pixels) -> PIL.Image.Image:
     grey, color = pixels.ndim == 2, pixels.ndim == 3 and pixels.shape[2] == 3
     if pixels.dtype != np.uint8 or not (grey or color):
         raise ValueError(
-            f"a frame is (H, W) or (H, W, 3) of uint8; got {tuple(pixels.shape)} of"
-            f" {pixels.dtype}. plotting.tile makes one of images (N, C, H, W)"
+            f"a frame must be (H, W) or (H, W, 3) of uint8; got {tuple(pixels.shape)} of"
+            f" {pixels.dtype}: plotting.tile makes one from images (N, C, H, W)"
         )
     return PIL.Image.fromarray(pixels)
 
 
 def film(frames, labels=None, interval: int = 150) -> "Film":
-    """A play button and a slider over what was recorded during a training. Chapters 2 and 3.
+    """Play the frames recorded during training, with a play button and a slider. Chapters 2 and 3.
 
-    frames: pictures in order, each as `frame` takes it. labels: a word for each, "step 100" say;
-    their numbers if None. interval: milliseconds from one frame to the next, 1 or more.
-
-    By keyboard, Space plays and pauses where the button has the focus, arrow keys move the slider.
-    Where no kernel runs, a sheet of six frames stays. Raises ValueError for no frames, labels of
-    another number, or one figure given twice.
+    frames: pictures in order, each as `frame` takes it.
+    labels: one for each frame, such as "step 100"; None numbers them.
+    interval: milliseconds from one frame to the next, 1 or more.
+    By keyboard: Space on the button plays and pauses, arrow keys move the slider. Without a kernel
+    a sheet of six frames is shown. Raises ValueError for no frames, another number of labels, or
+    one figure given twice, and what `frame` raises.
     """
     frames = list(frames)
     figures = [id(picture) for picture in frames if isinstance(picture, Figure)]
     if len(set(figures)) < len(figures):
         raise ValueError(
-            "one figure is there several times, and every time it looks as it does now:"
-            " record it as it changes, frames.append(widgets.frame(figure))"
+            "one figure is given several times, and all its frames would look as it does now:"
+            " record each as it changes, frames.append(widgets.frame(figure))"
         )
     labels = [str(label) for label in (range(len(frames)) if labels is None else labels)]
     if not frames:
-        raise ValueError("a film needs a frame: there are none")
+        raise ValueError("a film needs at least one frame: there are none")
     if len(labels) != len(frames):
         raise ValueError(
             f"a film needs a label for each frame; there are {len(frames)} frames and"
@@ -117,9 +118,9 @@ def film(frames, labels=None, interval: int = 150) -> "Film":
 
 
 class Film(ipywidgets.VBox):
-    """What `film` makes. The page is sent one frame at a time, when it is looked at.
+    """What `film` makes. A frame is sent to the page when it is shown.
 
-    frames: PNGs as bytes. labels: a word for each. interval: milliseconds between two.
+    frames: PNGs as bytes. labels: one for each. interval: milliseconds from one to the next.
     """
 
     def __init__(self, frames: list[bytes], labels: list[str], interval: int):
@@ -132,7 +133,7 @@ class Film(ipywidgets.VBox):
         )  # fmt: skip
         self.image = _image(frames[0])
         super().__init__([_row([self.play, self.slider]), self.image])
-        # In the page, so that no step is lost.
+        # Linked in the page, so that no frame is skipped.
         ipywidgets.jslink((self.play, "value"), (self.slider, "index"))
         self.slider.observe(self._show_frame, names="index")
 
@@ -146,7 +147,7 @@ class Film(ipywidgets.VBox):
 
 
 def _image(png: bytes) -> ipywidgets.Image:
-    # In its own size: stretched, it would be blurred.
+    # At its own size, because stretching would blur it.
     layout = ipywidgets.Layout(align_self="flex-start", max_width="100%")
     return ipywidgets.Image(value=png, format="png", layout=layout)
 
@@ -156,22 +157,22 @@ def _row(controls: list) -> ipywidgets.Box:
 
 
 def _with_still(bundle: dict, png: bytes) -> dict:
-    """One output in two formats, so that a live page takes the widget and every other one the PNG.
+    """One output in two formats: a live page shows the widget, any other page the PNG.
 
-    bundle: a widget's formats, by MIME type.
+    bundle: a widget's formats, by MIME type. png: the picture as bytes.
     """
     return {**bundle, "image/png": base64.b64encode(png).decode("ascii")}
 
 
 def _contact_sheet(frames: list[bytes], labels: list[str], most: int = 140_000) -> bytes:
-    """Six of the frames, evenly from the first to the last, with their labels: a PNG as bytes.
+    """A PNG of six frames, evenly spaced from the first to the last, with their labels.
 
-    most: the size of the PNG in bytes at which its resolution is lowered.
+    most: the size in bytes above which the resolution is lowered.
     """
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(6, len(frames))).round().astype(int))
     pictures = [PIL.Image.open(io.BytesIO(frames[k])).convert("RGB") for k in chosen]
     names = [labels[k] for k in chosen]
-    for dpi in (100, 80, 64, 50, 40, 30, 20, 10):  # of noise, PNG makes megabytes
+    for dpi in (100, 80, 64, 50, 40, 30, 20, 10):  # a PNG of noise takes megabytes
         png = _draw_sheet(pictures, names, dpi)
         if len(png) <= most:
             break
@@ -193,7 +194,7 @@ def _draw_sheet(pictures: list, names: list[str], dpi: int) -> bytes:
     canvas, png = FigureCanvasAgg(figure), io.BytesIO()
     canvas.draw()
     sheet = PIL.Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    # By coverage, because rare colours count: the other methods turn blue to teal.
+    # MAXCOVERAGE keeps rare colours; the other methods turn blue into teal.
     sheet = sheet.quantize(256, PIL.Image.Quantize.MAXCOVERAGE)
     sheet.save(png, format="png", optimize=True)
     return png.getvalue()

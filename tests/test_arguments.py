@@ -21,7 +21,7 @@ def test_a_count_comes_back_as_pythons_and_within_its_bounds():
 
 
 def test_a_choice_names_what_there_is():
-    with pytest.raises(ValueError, match="split='valid': there are 'train', 'test'"):
+    with pytest.raises(ValueError, match="split='valid': it must be one of 'train', 'test'"):
         arguments.check_choice("split", "valid", ["train", "test"])
 
 
@@ -33,7 +33,7 @@ def test_labels_out_of_range_are_named(labels):
 
 @pytest.mark.parametrize("labels", [[0.0, 1.0], [True, False], [0, 1, 2], [[0, 1]], 0])
 def test_labels_of_another_kind_are_named(labels):
-    with pytest.raises(ValueError, match="labels must be 2 whole numbers, one a sample; got"):
+    with pytest.raises(ValueError, match="labels must be 2 whole numbers, one per sample; got"):
         arguments.check_labels(labels, 2, 4)
 
 

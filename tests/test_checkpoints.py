@@ -285,7 +285,7 @@ def test_a_checkpoint_of_another_version_is_named(tmp_path):
         (lambda: networks.mlp(latent=4, width=9, depth=1), "size mismatch"),
         (lambda: networks.mlp(latent=4, width=8, depth=2), "Missing key"),
         (lambda: networks.mlp(shape=(3,), latent=4, width=8, depth=1), "size mismatch"),
-        (lambda: with_tanh(*networks.mlp(latent=4, width=8, depth=1)), "other layers or turns lie"),
+        (lambda: with_tanh(*networks.mlp(latent=4, width=8, depth=1)), "layers or turns differ"),
     ],
     ids=["wider", "deeper", "other data", "tanh"],
 )
@@ -320,7 +320,9 @@ def test_a_checkpoint_with_a_part_missing_leaves_the_game_as_it_was(spoil, moons
 
 def test_a_checkpoint_of_other_players_names_them(tmp_path):
     games.cyclegan()[0].save(tmp_path / "game.pt")
-    with pytest.raises(ValueError, match="its players are critics, translators, yours generator"):
+    with pytest.raises(
+        ValueError, match="its players are critics, translators; yours are generator"
+    ):
         points_game().resume(tmp_path / "game.pt")
 
 
@@ -429,7 +431,7 @@ def test_an_interrupt_in_the_middle_of_resuming_leaves_the_game_as_it_was(tmp_pa
 
 def test_a_game_of_other_turns_is_not_resumed(tmp_path):
     points_game(d_steps=2).save(tmp_path / "game.pt")
-    with pytest.raises(ValueError, match="other layers or turns lie between"):
+    with pytest.raises(ValueError, match="layers or turns differ"):
         resumed(tmp_path / "game.pt")
 
 
@@ -439,7 +441,7 @@ def test_a_player_of_another_number_of_networks_is_not_resumed(tmp_path):
         return Game({"a": networks_}, [Turn("a", None)])
 
     game(2).save(tmp_path / "game.pt")
-    with pytest.raises(ValueError, match="a has 2 networks there, here 3"):
+    with pytest.raises(ValueError, match="its a has 2 networks, yours has 3"):
         game(3).resume(tmp_path / "game.pt")
 
 

@@ -55,7 +55,7 @@ def test_idx_files_are_read(tmp_path, pack):
     [
         (gzip.compress(idx(cube))[:-12], "damaged or cut off"),
         (gzip.compress(idx(cube))[:-6] + b"\0" * 6, "damaged or cut off"),
-        (idx(cube)[:-1], r"\(2, 3, 4\) was to follow, but 23 bytes"),
+        (idx(cube)[:-1], r"its header says \(2, 3, 4\), but 23 bytes"),
         (idx(cube) + b"\0", "but 25 bytes"),
         (gzip.compress(idx(cube)[:-1]), "but 23 bytes"),
         (idx(cube)[:9], "no IDX file"),

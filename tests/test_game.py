@@ -308,7 +308,7 @@ def test_what_comes_after_a_turn_comes_before_the_next(moons):
     ("call", "message"),
     [
         (lambda n: Game({"a": n}, []), "a game needs turns"),
-        (lambda n: Game({"a": n}, [Turn("b", None)]), "a turn's player='b': there are 'a'"),
+        (lambda n: Game({"a": n}, [Turn("b", None)]), "a turn's player='b': it must be one of 'a'"),
         (lambda n: Game({"a": n}, [Turn("a", None, 0)]), "times=0: it must be a whole number"),
         (lambda n: Game({"a": n}, [Turn("a", None)], lr={"b": 1.0}), "one rate for each of a"),
         (
@@ -317,7 +317,7 @@ def test_what_comes_after_a_turn_comes_before_the_next(moons):
         ),
         (
             lambda n: Game({"a": n}, [Turn("a", None)], average={"b": 0.9}),
-            "average='b': there are 'a'",
+            "average='b': it must be one of 'a'",
         ),
         (lambda n: Game({"a": n}, [Turn("a", None)], average={"a": 1.0}), "average=1.0: the share"),
     ],
@@ -362,7 +362,7 @@ def test_a_copy_of_a_gan_plays_as_the_first_would(moons):
 def test_settings_of_another_kind_are_named(settings, message):
     with pytest.raises(TypeError, match=message):
         Game({"a": nn.Linear(2, 1)}, [Turn("a", None)], **settings)
-    with pytest.raises(ValueError, match="Adam has two"):
+    with pytest.raises(ValueError, match="give Adam's two decay rates"):
         Game({"a": nn.Linear(2, 1)}, [Turn("a", None)], betas=(0.5, 0.9, 0.9))
 
 
@@ -392,11 +392,15 @@ def test_a_penalty_that_was_due_in_any_turn_of_a_step_is_shown(moons):
 @pytest.mark.parametrize(
     ("found", "error", "message"),
     [
-        (({"t": "y"}, {"acc": 0.5}), TypeError, "acc, to be seen, must be a tensor, not float"),
+        (
+            ({"t": "y"}, {"acc": 0.5}),
+            TypeError,
+            "acc, to show in the step, must be a tensor, not float",
+        ),
         ({"t": None}, TypeError, "the a's t must be a tensor or a number, not NoneType"),
         ({"t": [1, 2]}, TypeError, "the a's t must be a tensor or a number, not list"),
         (({"t": "y"},), TypeError, "or a pair of it and {name: tensor}; it returned tuple"),
-        (({"t": "y"}, {"t": "y"}), ValueError, "a name is there twice"),
+        (({"t": "y"}, {"t": "y"}), ValueError, "a name is used twice"),
         *[({name: "y"}, ValueError, f"called '{name}'") for name in ("index", "losses", "count")],
     ],
 )
@@ -522,14 +526,14 @@ def test_a_player_that_is_frozen_whole_is_named(moons):
 def test_a_network_belongs_to_one_player():
     network = nn.Linear(2, 1)
     for players in ({"a": (network, network)}, {"a": network, "b": network}):
-        with pytest.raises(ValueError, match="a network is there twice"):
+        with pytest.raises(ValueError, match="a network is given twice"):
             Game(players, [Turn("a", None)])
 
 
 def test_rows_of_a_tensor_are_no_batches():
     network = nn.Linear(2, 1)
     game = Game({"a": network}, [Turn("a", lambda batch: {"t": network(batch)})])
-    with pytest.raises(TypeError, match="batches must be indexed by the turn"):
+    with pytest.raises(TypeError, match="batches must support indexing"):
         game.train(torch.zeros(100, 2), 3)
 
 
@@ -552,3 +556,10 @@ def test_another_seed_draws_other_samples_from_the_same_weights():
     a, b = (GAN(*copy.deepcopy(networks_), latent=3, seed=seed) for seed in (0, 1))
     assert_same_weights(a, b)
     assert not torch.equal(a.sample(3), b.sample(3))
+
+
+def test_a_player_without_a_turn_can_take_none(moons):
+    a, b = nn.Linear(2, 1), nn.Linear(2, 1)
+    game = Game({"a": a, "b": b}, [Turn("a", lambda batch: {"t": a(batch.x)})])
+    with pytest.raises(ValueError, match="player='b': it must be one of 'a'"):
+        game.turn("b", moons[0])

@@ -358,7 +358,7 @@ def test_a_loss_must_give_one_value_a_sample(spoil, shape, moons):
     }.items():
         with pytest.raises(
             ValueError,
-            match=rf"{name} must give one value a sample, shape \(16,\); it gave {shape}",
+            match=rf"{name} must give one value per sample, shape \(16,\); it gave {shape}",
         ):
             play(points_game(**settings), moons, 1)
 
@@ -374,7 +374,7 @@ def test_a_loss_must_give_one_value_a_sample(spoil, shape, moons):
         ("d_steps", 0, "d_steps=0: it must be a whole number, 1 or more"),
         ("d_steps", -1, "d_steps=-1"),
         ("d_steps", 1.5, "d_steps=1.5"),
-        ("average", 1.0, "average=1.0: the share that stays must be at least 0 and below 1"),
+        ("average", 1.0, "average=1.0: the share that is kept must be at least 0 and below 1"),
         ("average", -0.1, "average=-0.1"),
         ("average", math.nan, "average=nan"),
         ("betas", (0.0, 1.0), "beta"),
@@ -398,7 +398,7 @@ def test_a_discriminator_must_give_one_logit_a_sample():
     ):
         discriminator = nn.Sequential(nn.Linear(2, 1), *end)
         with pytest.raises(
-            ValueError, match=r"one logit a sample, \(N,\); for N=2 it gave .*nn.Flatten\(0\)"
+            ValueError, match=r"one logit per sample, \(N,\); for N=2 it gave .*nn.Flatten\(0\)"
         ):
             GAN(networks.mlp()[0], discriminator)
 
@@ -430,10 +430,10 @@ def test_a_data_loader_is_no_batches():
     loader = torch.utils.data.DataLoader(
         torch.utils.data.TensorDataset(torch.zeros(8, 2)), batch_size=4
     )
-    with pytest.raises(TypeError, match=r"batches must be indexed by the turn.*batches\(64\)"):
+    with pytest.raises(TypeError, match=r"batches must support indexing.*batches\(64\)"):
         points_game().train(loader, 3)
     for wrong in (data.two_moons(), torch.zeros(8, 2), [torch.zeros(8, 2)]):
-        with pytest.raises(TypeError, match=r"batches must be indexed by the turn.*batches\(64\)"):
+        with pytest.raises(TypeError, match=r"batches must support indexing.*batches\(64\)"):
             points_game().train(wrong, 3)
 
 
@@ -567,7 +567,7 @@ def test_a_clipped_critic_is_clipped_when_the_generator_meets_it():
         pass
     assert len(met) == 4 and max(met) <= 0.02 + 1e-7
     for bound in (0, -1.0, math.nan, math.inf, "0.01"):
-        with pytest.raises(ValueError, match="give the size at which weights are cut off"):
+        with pytest.raises(ValueError, match="give the size at which weights are clipped"):
             penalties.clip(bound)
 
 
@@ -642,13 +642,15 @@ def test_a_penalty_may_be_changed_to_a_function_while_playing(moons):
 @pytest.mark.parametrize("given", [None, 0.5])
 def test_a_loss_or_a_penalty_that_gives_no_tensor_is_named(given, moons):
     d, g, _ = losses.nonsaturating
-    with pytest.raises(ValueError, match=r"loss.d must give one value a sample, shape \(16,\); it"):
+    with pytest.raises(
+        ValueError, match=r"loss.d must give one value per sample, shape \(16,\); it"
+    ):
         play(points_game(loss=Loss(lambda *_: given, g)), moons, 1)
-    with pytest.raises(ValueError, match="the penalty must give one value a sample"):
+    with pytest.raises(ValueError, match="the penalty must give one value per sample"):
         play(points_game(penalty=lambda *_: given), moons, 1)
 
 
 def test_players_that_have_changed_places_are_asked_about():
     generator, discriminator = networks.mlp()
-    with pytest.raises(ValueError, match="have the two players changed places"):
+    with pytest.raises(ValueError, match="are the two players swapped"):
         GAN(discriminator, generator)

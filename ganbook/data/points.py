@@ -1,4 +1,4 @@
-"""Points in the plane and on the line: toys whose statistics, and often density, are known."""
+"""Points in the plane and on the line: toys with known statistics and, often, a known density."""
 
 import math
 import numbers
@@ -46,7 +46,7 @@ class Points:
         return torch.from_numpy(self._draw(rng, length).astype(np.float32)).to(DEVICE)
 
     def _take(self, rows: torch.Tensor) -> Batch:
-        return Batch(rows.clone())  # so that a change in place does not reach the block
+        return Batch(rows.clone())  # so that a change in place does not change the block
 
 
 class Mixture(Points):
@@ -113,7 +113,7 @@ def _one_a_mode(what: str, given, modes: int) -> np.ndarray:
     values = np.array(given, dtype=float)
     if values.shape not in ((), (modes,)) or not ((values > 0) & (values < math.inf)).all():
         raise ValueError(
-            f"The {what} must be above 0: one number, or {modes}, one a mode; got {given}."
+            f"The {what} must be above 0: one number, or {modes}, one per mode; got {given}."
         )
     return np.broadcast_to(values, (modes,))
 
@@ -157,7 +157,7 @@ def mixture_1d(means, stds, weights=None) -> Mixture:
 
 
 def two_moons(noise: float = 0.05) -> Points:
-    """Return two half circles of radius 1 that reach into each other, with Gaussian noise.
+    """Return points on two interlocking half circles of radius 1, with Gaussian noise.
 
     noise: the standard deviation of the noise, 0 or more.
     Raises ValueError for another value. Chapter 2.
@@ -172,9 +172,9 @@ def two_moons(noise: float = 0.05) -> Points:
 
 
 def spiral(turns: float = 2.0, noise: float = 0.02) -> Points:
-    """Return one spiral arm from 0 out to radius 1, with Gaussian noise.
+    """Return points on a spiral arm from 0 out to radius 1, with Gaussian noise.
 
-    turns: how often the arm goes round, above 0.
+    turns: how many times the arm goes round, above 0.
     noise: the standard deviation of the noise, 0 or more.
     Raises ValueError for other values. Chapter 2.
     """

@@ -1,4 +1,4 @@
-"""Pictures that sliders move, one file for each subject."""
+"""Pictures that change with sliders, one file for each subject."""
 
 from ganbook.explorers import density, faults, latent, phase, transport
 

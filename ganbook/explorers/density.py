@@ -17,7 +17,7 @@ TICKS = [-8, -4, 0, 4, 8]
 
 
 def explorer() -> MovingPicture:
-    """Two densities that sliders move, with D*, its value and the Jensen-Shannon divergence.
+    """Sliders for two densities, shown with D*, its value and the Jensen-Shannon divergence.
 
     Arrow keys move a slider by 0.1. Chapter 1.
     """
@@ -39,10 +39,10 @@ class DensityPicture:
     p_width, q_width: the standard deviation of a Gaussian, half the length of a box, in units of x.
     shape: "Gaussians" or "boxes".
 
-    What stands still is drawn once, so that a call is quick enough to follow a slider. Chapter 1.
+    The parts that don't change are drawn once, so that a call keeps up with a slider. Chapter 1.
     """
 
-    # The middles of cells, so that the edge of a box falls between two of them.
+    # The midpoints of cells, so that the edge of a box falls between two of them.
     x = np.arange(-8, 8, 0.01) + 0.005
     shifts = np.linspace(-4, 4, 81)
 
@@ -101,7 +101,7 @@ class DensityPicture:
         self._show_density(0, p_log, p_mean, left=p_mean <= q_mean)
         self._show_density(1, q_log, q_mean, left=q_mean < p_mean)
         with np.errstate(invalid="ignore"):
-            # Where neither box lies, D* is not a number, and its line has a gap.
+            # Outside both boxes D* is undefined, and its line has a gap.
             self.best.set_data(self.x, expit(p_log - q_log))
 
         shifted = log_density(self.x, self.shifts[:, None], q_width, shape)
@@ -142,7 +142,7 @@ def log_density(x, mean, width, shape):
 def jensen_shannon(p_log, q_log):
     """Jensen-Shannon divergence (...), in nats, of log densities (..., cells) on equal cells.
 
-    Each is first scaled to a mass of 1, so that the divergence is never over log 2.
+    Each density is first scaled to a mass of 1, so that the divergence never exceeds log 2.
     """
     p, q = np.exp(p_log), np.exp(q_log)
     p, q = p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)

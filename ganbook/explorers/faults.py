@@ -1,4 +1,4 @@
-"""Faults of a set of digits, made on purpose, and what eight numbers see of them. Chapter 5."""
+"""Faults made on purpose in a set of digits, and how eight measures react to them. Chapter 5."""
 
 import functools
 import math
@@ -30,9 +30,10 @@ AXES = (  # of each measure: the scale, the lowest and highest value, and where 
 
 
 def blurred(images: torch.Tensor, width: float) -> torch.Tensor:
-    """Images (N, 1, H, W) under a Gaussian blur. Chapter 5.
+    """Images (N, 1, H, W) with a Gaussian blur. Chapter 5.
 
-    images: (N, 1, H, W). width: the standard deviation of the blur in pixels; 0 leaves the images.
+    images: (N, 1, H, W).
+    width: the standard deviation of the blur in pixels; 0 returns the images as they are.
     """
     if not width > 0:
         return images
@@ -44,10 +45,11 @@ def blurred(images: torch.Tensor, width: float) -> torch.Tensor:
 
 
 def noisy(images: torch.Tensor, std: float, seed: int = 0) -> torch.Tensor:
-    """Images (N, C, H, W) with noise N(0, std^2) on every pixel, cut off at -1 and 1. Chapter 5.
+    """Images (N, C, H, W) with noise N(0, std^2) on every pixel, clipped to [-1, 1]. Chapter 5.
 
-    images: (N, C, H, W) in [-1, 1]. std: of the noise, in the unit of the pixels, where black to
-    white is 2. seed: decides the noise.
+    images: (N, C, H, W) in [-1, 1].
+    std: the standard deviation of the noise, in the unit of the pixels: black to white is 2.
+    seed: determines the noise.
     """
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))
     return (images + std * noise.to(images.device)).clamp(-1, 1)
@@ -56,8 +58,9 @@ def noisy(images: torch.Tensor, std: float, seed: int = 0) -> torch.Tensor:
 def missing(images: torch.Tensor, labels: torch.Tensor, classes, n: int) -> torch.Tensor:
     """The first n images (n, C, H, W) whose label is not among `classes`. Chapter 5.
 
-    images: (N, C, H, W). labels: whole numbers (N,). classes: the labels that are to be missing.
-    Raises ValueError where fewer than n images are left.
+    images: (N, C, H, W). labels: whole numbers (N,). classes: the labels to leave out.
+    n: how many images to return.
+    Raises ValueError if fewer than n images are left.
     """
     gone = torch.as_tensor(list(classes), dtype=labels.dtype, device=labels.device)
     kept = ~torch.isin(labels, gone)
@@ -71,7 +74,7 @@ def missing(images: torch.Tensor, labels: torch.Tensor, classes, n: int) -> torc
 def repeated(images: torch.Tensor, share: float) -> torch.Tensor:
     """Images (N, C, H, W), some of them replaced by the first. Chapter 5.
 
-    images: (N, C, H, W). share: of all images, 0 to 1; the first so many are replaced.
+    images: (N, C, H, W). share: how many to replace, 0 to 1 of all, from the first on.
     """
     count = round(share * len(images))
     return torch.cat([images[:1].expand(count, *images.shape[1:]), images[count:]])
@@ -80,8 +83,9 @@ def repeated(images: torch.Tensor, share: float) -> torch.Tensor:
 def copied(images: torch.Tensor, originals: torch.Tensor, share: float) -> torch.Tensor:
     """Images (N, C, H, W), some of them replaced by originals. Chapter 5.
 
-    images: (N, C, H, W). originals: (M, C, H, W). share: of all images, 0 to 1; the first so many
-    are replaced by as many originals. Raises ValueError where M is less than that.
+    images: (N, C, H, W). originals: (M, C, H, W).
+    share: how many to replace, 0 to 1 of all, from the first on.
+    Raises ValueError if there are fewer originals than that.
     """
     count = round(share * len(images))
     if count > len(originals):
@@ -92,7 +96,7 @@ def copied(images: torch.Tensor, originals: torch.Tensor, share: float) -> torch
 
 
 def explorer() -> MovingPicture:
-    """Choose a fault, move its strength, and see which of eight numbers see it. Chapter 5.
+    """Choose a fault and its strength, and watch which of eight measures react. Chapter 5.
 
     By keyboard: Tab goes to the next control, arrow keys move it.
     """
@@ -107,8 +111,8 @@ def explorer() -> MovingPicture:
 class FaultPicture:
     """Digits with a fault, and the eight measures beside their values without it. Chapter 5.
 
-    size: how many digits there are in the set that gets the fault, in the training set and in the
-    held-out set.
+    size: how many digits each of three sets has: the one with the fault, the training set and the
+        held-out set.
 
     Called with `fault`, one of FAULTS, and its `strength`, 0 to 1, it returns a PNG as bytes.
     Raises ValueError for another fault.
@@ -154,7 +158,7 @@ class FaultPicture:
     def _measure(self, fault: str, strength: float):
         images, text = self._with_fault(fault, strength)
         measures = metrics.measures(*self.features, metrics.digit_features(images))
-        # From all over the set, because some faults begin at its front.
+        # From the whole set, because some faults are at its beginning.
         shown = images[:: max(1, len(images) // 36)][:36]
         return text, measures, tile(shown, 18)
 

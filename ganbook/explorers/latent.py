@@ -1,4 +1,4 @@
-"""Samples of a game of images, moved through its latent space. Chapters 4 and 6."""
+"""Samples of a game of images, moved through the latent space. Chapters 4 and 6."""
 
 import ipywidgets
 import PIL.Image
@@ -13,13 +13,15 @@ STYLE = {"description_width": "6em"}
 
 
 def explorer(gan, count: int = 12, directions: int = 3) -> MovingPicture:
-    """Samples of a game of images, all moved the same way in the latent space by sliders.
+    """Sliders that move the latents of all samples together. Chapters 4 and 6.
 
-    gan: the game, a `GAN`. count: how many samples. directions: how many sliders; each moves along
-    one of the directions that the generator's first dense layer stretches most, in units of z.
-    "length of z" scales z, "draw" takes other samples, "label" is there in a conditional game.
-    Raises ValueError where the generator has no dense layer on z. Shen & Zhou 2021, closed-form
-    factorisation (arXiv:2007.06600). Chapters 4 and 6.
+    gan: the game, a `GAN` of images.
+    count: how many samples.
+    directions: how many sliders. Each moves the latents along one of the directions that the
+        generator's first dense layer stretches most, in units of z.
+    "length of z" scales z, "draw" takes other samples, and a conditional game has a "label".
+    Raises ValueError if the generator has no dense layer on z. Shen & Zhou 2021, closed-form
+    factorisation (arXiv:2007.06600).
     """
     ways = _most_stretched(gan)
 

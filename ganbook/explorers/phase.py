@@ -1,4 +1,4 @@
-"""The Dirac-GAN in a plane: phase portraits that a hand moves. Chapter 3."""
+"""Phase portraits of the Dirac-GAN that change with sliders. Chapter 3."""
 
 import ipywidgets
 import numpy as np
@@ -16,10 +16,11 @@ START = np.array([1.0, 1.0])
 
 
 def velocity(z: np.ndarray, weight: float = 0.0) -> np.ndarray:
-    """(theta', psi') (..., 2) of the Dirac-GAN: data at 0, the fake at theta, the logit psi x.
+    """The velocity (theta', psi') of the Dirac-GAN: data at 0, the fake at theta, the logit psi x.
 
-    z: (theta, psi) (..., 2). weight: of the R1 penalty. Each player goes down its own cross-entropy
-    loss, the saturating one. Mescheder et al. 2018, section 2 (arXiv:1801.04406). Chapter 3.
+    z: (theta, psi), (..., 2). weight: of the R1 penalty.
+    Returns (..., 2). Each player follows the negative gradient of its own cross-entropy loss, the
+    saturating one. Mescheder et al. 2018, section 2 (arXiv:1801.04406). Chapter 3.
     """
     theta, psi = z[..., 0], z[..., 1]
     fooled = expit(psi * theta)
@@ -52,11 +53,11 @@ METHODS = {
 
 
 def path(method: str, h: float, weight: float = 0.0, steps: int = STEPS) -> np.ndarray:
-    """The points (at most steps + 1, 2) that a method visits, until they leave for good. Chapter 3.
+    """The points (at most steps + 1, 2) that a method visits, from (1, 1) on. Chapter 3.
 
-    method: one of METHODS. h: the step size. weight: of the R1 penalty. steps: the most steps.
-    The path begins at (1, 1), and ends where a coordinate is over 100. Raises ValueError for
-    another method.
+    method: one of METHODS. h: the step size. weight: of the R1 penalty.
+    steps: how many at most. The path ends sooner if a coordinate exceeds 100.
+    Raises ValueError for another method.
     """
     check_choice("method", method, METHODS)
     points = [START, START]
@@ -70,7 +71,7 @@ def path(method: str, h: float, weight: float = 0.0, steps: int = STEPS) -> np.n
 def growth(method: str, h: float, weight: float = 0.0) -> float:
     """The largest |eigenvalue| of one step at the equilibrium (0, 0). Chapter 3.
 
-    method, h, weight: as for `path`. Above 1 a path leaves the equilibrium, below 1 it reaches it.
+    method, h, weight: as for `path`. Above 1 a path leaves the equilibrium, below 1 it approaches.
     """
     kappa = 0.5  # the slope of the cross-entropy at a logit of 0
     J = np.array([[0, kappa], [-kappa, -weight]])
@@ -85,9 +86,9 @@ def growth(method: str, h: float, weight: float = 0.0) -> float:
 
 
 def explorer() -> MovingPicture:
-    """The phase portrait of the Dirac-GAN, with its method, step size and R1 weight to be moved.
+    """The phase portrait of the Dirac-GAN, with controls for method, step size and R1 weight.
 
-    By keyboard: Tab goes to the next control, arrow keys move it. Chapter 3.
+    By keyboard: Tab goes to the next control, arrow keys change it. Chapter 3.
     """
     style = {"description_width": "6em"}
     return MovingPicture(
@@ -99,7 +100,7 @@ def explorer() -> MovingPicture:
 
 
 class PhasePicture:
-    """Where a method goes in the plane of theta and psi, and its distance from the equilibrium.
+    """The path of a method in the plane of theta and psi, and its distance from the equilibrium.
 
     Called with `method`, `h` and `weight`, as `path` takes them, it returns a PNG as bytes.
     """
@@ -163,7 +164,7 @@ def _mesh() -> np.ndarray:
 
 
 def _directions(v) -> np.ndarray:
-    """Velocities (..., 2) as arrows of one length (2, ...): only their direction is looked at."""
+    """The directions of velocities (..., 2), as arrows of equal length (2, ...)."""
     return np.moveaxis(v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12), -1, 0)
 
 

@@ -1,4 +1,4 @@
-"""A transport plan that a hand edits, with its cost. Chapter 7."""
+"""A transport plan to edit by hand, with its cost. Chapter 7."""
 
 import ipywidgets
 import numpy as np
@@ -10,13 +10,14 @@ from ganbook.widgets import MovingPicture, frame
 
 
 def explorer(heaps, earth, holes, room, plan=None) -> MovingPicture:
-    """Move earth by hand: a field for each entry of a transport plan, its cost, and the least cost.
+    """Edit a transport plan: a field for each entry, its cost, and the least cost. Chapter 7.
 
-    heaps, holes: places (M, 2) and (K, 2), in metres. earth, room: whole numbers of shovelfuls (M,)
-    and (K,) of each heap and each hole, as many of one as of the other in all. plan: shovelfuls
-    (M, K) to begin with, none if None. Heaps are lettered, holes numbered. By keyboard: Tab goes to
-    the next field, arrow keys change it. Raises ValueError where the arguments don't fit.
-    Chapter 7.
+    heaps, holes: places (M, 2) and (K, 2), in metres.
+    earth, room: whole numbers of shovelfuls, (M,) in the heaps and (K,) in the holes, with equal
+        totals.
+    plan: shovelfuls (M, K) to begin with; None moves nothing.
+    Heaps are lettered, holes numbered. By keyboard: Tab goes to the next field, arrow keys change
+    it. Raises ValueError if the arguments don't fit.
     """
     picture = TransportPicture(heaps, earth, holes, room)
     plan = np.zeros(picture.distance.shape, dtype=int) if plan is None else np.asarray(plan)
@@ -40,11 +41,11 @@ def explorer(heaps, earth, holes, room, plan=None) -> MovingPicture:
 
 
 class TransportPicture:
-    """Heaps, holes and the ways between them, for a transport plan.
+    """A picture of heaps, holes and a transport plan between them. Chapter 7.
 
-    heaps, earth, holes, room: as `explorer` takes them. Called with the M K entries of the plan,
-    row by row, as keyword arguments, it returns a PNG as bytes. `least`: the least possible cost,
-    in shovelfuls times metres. Chapter 7.
+    heaps, earth, holes, room: as `explorer` takes them.
+    Called with the M K entries of the plan, row by row, as keyword arguments, it returns a PNG as
+    bytes. `least` is the least possible cost, in shovelfuls times metres.
     """
 
     def __init__(self, heaps, earth, holes, room):
@@ -54,17 +55,19 @@ class TransportPicture:
         for places, amounts in ((self.heaps, self.earth), (self.holes, self.room)):
             if places.ndim != 2 or places.shape[1:] != (2,) or amounts.shape != places.shape[:1]:
                 raise ValueError(
-                    f"places are (N, 2), amounts (N,); got {places.shape} and {amounts.shape}"
+                    f"places must be (N, 2) and amounts (N,); got {places.shape} and"
+                    f" {amounts.shape}"
                 )
         if self.earth.sum() != self.room.sum() or min(self.earth.min(), self.room.min()) < 0:
             raise ValueError(
-                f"as much room as earth, please; got {self.room.sum()} and {self.earth.sum()}"
+                f"there must be as much room as earth, and none below 0; got"
+                f" {self.room.sum()} and {self.earth.sum()}"
             )
         self.distance = np.linalg.norm(self.heaps[:, None] - self.holes, axis=2)
         self.least = self._least_cost()
 
     def _least_cost(self) -> float:
-        # Loaded here, because it takes a quarter of a second that few chapters need to spend.
+        # Imported here, because it takes a quarter of a second, and few chapters need it.
         from scipy.optimize import linprog
 
         m, k = self.distance.shape

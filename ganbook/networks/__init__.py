@@ -1,4 +1,4 @@
-"""Generators and discriminators: a function for each by itself, and one for the pair that plays."""
+"""Generators and discriminators, with a function for each alone and one for the pair."""
 
 from ganbook.networks.average import Average
 from ganbook.networks.changes import dropout, spectral

@@ -1,4 +1,4 @@
-"""The running average of a network, whose samples are better than those of the moment."""
+"""The running average of a network's weights."""
 
 import copy
 
@@ -7,10 +7,11 @@ from torch import nn
 
 
 class Average:
-    """A copy of a network whose weights and buffers follow those of the network, with a delay.
+    """A copy of a network whose weights and buffers are running averages of the network's.
 
-    live: the network. It is followed as it is at each step: weights whose `data` was replaced, and
-    buffers, floating-point ones averaged, others copied. Layers that it gets later are not.
+    live: the network. Weights whose `data` is replaced later are still followed; layers added
+        later are not.
+    Floating-point weights and buffers are averaged, others are copied.
     Yazici et al. 2019 (arXiv:1806.04498). Chapter 4.
     """
 
@@ -22,17 +23,20 @@ class Average:
             kind.append(pair)
 
     @torch.no_grad()
-    def follow(self, stays: float) -> None:
-        """Let the share `stays` of the average be, and take the rest from the network as it is."""
+    def update(self, kept: float) -> None:
+        """Update the average: `kept` times itself plus `1 - kept` times the network.
+
+        kept: the share of the average that is kept, from 0 to 1.
+        """
         averages = [where[name] for (where, name), _ in self._floats]
         lives = [where[name] for _, (where, name) in self._floats]
-        torch._foreach_lerp_(averages, lives, 1 - stays)
+        torch._foreach_lerp_(averages, lives, 1 - kept)
         for average, live in self._others:
             _tensor(average).copy_(_tensor(live))
 
 
 def _places(network: nn.Module) -> list[tuple[dict, str]]:
-    """Where its weights and buffers are to be found, (dictionary, name), shared ones once."""
+    """Where a network keeps its weights and buffers, (dictionary, name); shared ones come once."""
     places = {}
     for layer in network.modules():
         for where in (layer._parameters, layer._buffers):

@@ -1,4 +1,4 @@
-"""Functions of a network that return it with more layers: spectral norm, dropout."""
+"""Functions that add layers to a network: spectral norm and dropout."""
 
 import numbers
 
@@ -14,19 +14,19 @@ _ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Identity)
 def spectral(network: Network) -> Network:
     """The network with `SpectralNorm` around each dense layer and convolution.
 
-    network: one without labels, most often a discriminator. Layers within its residual blocks are
+    network: one without labels, usually a discriminator. Layers within its residual blocks are
         wrapped as well.
 
-    The layers are those of `network` themselves, not copies: the two share their weights, and the
-    residual blocks of `network` change too. So use the result in its place. A fresh network stays
-    fresh. Raises ValueError for a network with labels. Miyato et al. 2018 (arXiv:1802.05957).
-    Chapter 9.
+    The result has the layers of `network` itself, not copies, and residual blocks of `network` are
+    changed. So use the result in place of `network`. A fresh network stays fresh. Raises ValueError
+    for a network with labels, TypeError for what is not a `Network`. Miyato et al. 2018
+    (arXiv:1802.05957). Chapter 9.
     """
     _check_network(network)
     if network.classes is not None:
         raise ValueError(
             f"spectral norm is for networks without labels here; this one has"
-            f" classes={network.classes}"
+            f" classes={network.classes}: build it without"
         )
     for block in (layer for layer in network if isinstance(layer, ResidualBlock)):
         block.branch = nn.Sequential(*map(_normed, block.branch))
@@ -37,14 +37,14 @@ def spectral(network: Network) -> Network:
 def dropout(network: Network, p: float) -> Network:
     """The network with `nn.Dropout(p)` after each hidden activation.
 
-    network: most often a discriminator. An activation that ends it, a generator's tanh, is not
-        hidden; residual blocks stay as they are.
+    network: usually a discriminator. A last activation, such as a generator's tanh, is not hidden.
+        Residual blocks stay as they are.
     p: the share of the values that is set to 0 at random in training, at least 0 and below 1. With
         0 no layer is added.
 
-    The layers are those of `network` themselves, not copies: the two share their weights. A fresh
-    network stays fresh. Raises ValueError for p out of range. Srivastava et al. 2014 (JMLR 15,
-    section 4). Chapter 10.
+    The result has the layers of `network` itself, not copies: the two share their weights. A fresh
+    network stays fresh. Raises ValueError for p out of range, TypeError for what is not a
+    `Network`. Srivastava et al. 2014 (JMLR 15, section 4). Chapter 10.
     """
     _check_network(network)
     if not (isinstance(p, numbers.Real) and 0 <= p < 1):

@@ -34,14 +34,14 @@ def dcgan_generator(
     size: the pixels along a side, 4 to 8 doubled once or more.
     channels: of an image.
     latent: the size of z.
-    width: the channels of the last map before the image; each map before has twice as many.
+    width: the channels of the last map before the image; each earlier map has twice as many.
     norm: whether each map is batch normalised.
     activation: after each map, "relu", "tanh" or "none".
     init_std: the standard deviation that weights are drawn with; None for PyTorch's own.
     classes: the number of labels. The network is then called with labels (N,) of 0 to classes - 1
         as well.
-    g_condition: how labels enter: one-hot beside z, "concatenation"; as a learned vector beside z
-        that is as long, "embedding"; or by batch norm with scales of their own, "norm".
+    g_condition: how labels enter: "concatenation", one-hot beside z; "embedding", as a learned
+        vector beside z and of its size; or "norm", by batch norm with scales for each label.
 
     A dense layer makes a map of at most 8 x 8 pixels, transposed convolutions double it, and tanh
     ends the network. Raises ValueError for arguments out of range. After Radford et al. 2016
@@ -94,13 +94,13 @@ def dcgan_discriminator(
     init_std: the standard deviation that weights are drawn with; None for PyTorch's own.
     classes: the number of labels. The network is then called with labels (N,) of 0 to classes - 1
         as well.
-    condition: how labels enter: one-hot planes beside the image, "concatenation"; one learned plane
-        beside it, "embedding"; "projection"; or "auxiliary", not at all, but the network gives
-        class logits (N, classes) beside its logits.
+    condition: how labels enter: "concatenation", as one-hot planes beside the image; "embedding",
+        as one learned plane beside it; "projection", by a `Projection`; or "auxiliary", not
+        at all: the network then gives class logits (N, classes) beside its logits.
 
-    Strided convolutions with no normalisation, which would mix the samples that a gradient penalty
-    takes one by one. Raises ValueError for arguments out of range. After Radford et al. 2016
-    (arXiv:1511.06434). Chapters 4, 6, 9 and 10.
+    Strided convolutions without normalisation: batch norm would mix the samples, and a gradient
+    penalty needs each by itself. Raises ValueError for arguments out of range. After Radford et al.
+    2016 (arXiv:1511.06434). Chapters 4, 6, 9 and 10.
     """
     channels, width = check_count("channels", channels), check_count("width", width)
     classes = check_classes(classes)
@@ -140,10 +140,10 @@ def dcgan(
 ) -> tuple[Network, Network]:
     """A convolutional generator and discriminator that play together.
 
-    The arguments are those of `dcgan_generator` and of `dcgan_discriminator`; `norm` and
-    `g_condition` are the generator's alone, `condition` the discriminator's. `norm`, `activation`
-    and `init_std` are there to be switched: chapter 4 does. Raises ValueError for arguments out of
-    range. After Radford et al. 2016 (arXiv:1511.06434). Chapters 4, 6, 9 and 10.
+    The arguments are those of `dcgan_generator` and of `dcgan_discriminator`; `latent`, `norm` and
+    `g_condition` are the generator's alone, `condition` the discriminator's. Chapter 4 varies
+    `norm`, `activation` and `init_std`. Raises ValueError for arguments out of range. After Radford
+    et al. 2016 (arXiv:1511.06434). Chapters 4, 6, 9 and 10.
     """
     generator = dcgan_generator.__wrapped__(
         size, channels, latent, width, norm, activation, init_std, classes, g_condition
@@ -155,17 +155,17 @@ def dcgan(
 
 
 def halved(size) -> tuple[int, int]:
-    """The side of the small map that images are doubled from, and how often it is doubled.
+    """The side of the smallest map, in pixels, and how often it is doubled to reach the image.
 
-    size: the pixels along an image's side. Raises ValueError for one that can't be halved so.
+    size: the pixels along an image's side.
+    Raises ValueError for a size that is not 4 to 8 doubled once or more.
     """
     small, doublings = check_count("size", size), 0
     while small > 8 and small % 2 == 0:
         small, doublings = small // 2, doublings + 1
     if not 4 <= small <= 8 or doublings == 0:
         raise ValueError(
-            f"size={size}: images are 4 to 8 pixels doubled once or more, such as 28, 32 or 64"
-            f" pixels"
+            f"size={size}: images are 4 to 8 pixels doubled once or more, so take 28, 32 or 64, say"
         )
     return small, doublings
 

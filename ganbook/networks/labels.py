@@ -1,4 +1,4 @@
-"""How labels enter a network: layers that take them, and which of these a network begins with."""
+"""How labels enter a network: the layers that take them, and which of them a network uses."""
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +7,7 @@ from torch import nn
 from ganbook.arguments import check_count
 
 D_CONDITIONS = ("concatenation", "embedding", "projection", "auxiliary")
-"""The ways in which labels enter a discriminator, `condition`. Chapter 6."""
+"""The ways in which labels can enter a discriminator, its `condition`. Chapter 6."""
 
 
 class OneHot(nn.Module):
@@ -36,13 +36,13 @@ class OneHot(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Appends to x what it has learned for each label.
+    """Appends to x a tensor that is learned for each label.
 
     classes: the number of labels.
-    shape: what is learned for each, (n,) to append to vectors, (1, H, W) to append to maps.
+    shape: of each label's tensor, (n,) to append to vectors, (1, H, W) to append to maps.
 
-    Called with x and labels (N,). It begins as N(0, 1). Raises ValueError without labels.
-    Chapter 6.
+    Called with x and labels (N,). The tensors are drawn from N(0, 1) at first. Raises ValueError
+    without labels. Chapter 6.
     """
 
     takes_labels = True
@@ -142,10 +142,10 @@ class ConditionalBatchNorm2d(nn.Module):
 
 
 def label_layers(classes, condition, shape) -> tuple[list[nn.Module], int]:
-    """The layers that append labels to what a network is given, and how many channels they append.
+    """The layers that append labels to a network's input, and how many channels they append.
 
     classes: the number of labels, or None.
-    condition: how labels enter. Other ways than "concatenation" and "embedding" append nothing.
+    condition: how labels enter. Only "concatenation" and "embedding" append anything.
     shape: of the embedding of one label.
     """
     if classes is not None and condition == "concatenation":
@@ -156,7 +156,10 @@ def label_layers(classes, condition, shape) -> tuple[list[nn.Module], int]:
 
 
 def head(classes, condition, features) -> list[nn.Module]:
-    """The last layers of a discriminator: features (N, features) to what it says of each sample."""
+    """The last layers of a discriminator, from features (N, features) to its logits.
+
+    classes: the number of labels, or None. condition: how labels enter. features: how many.
+    """
     if classes is not None and condition == "projection":
         return [Projection(features, classes)]
     if classes is not None and condition == "auxiliary":
@@ -165,7 +168,7 @@ def head(classes, condition, features) -> list[nn.Module]:
 
 
 def check_classes(classes) -> int | None:
-    """The number of labels, 2 or more, as Python's own `int`, or None. Raises ValueError else."""
+    """The number of labels as a Python `int`, or None. Raises ValueError if it is below 2."""
     return None if classes is None else check_count("classes", classes, least=2)
 
 

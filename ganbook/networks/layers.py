@@ -36,7 +36,7 @@ class ParallelLinear(nn.Module):
 
 
 class SplitCopies(nn.Module):
-    """Splits a batch (N, D) between `copies` networks: to (copies, n, D).
+    """Splits a batch (N, D) among `copies` networks, to (copies, n, D).
 
     copies: how many networks. Row i of the batch goes to network i % copies.
 
@@ -71,8 +71,8 @@ class FourierFeatures(nn.Module):
 
     inputs: the dimension of the points.
     count: the number of waves.
-    scale: the standard deviation of their frequencies, in cycles a unit. It says how fine a detail
-        the next layer can see at once.
+    scale: the standard deviation of their frequencies, in cycles per unit. The larger it is, the
+        finer the details that the next layer can see.
     copies: the number of networks side by side, each with waves of its own.
 
     Maps (..., inputs) to (..., inputs + 2 count). The frequencies are drawn from N(0, scale^2) and
@@ -101,12 +101,12 @@ class SpectralNorm(nn.Module):
     """A layer whose weight is divided by its largest singular value.
 
     layer: a dense layer, a convolution or a `ParallelLinear`. A convolution's kernel is taken as a
-        matrix (outputs, inputs x height x width); each copy is divided by a value of its own.
+        matrix (outputs, inputs x height x width). Each copy is divided by its own value.
 
-    The singular value is estimated by one step of power iteration a call, from where the last call
-    in training mode left off, so it lags a little behind. A convolution's own norm may be larger
-    than its matrix' by up to the root of the kernel's height times width. Miyato et al. 2018,
-    algorithm 1 (arXiv:1802.05957). Chapter 9.
+    Each call estimates the singular value by one step of power iteration, starting where the last
+    call in training mode ended, so the estimate lags a little behind. The norm of a convolution can
+    exceed that of its matrix by a factor of up to sqrt(height x width) of the kernel. Miyato et al.
+    2018, algorithm 1 (arXiv:1802.05957). Chapter 9.
     """
 
     def __init__(self, layer: nn.Module):
@@ -129,8 +129,8 @@ class SpectralNorm(nn.Module):
             u = F.normalize(torch.einsum("cij,cj->ci", matrices, v), dim=1)
             if self.training:
                 self.u.copy_(u)
-        # u and v count as fixed, the weight does not: so the gradient knows that the norm changes
-        # with the weight.
+        # u and v are constants here, the weight is not, so that the gradient includes the change
+        # of the norm with the weight.
         norm = torch.einsum("ci,cij,cj->c", u, matrices, v)
         weight = weight / norm.view(-1, *[1] * (weight.ndim - 1))
         return functional_call(self.layer, {"weight": weight}, (x,))
@@ -139,11 +139,11 @@ class SpectralNorm(nn.Module):
 class ResidualBlock(nn.Module):
     """A shortcut plus `gain` times two convolutions: (N, inputs, H, W) to (N, outputs, H, W).
 
-    inputs, outputs: the channels. The shortcut is the identity where they are equal, else a
+    inputs, outputs: the channels. The shortcut is the identity if they are equal, else a
         convolution with a kernel of one pixel.
 
-    The gain is learned and begins at 0, so that at first every block is its shortcut and the
-    network has no depth to lose gradients in; nothing needs to be normalised. He et al. 2016
+    The gain is learned and begins at 0. So at first every block is its shortcut, and gradients do
+    not vanish with depth. Nothing needs to be normalised. He et al. 2016
     (arXiv:1512.03385), the gain Bachlechner et al. 2020, eq. 1 (arXiv:2003.04887). Chapter 9.
     """
 

@@ -27,7 +27,7 @@ def mlp_generator(
 ) -> Network:
     """A fully connected generator: z (N, latent) to samples (N, *shape).
 
-    shape: of a sample: points (D,), without bounds, or images (C, H, W), in [-1, 1] by tanh.
+    shape: of a sample: (D,) for points, without bounds, or (C, H, W) for images in [-1, 1].
     latent: the size of z.
     width, depth: each of `depth` hidden layers has `width` units.
     activation: after each hidden layer, "leaky_relu" or "relu".
@@ -35,8 +35,8 @@ def mlp_generator(
         belongs to generator i % copies, so that one game of 10 copies with batches of 2,560 is ten
         games with batches of 256, in much less than ten times the time.
     classes: the number of labels, not with copies. The network is then called with labels (N,) too.
-    g_condition: how labels enter beside z: one-hot, "concatenation", or as a learned vector that is
-        as long as z, "embedding".
+    g_condition: how labels enter: "concatenation", one-hot beside z, or "embedding", as a learned
+        vector beside z and of its size.
 
     Raises ValueError for arguments out of range. Goodfellow et al. 2014 (arXiv:1406.2661).
     Chapters 2 to 9.
@@ -71,10 +71,11 @@ def mlp_discriminator(
 ) -> Network:
     """A fully connected discriminator with leaky ReLU: samples (N, *shape) to logits (N,).
 
-    shape: of a sample: points (D,) or images (C, H, W).
+    shape: of a sample: (D,) for points, (C, H, W) for images.
     width, depth: each of `depth` hidden layers has `width` units.
     fourier: the scale of `FourierFeatures` in front of the first layer; None for none.
-    copies: how many discriminators side by side; row i of a batch belongs to i % copies.
+    copies: how many discriminators side by side. Row i of a batch belongs to discriminator
+        i % copies.
     classes: the number of labels, not with copies. The network is then called with labels (N,) too.
     condition: how labels enter, as in `dcgan_discriminator`; an embedding is `width` numbers long.
 
@@ -122,8 +123,8 @@ def mlp(
 ) -> tuple[Network, Network]:
     """A fully connected generator and discriminator that play together.
 
-    The arguments are those of `mlp_generator` and of `mlp_discriminator`; `activation` and
-    `g_condition` are the generator's alone, `fourier` and `condition` the discriminator's.
+    The arguments are those of `mlp_generator` and of `mlp_discriminator`; `latent`, `activation`
+    and `g_condition` are the generator's alone, `fourier` and `condition` the discriminator's.
     Raises ValueError for arguments out of range. Chapters 2 to 9.
     """
     generator = mlp_generator.__wrapped__(

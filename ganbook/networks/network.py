@@ -1,4 +1,4 @@
-"""A network: layers in a row that are placed on the device and drawn from a seed; its samples."""
+"""Networks of layers in sequence, their initial weights, and samples drawn from a generator."""
 
 import contextlib
 import functools
@@ -11,18 +11,18 @@ from ganbook.device import DEVICE, autocast
 
 
 class Network(nn.Sequential):
-    """Layers in a row whose weights can be drawn again.
+    """Layers in sequence, whose initial weights can be drawn again.
 
-    layers: the modules, in the order in which they are called. A layer with an attribute
-        `takes_labels` that is true is called with the labels (N,) as well.
-    latent: the size of z, of a generator; None for a discriminator.
+    layers: the modules, in the order in which they are called. A layer whose attribute
+        `takes_labels` is true is called with the labels (N,) as well.
+    latent: a generator's size of z; None for a discriminator.
     copies: how many networks these layers are, side by side (`SplitCopies`).
     classes: the number of labels; None for a network that takes none.
     init_std: the standard deviation that weights are drawn with; None for PyTorch's own.
 
-    A network is `fresh` from `draw()` until something has changed its weights: an optimiser,
-    `load_state_dict`, or an initialisation of your own. A game draws fresh networks again from its
-    seed.
+    A network is `fresh` from `draw()` until something changes its weights: an optimiser,
+    `load_state_dict`, or your own initialisation. A game draws the weights of fresh networks again,
+    from its seed.
     """
 
     def __init__(
@@ -50,9 +50,10 @@ class Network(nn.Sequential):
     def draw(self) -> None:
         """Draw all weights anew from torch's global random generator.
 
-        init_std None leaves PyTorch's own scale, which keeps activations of one size through the
-        layers. A number draws every weight from N(0, init_std^2), with biases of 0, as Radford et
-        al. 2016 do with 0.02 (arXiv:1511.06434, section 4).
+        With init_std=None they have PyTorch's own scale, which keeps the size of the activations
+        about equal from layer to layer. A number draws the weights of dense layers and convolutions
+        from N(0, init_std^2), with biases of 0, as Radford et al. 2016 do with 0.02
+        (arXiv:1511.06434, section 4).
         """
         for layer in self.modules():
             if hasattr(layer, "reset_parameters"):
@@ -71,10 +72,10 @@ class Network(nn.Sequential):
         return self._drawn == self._fingerprint()
 
     def with_layers(self, *layers: nn.Module) -> "Network":
-        """A network of other layers, with the latent size, copies, classes and init_std of this.
+        """A network of other layers, with this one's latent size, copies, classes and init_std.
 
-        layers: its modules. They are not drawn: where they hold the weights of this network, in
-            the same order, the new one is fresh if this one is.
+        layers: its modules. Their weights are not drawn. If they are the weights of this network,
+            in the same order, the new network is fresh if this one is.
         """
         network = Network(
             *layers,
@@ -89,7 +90,7 @@ class Network(nn.Sequential):
     def _fingerprint(self) -> list[int]:
         """For each weight the sum of its bit patterns, the same on every device and in any layout.
 
-        torch's own counter of changes misses `weight.data.normal_()`, as many a script initialises.
+        torch's own counter of changes misses `weight.data.normal_()`, which many scripts use.
         """
         return [
             weight.detach().float().cpu().view(torch.int32).sum().item()
@@ -98,11 +99,10 @@ class Network(nn.Sequential):
 
 
 def drawn(make):
-    """Decorate a function that builds networks: what it returns is placed and drawn.
+    """Decorate a function that builds networks: they are moved to the device and drawn.
 
-    make: a function that returns a `Network` or a tuple of them. They are built first, all of
-        them, then each is moved to the device and drawn, in their order. `__wrapped__` of the
-        decorated function is `make` itself, which draws nothing.
+    make: a function that returns a `Network` or a tuple of them. After all are built, each in turn
+        is moved and drawn. `__wrapped__` of the decorated function is `make`, which draws nothing.
     """
 
     @functools.wraps(make)
@@ -119,16 +119,18 @@ def drawn(make):
 def generate(generator: nn.Module, z: torch.Tensor, labels=None, batch: int = 500) -> torch.Tensor:
     """Samples (N, ...) of a generator in evaluation mode, as float32 on the device.
 
-    generator: latents (N, latent) to samples (N, ...). Its layers are left in their modes.
+    generator: maps latents (N, latent) to samples (N, ...). Afterwards its layers are in the modes
+        that they had.
     z: latents (N, latent), on any device.
     labels: whole numbers (N,), on any device, for a generator that takes labels; else None.
     batch: how many samples are drawn at a time. It is rounded down to a multiple of the
-        generator's `copies`, and is at least that.
+        generator's `copies`, and is at least `copies`.
 
-    There are no gradients, and networks compute in this machine's precision (`device.autocast`).
+    No gradients are kept, and the generator computes in this machine's precision
+    (`device.autocast`).
     """
     copies = getattr(generator, "copies", 1)
-    # A part begins with the first copy, as the whole does.
+    # Each part must begin with the first copy, as the whole batch does.
     batch = max(1, batch // copies) * copies
     parts = z.to(DEVICE).split(batch)
     calls = [(part,) for part in parts]
@@ -140,7 +142,7 @@ def generate(generator: nn.Module, z: torch.Tensor, labels=None, batch: int = 50
 
 @contextlib.contextmanager
 def evaluating(*networks: nn.Module):
-    """Within, the networks are in evaluation mode; afterwards each layer is in the mode it was."""
+    """A context with the networks in evaluation mode; afterwards each layer has its mode back."""
     modes = [(layer, layer.training) for network in networks for layer in network.modules()]
     for network in networks:
         network.eval()
@@ -152,20 +154,20 @@ def evaluating(*networks: nn.Module):
 
 
 def arc(a: torch.Tensor, b: torch.Tensor, steps: int) -> torch.Tensor:
-    """Latents (steps, n) on the arc from `a` to `b` at equal angles: spherical interpolation.
+    """Spherical interpolation: latents (steps, n) at equal angles on the arc from `a` to `b`.
 
     a, b: latents (n,), the first and the last.
     steps: how many latents, both ends included.
 
-    A straight line would pass through latents shorter than the generator knows. Lengths go evenly
-    from a's to b's. Raises ValueError for steps below 1. Shoemake 1985; White 2016
-    (arXiv:1609.04468). Chapter 4.
+    A straight line would pass through latents shorter than those the generator was trained on.
+    Lengths change evenly from that of a to that of b. Raises ValueError for steps below 1. Shoemake
+    1985; White 2016 (arXiv:1609.04468). Chapter 4.
     """
     steps = check_count("steps", steps)
     lengths = torch.stack([a.norm(), b.norm()])
     angle = torch.arccos((a @ b / lengths.prod()).clamp(-1, 1))
     t = torch.linspace(0, 1, steps, device=a.device)[:, None]
-    if angle.sin().abs() < 1e-6:  # on one line: there is no arc to follow
+    if angle.sin().abs() < 1e-6:  # a and b lie on one line, so there is no arc
         return torch.lerp(a, b, t)
     path = torch.sin((1 - t) * angle) * a / lengths[0] + torch.sin(t * angle) * b / lengths[1]
     return path / angle.sin() * torch.lerp(lengths[0], lengths[1], t)

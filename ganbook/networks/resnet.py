@@ -24,14 +24,14 @@ def resnet_generator(
     size: the pixels along a side, 4 to 8 doubled once or more.
     channels: of an image.
     latent: the size of z.
-    width: the channels before the last doubling, twice as many before the one before, and so on.
+    width: the channels before the last doubling; before each earlier one there are twice as many.
     blocks: how many residual blocks stand before each doubling.
     classes: the number of labels. The network is then called with labels (N,) of 0 to classes - 1
         as well.
-    g_condition: how labels enter beside z: one-hot, "concatenation", or as a learned vector that is
-        as long as z, "embedding".
+    g_condition: how labels enter: "concatenation", one-hot beside z, or "embedding", as a learned
+        vector beside z and of its size.
 
-    A dense layer makes a map of at most 8 x 8 pixels, residual blocks and doublings of the pixels
+    A dense layer makes a map of at most 8 x 8 pixels. Residual blocks and doublings of the side
     follow, then a convolution and tanh. Raises ValueError for arguments out of range. After Huang
     et al. 2025, section 4 (R3GAN, arXiv:2501.05441). Chapter 9.
     """
@@ -69,8 +69,8 @@ def resnet_discriminator(
 
     size: the pixels along a side, 4 to 8 doubled once or more.
     channels: of an image.
-    width: the channels of the first map, of half the image's side. The last residual block before
-        each pooling but the last doubles them.
+    width: the channels of the first map, whose side is half the image's. They are doubled before
+        each pooling but the last.
     blocks: how many residual blocks stand before each pooling.
     classes: the number of labels. The network is then called with labels (N,) of 0 to classes - 1
         as well.
@@ -115,9 +115,9 @@ def resnet(
 ) -> tuple[Network, Network]:
     """A residual generator and discriminator that play together.
 
-    The arguments are those of `resnet_generator` and of `resnet_discriminator`; `g_condition` is
-    the generator's alone, `condition` the discriminator's. Raises ValueError for arguments out of
-    range. After Huang et al. 2025, section 4 (R3GAN, arXiv:2501.05441). Chapter 9.
+    The arguments are those of `resnet_generator` and of `resnet_discriminator`; `latent` and
+    `g_condition` are the generator's alone, `condition` the discriminator's. Raises ValueError for
+    arguments out of range. After Huang et al. 2025, section 4 (R3GAN, arXiv:2501.05441). Chapter 9.
     """
     generator = resnet_generator.__wrapped__(
         size, channels, latent, width, blocks, classes, g_condition

@@ -1,4 +1,4 @@
-"""The playground: a game in the plane that trains while its settings are changed. Chapter 2."""
+"""The playground: a game in the plane whose settings you change while it trains. Chapter 2."""
 
 from ganbook.playground.widget import Playground, playground
 

@@ -26,15 +26,15 @@ LAYERS = ("real", "fake", "surface", "arrows", "lattice")
 class Board:
     """A game of points in the plane, whose settings can be changed between two turns.
 
-    All arguments are those of `playground`. Raises ValueError or TypeError for what can't be
-    played.
+    The arguments are those of `playground`. Raises ValueError or TypeError for what can't be
+    played. The attributes:
 
-    gan: the game, a `GAN`, with steps of G in `gan.steps_done`. turns: turns of D.
-    settings: what is chosen, by name. playing: whether it is to go on by itself.
-    error: what stopped it, "" if nothing did. batches: of the data; None where nothing is drawn.
+    gan: the game, a `GAN`, with G's steps in `gan.steps_done`. turns: D's turns so far.
+    settings: the chosen value of each, by name. playing: whether the game runs by itself.
+    error: what stopped it, or "". batches: of the data; None while no points are drawn.
     real: the real points shown (N, 2). window: (x, y, half a side) of the plane shown.
     modes: how many the data have, 0 if none are known. floor: the earth mover's distance between
-    two samples of the data. latents: (MEASURED, latent), those of the fakes shown and measured.
+    two samples of the data. latents: (MEASURED, latent), of the fakes shown and measured.
     loss_rows: (step, D's loss, G's loss). measured_rows: (step, modes found, distance to the data).
     """
 
@@ -50,10 +50,10 @@ class Board:
             "lr": menus.checked_rate("lr", lr),
             "d_steps": check_count("d_steps", d_steps),
             "batch": check_count("batch", batch),
-            "speed": 0,  # steps a second, 0 for as many as there can be
+            "speed": 0,  # steps per second, 0 for as many as possible
             "layers": list(LAYERS),
         }
-        # The reader's random numbers go on as if nothing had been made.
+        # Making the networks leaves the reader's random numbers unchanged.
         with torch.random.fork_rng(devices=[]):
             if pair is None:
                 self._networks = networks.mlp(latent=2, width=width, depth=depth)
@@ -82,7 +82,10 @@ class Board:
         }
 
     def choose(self, name: str, value) -> None:
-        """Change a setting; it counts from the next turn on. Raises ValueError for another name."""
+        """Change a setting from the next turn on. Raises ValueError for an unknown name.
+
+        name: of the setting. value: one of its values in `menus`.
+        """
         check_choice("name", name, self.settings)
         self.settings = {**self.settings, name: value}
         if name in ("data", "batch"):
@@ -90,7 +93,7 @@ class Board:
         self._apply_settings()
 
     def draw(self, points: np.ndarray, anew: bool) -> None:
-        """Add points (N, 2) to what is drawn; where `anew`, in place of what was there."""
+        """Add points (N, 2) to those drawn, or replace those drawn if `anew` is true."""
         before = self.drawn[:0] if anew else self.drawn
         self.drawn = np.concatenate([before, points])[-MOST_DRAWN:]
         self._load_data()
@@ -115,7 +118,7 @@ class Board:
         some = chosen.batches(2 * SAMPLES, seed=self._seed + 1)[0].x
         if some.shape != (2 * SAMPLES, 2) or not torch.isfinite(some).all():
             raise ValueError(
-                f"data must give batches of points in the plane, x of (N, 2); it gave"
+                f"data must give batches of finite points in the plane, x of (N, 2); it gave"
                 f" {tuple(some.shape)}"
             )
         some = array(some)
@@ -131,7 +134,7 @@ class Board:
     # ---- Turns
 
     def reset(self) -> None:
-        """Start the game anew from its seed, with the reader's functions as they are by now."""
+        """Restart the game from its seed, with the reader's functions as they are defined now."""
         self.error = ""
         with self.stopped_by_errors():
             own = self._losses.get(menus.YOURS)
@@ -158,10 +161,11 @@ class Board:
         self.measure()
 
     def advance(self, steps: int = 1) -> None:
-        """Do so many steps at once.
+        """Take some steps at once.
 
-        steps: each is `d_steps` turns of the discriminator and one of the generator. Raises
-        RuntimeError where an error stops them, ValueError unless steps is 0, 1, 2, ...
+        steps: how many, 0 or more; each is `d_steps` turns of the discriminator and one of the
+            generator.
+        Raises RuntimeError if an error stops them, ValueError for another number of steps.
         """
         with one_thread():
             for _ in range(check_count("steps", steps, least=0)):
@@ -173,7 +177,7 @@ class Board:
                 self.record_losses()
 
     def step(self) -> None:
-        """The turns of the discriminator and the one of the generator."""
+        """Take one step: the turns of the discriminator and the turn of the generator."""
         for _ in range(self.settings["d_steps"]):
             self.d_step()
         if not self.error:
@@ -187,14 +191,14 @@ class Board:
             self.turns += 1
 
     def g_step(self) -> None:
-        """One turn of the generator, against the batch that the discriminator has last seen."""
+        """One turn of the generator, with the batch that the discriminator saw last."""
         with self.stopped_by_errors():
             loss = self.gan.g_step(self.batches[max(0, self.turns - 1)].x)
             self._new_losses.append((self._d_loss, loss.item()))
 
     @contextlib.contextmanager
     def stopped_by_errors(self):
-        """An exception within, of a reader's loss say, or an interrupt, becomes `error`."""
+        """A context: an exception or an interrupt in it stops the game, and becomes `error`."""
         try:
             yield
         except (Exception, KeyboardInterrupt) as error:
@@ -222,9 +226,10 @@ class Board:
 
 
 def append_row(rows: list, row: tuple, most: int = 300) -> None:
-    """Append a row so that the rows stay few, about evenly over the steps.
+    """Append a row, and thin the rows out so that they stay few and about evenly spaced.
 
-    rows, row: (step, ...). most: about how many are kept; there are never more than twice as many.
+    rows: a list of (step, ...). row: (step, ...).
+    most: about how many are kept; there are never more than twice as many.
     """
     if rows and (row[0] == rows[-1][0] or len(rows) > 1 and row[0] - rows[-2][0] < row[0] / most):
         rows[-1] = row
@@ -235,7 +240,7 @@ def append_row(rows: list, row: tuple, most: int = 300) -> None:
 
 
 def explain(error: BaseException) -> str:
-    """What went wrong, and the reader's own line if it was there."""
+    """The error in words, with the line of the reader's own code that it came from, if any."""
     text = f"{type(error).__name__}: {error}"
     own = [
         place for place in traceback.extract_tb(error.__traceback__)
@@ -246,7 +251,10 @@ def explain(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def one_thread():
-    """Batches of points are too small to share between cores, and another core draws the page."""
+    """A context in which torch uses one thread.
+
+    Batches of points are too small to share between cores, and another core draws the page.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

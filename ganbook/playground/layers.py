@@ -1,4 +1,4 @@
-"""What the plane of the playground shows, layer by layer."""
+"""The layers that the playground shows in the plane."""
 
 import numpy as np
 import torch
@@ -18,9 +18,9 @@ def layers(board: Board) -> dict[str, np.ndarray]:
     """The layers of the plane by name; one that is switched off is empty.
 
     real, fake: points (N, 2). surface: D's logits (CELLS^2,), rows from the bottom up.
-    arrows: (ARROWS, 2), minus the gradient of the generator's loss at the first of the fakes.
-    lattice: (LINES^2, 2), where G puts the latent plane from -2 to 2, row by row. Nothing random of
-    the game is touched.
+    arrows: (ARROWS, 2), minus the gradient of the generator's loss at the first fakes.
+    lattice: (LINES^2, 2), where G maps the latent plane from -2 to 2, row by row.
+    The game's random numbers are not changed.
     """
     on, gan = board.settings["layers"], board.gan
     shown = dict.fromkeys(LAYERS, EMPTY)

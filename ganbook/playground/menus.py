@@ -1,4 +1,4 @@
-"""What can be chosen in the playground: data, losses, penalties, and what the reader gives."""
+"""The menus of the playground: data, losses and penalties, the reader's own among them."""
 
 import copy
 import inspect
@@ -17,9 +17,9 @@ YOURS = "yours"
 
 
 class GivenPoints(datasets.Points):
-    """A data set of given points.
+    """A data set that draws from given points, with noise.
 
-    points: (N, 2). blur: the standard deviation of the noise on each point that is drawn from them.
+    points: (N, 2). blur: the standard deviation of the noise.
     """
 
     def __init__(self, points, blur: float = 0.02):
@@ -32,7 +32,7 @@ class GivenPoints(datasets.Points):
 
 
 def point_sets() -> dict:
-    """The playground's own data sets by name, all of about the same extent."""
+    """The playground's own data sets by name, all of about the same size in the plane."""
     moons = datasets.two_moons()
     middle = (-0.5, -0.25)
     return {
@@ -44,7 +44,7 @@ def point_sets() -> dict:
 
 
 def data_menu(given) -> tuple[dict, str]:
-    """Data sets by name, DRAWN with None in place of one; and the name of the one given.
+    """Data sets by name, with None under DRAWN, and the name of the one that was given.
 
     given: as `playground` takes data. Raises ValueError or TypeError for what can't be data.
     """
@@ -67,7 +67,7 @@ def data_menu(given) -> tuple[dict, str]:
 
 
 def loss_menu(given) -> tuple[dict, str]:
-    """Losses by name, and the name of the one given.
+    """Losses by name, and the name of the one that was given.
 
     given: as `playground` takes a loss. Raises TypeError for what can't be a loss.
     """
@@ -90,7 +90,7 @@ def loss_menu(given) -> tuple[dict, str]:
 
 
 def penalty_menu(given) -> tuple[dict, str]:
-    """Penalties by name, and the name of the one given.
+    """Penalties by name, and the name of the one that was given.
 
     given: as `playground` takes a penalty. Raises TypeError for what can't be a penalty.
     """
@@ -106,14 +106,14 @@ def penalty_menu(given) -> tuple[dict, str]:
 
 
 def numbers_menu(values, given) -> list:
-    """The numbers to choose from, the one given among them: [[its name, the number], ...]."""
+    """The numbers to choose from, with the given one among them: [[label, number], ...]."""
     return [[f"{value:g}", value] for value in sorted({*values, given})]
 
 
 def checked_rate(name: str, value) -> float:
-    """A learning rate; a hand sets it, so it can't be a function. Raises ValueError otherwise."""
+    """A learning rate as a float. Raises ValueError for a function, because a menu changes it."""
     if callable(value):
-        raise ValueError(f"{name}={value!r}: give a number, because a hand changes it")
+        raise ValueError(f"{name}={value!r}: give a number, because the menu changes it")
     check_number(name, value)
     return float(value)
 
@@ -127,9 +127,9 @@ def copied_networks(pair) -> tuple[torch.nn.Module, torch.nn.Module]:
 
 
 def as_defined_now(function):
-    """The function that the notebook now has under the name of this one.
+    """The notebook's present function of this one's name, if there is one.
 
-    The reader may have mended it and run its cell again.
+    The reader may have corrected it and run its cell again.
     """
     if not inspect.isfunction(function) or function.__qualname__ != function.__name__:
         return function

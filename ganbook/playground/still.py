@@ -1,4 +1,4 @@
-"""The picture of the playground where no kernel runs."""
+"""The picture of the playground that is shown without a kernel."""
 
 import io
 import math
@@ -14,7 +14,7 @@ from ganbook.plotting import CRITIC, CRITIC_LINE, FAKE, FAKE_LINE, OTHER, REAL
 
 
 def still(board: Board) -> bytes:
-    """The game as it stands: the plane with its layers, and the curves.
+    """A picture of the game now, the plane with its layers and the curves.
 
     Returns a PNG of 900 x 480 pixels as bytes.
     """
@@ -112,7 +112,7 @@ def _draw_measured(axes, name, rows, board: Board) -> None:
 
 
 def shade_range(logits) -> tuple[float, float]:
-    """From which logit to which D's surface is shaded: nearly all, but 8 at most, around 0.
+    """The range (low, high) of logits to shade: nearly all of them, but at most 8 wide, around 0.
 
     logits: of any shape. playground.js has the same rule.
     """

@@ -1,4 +1,4 @@
-"""The playground in a notebook: the board, the page that shows it, and the loop that plays it."""
+"""The playground in a notebook: the widget, its messages, and the loop that plays the game."""
 
 import asyncio
 import base64
@@ -22,10 +22,10 @@ from ganbook.plotting import CRITIC, FAKE, OTHER, REAL
 SLICE = 0.025  # seconds of training at a time
 BETWEEN_PICTURES = 0.025  # seconds
 BETWEEN_MEASUREMENTS = 0.25  # seconds
-AHEAD = 8  # pictures sent but not yet drawn: where the page is slow, no queue of them piles up
-SILENCE = 10.0  # seconds without a sign of the page until the game pauses
+AHEAD = 8  # pictures sent but not yet drawn at most, so that a slow page gets no long queue
+SILENCE = 10.0  # seconds without a message from the page until the game pauses
 
-_in_cell = weakref.WeakValueDictionary()  # the playground that each cell of the notebook made last
+_in_cell = weakref.WeakValueDictionary()  # the last playground of each cell of the notebook
 
 
 def playground(
@@ -43,30 +43,32 @@ def playground(
     seed: int = 0,
     steps: int = 0,
 ) -> "Playground":
-    """A game in the plane to play with: it trains while you watch and change it. Chapter 2.
+    """A game in the plane that trains while you watch it and change its settings. Chapter 2.
 
     loss: a `losses.Loss`, or a pair of functions (d, g) of (real_logits, fake_logits), (N,) each,
-    to (N,). penalty: one of `ganbook.penalties`, a function such as `GAN` takes, or None.
+        to (N,).
+    penalty: one of `ganbook.penalties`, a function such as `GAN` takes, or None.
     data: "ring", "grid", "two moons", "spiral", points (N, 2), or a data set whose `.batches(size)`
-    gives points (size, 2). lr: learning rate of both players. d_lr: of D, as lr if None.
-    d_steps: turns of D for each of G. batch: points that each player sees in a turn.
-    width, depth: of `networks.mlp(latent=2, width=width, depth=depth)`. pair: a (generator,
-    discriminator) of your own in its place. seed: decides all that is random. steps: done before it
-    is shown.
+        gives points (size, 2).
+    lr: the learning rate of both players. d_lr: D's learning rate; None for lr.
+    d_steps: D's turns for each of G's. batch: how many points each player sees in a turn.
+    width, depth: of `networks.mlp(latent=2, width=width, depth=depth)`.
+    pair: your own (generator, discriminator) in its place. seed: determines all random numbers.
+    steps: how many are done before it is shown.
 
-    Keys, where it has the focus: R run or pause, D and G one step of that player, 0 reset. Reset
-    takes your functions as they are defined by then. It trains between cells: while a cell runs, it
-    waits. Where no kernel runs, a picture of the game as it stood stays. Raises ValueError or
-    TypeError for what can't be played.
+    Keys, with the focus on it: R runs or pauses, D and G take one turn of that player, 0 resets.
+    Reset uses your functions as they are defined then. It trains between cells, and waits while one
+    runs. Without a kernel a picture is shown. Raises ValueError or TypeError for what can't be
+    played.
     """
     board = Board(loss, penalty, data, lr, d_lr, d_steps, batch, width, depth, pair, seed)
     return Playground(board, steps)
 
 
 class Playground(anywidget.AnyWidget):
-    """What `playground` makes: a board on a page.
+    """What `playground` makes: a widget that shows a board and plays on it.
 
-    board: the game. steps: done at once, before it is shown.
+    board: the game. steps: how many are done before it is shown.
     """
 
     _esm = Path(__file__).with_name("playground.js")
@@ -97,37 +99,37 @@ class Playground(anywidget.AnyWidget):
 
     @property
     def settings(self) -> dict:
-        """What is chosen, by name."""
+        """The chosen value of each setting, by name."""
         return self.board.settings
 
     @property
     def error(self) -> str:
-        """What stopped the game, "" if nothing did."""
+        """What stopped the game, or ""."""
         return self.board.error
 
     @property
     def playing(self) -> bool:
-        """Whether it goes on by itself."""
+        """Whether the game runs by itself."""
         return self.board.playing
 
     def advance(self, steps: int = 1) -> None:
-        """Do so many steps at once, each `d_steps` turns of D and one of G.
+        """Take some steps at once, each `d_steps` turns of D and one of G.
 
-        Raises RuntimeError where an error stops them, ValueError unless steps is 0, 1, 2, ...
+        Raises RuntimeError if an error stops them, ValueError unless steps is 0 or more.
         """
         self.board.advance(steps)
 
     def reset(self) -> None:
-        """Start the game anew from its seed, with your functions as they are defined by now."""
+        """Restart the game from its seed, with your functions as they are defined now."""
         self.board.reset()
         self._forget_pace()
 
     def still(self) -> bytes:
-        """The game as it stands: a PNG of 900 x 480 pixels as bytes."""
+        """A picture of the game now: a PNG of 900 x 480 pixels as bytes."""
         return still(self.board)
 
     def _repr_mimebundle_(self, **kwargs):
-        # One output in two formats: a live page takes the widget, every other one the picture.
+        # One output in two formats: a live page shows the widget, any other page the picture.
         made = super()._repr_mimebundle_(**kwargs)
         bundle, *metadata = made if isinstance(made, tuple) else (made,)
         bundle = {**bundle, "image/png": base64.b64encode(self.still()).decode("ascii")}
@@ -136,7 +138,7 @@ class Playground(anywidget.AnyWidget):
     # ---- Playing, on the kernel's own event loop
 
     def play(self) -> None:
-        """Train between the kernel's other business, until `pause`, an error, or a closed page.
+        """Train while the kernel is otherwise idle, until `pause`, an error, or a closed page.
 
         Raises RuntimeError outside a notebook's kernel.
         """
@@ -144,7 +146,7 @@ class Playground(anywidget.AnyWidget):
             return
         if self._loop is None:
             raise RuntimeError(
-                "the playground plays in a notebook's kernel, and there is none here: use advance()"
+                "the playground runs by itself only in a notebook's kernel: use advance() here"
             )
         self.board.playing, self.board.error = True, ""
         self._silence, self._drawn, self._recent_steps = 0.0, self._sent, []
@@ -152,7 +154,7 @@ class Playground(anywidget.AnyWidget):
             self._task = self._loop.create_task(self._play())
 
     def pause(self) -> None:
-        """Stop after the step that is being done."""
+        """Stop after the present step."""
         self.board.playing = False
 
     def close(self) -> None:
@@ -178,11 +180,11 @@ class Playground(anywidget.AnyWidget):
                 if now - shown > BETWEEN_PICTURES and self._sent - self._drawn < AHEAD:
                     shown = now
                     self._show()
-            # While a long cell runs, messages of the page wait as this game does: no silence.
+            # The page's messages wait while a long cell runs, so that time is not counted.
             self._silence += min(time.perf_counter() - start, 2 * SLICE)
             if self._silence > SILENCE:
                 self.pause()
-            await asyncio.sleep(0.01 if speed else 0.001)  # here cells and messages have their turn
+            await asyncio.sleep(0.01 if speed else 0.001)  # lets cells and messages run
         self._pace = None
         self._show()
 
@@ -224,8 +226,8 @@ class Playground(anywidget.AnyWidget):
         self.send(message, [np.array(values, np.float32).tobytes() for values in arrays])
 
     def _receive(self, _, content, buffers) -> None:
-        # JupyterLab lets a thread of its own deliver what widgets say. The game has one thread,
-        # that of the cells.
+        # JupyterLab may deliver a widget's messages in another thread. The game runs only in that
+        # of the cells.
         if self._loop is None:
             self._handle_message(content, buffers)
         else:
@@ -254,7 +256,7 @@ class Playground(anywidget.AnyWidget):
         self._show()
 
     def _do(self, kind: str, content, buffers) -> None:
-        """What a hand does on the page."""
+        """Do what the reader asked for on the page."""
         board = self.board
         if kind == "play":
             self.play()

@@ -162,7 +162,7 @@ def test_the_digits_split_evenly_and_the_same_everywhere(decoded):
     # The same order on every machine, because it comes from numpy's frozen generator:
     first = [6, 0, 5, 4, 9, 9, 8, 3, 1, 2, 2, 0, 9, 8, 5, 9, 2, 9, 9, 0]
     assert everything.labels[:20].tolist() == first
-    with pytest.raises(ValueError, match="split='valid': there are 'train', 'test', 'all'"):
+    with pytest.raises(ValueError, match="split='valid': it must be one of 'train', 'test', 'all'"):
         data.digits("valid")
 
 
@@ -201,9 +201,9 @@ def test_data_sets_go_by_name(decoded):
     assert len(data.load("digits")) == 5000 and len(data.load("digits", "test")) == 1000
     with pytest.raises(
         ValueError,
-        match="name='celeba': there are 'digits', 'mnist', 'fashion_mnist', 'cifar10'",
+        match="name='celeba': it must be one of 'digits', 'mnist', 'fashion_mnist', 'cifar10'",
     ):
         data.load("celeba")
     for name in ("mnist", "fashion_mnist", "cifar10"):
-        with pytest.raises(ValueError, match="split='valid': there are 'train', 'test'"):
+        with pytest.raises(ValueError, match="split='valid': it must be one of 'train', 'test'"):
             data.load(name, "valid")

@@ -89,7 +89,7 @@ def test_every_fault_of_the_explorer_grows_from_the_same_faultless_set(picture):
 
 
 def test_an_unknown_fault_is_named(picture):
-    with pytest.raises(ValueError, match="there are 'blur', 'noise'"):
+    with pytest.raises(ValueError, match="it must be one of 'blur', 'noise'"):
         picture("rain", 0.5)
 
 

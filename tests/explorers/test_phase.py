@@ -39,7 +39,7 @@ def test_simultaneous_goes_out_and_alternating_stays():
 
 
 def test_an_unknown_method_is_named():
-    with pytest.raises(ValueError, match="method='newton': there are 'simultaneous'"):
+    with pytest.raises(ValueError, match="method='newton': it must be one of 'simultaneous'"):
         phase.path("newton", 0.1)
 
 

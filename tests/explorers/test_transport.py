@@ -62,8 +62,8 @@ def test_the_plan_given_is_shown_and_stays_as_a_still():
     ("arguments", "message"),
     [
         (([[0, 0]], [2], [[1, 1]], [3]), "as much room as earth"),
-        (([[0, 0]], [1, 2], [[1, 1]], [3]), "places are"),
-        (([0, 0], [1, 2], [[1, 1]], [3]), "places are"),
+        (([[0, 0]], [1, 2], [[1, 1]], [3]), "places must be"),
+        (([0, 0], [1, 2], [[1, 1]], [3]), "places must be"),
         ((*PLACES, [[1, 1]]), "the plan must have the shape"),
     ],
 )

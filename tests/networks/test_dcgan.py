@@ -93,7 +93,9 @@ def test_dcgan_refuses_sizes_below_one_and_fractions(name, value):
 
 
 def test_an_unknown_activation_is_refused_with_those_there_are():
-    with pytest.raises(ValueError, match="activation='gelu': there are 'relu', 'tanh', 'none'"):
+    with pytest.raises(
+        ValueError, match="activation='gelu': it must be one of 'relu', 'tanh', 'none'"
+    ):
         networks.dcgan(activation="gelu")
 
 

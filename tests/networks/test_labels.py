@@ -111,13 +111,13 @@ def test_without_classes_networks_are_as_they_were():
         (lambda: networks.dcgan(classes=1), "classes=1: it must be a whole number, 2 or more"),
         (
             lambda: networks.dcgan(classes=10, condition="concat"),
-            "condition='concat': there are 'concatenation', 'emb",
+            "condition='concat': it must be one of 'concatenation', 'emb",
         ),
         (
             lambda: networks.dcgan(classes=10, g_condition="projection"),
-            "g_condition='projection': there are",
+            "g_condition='projection': it must be one of",
         ),
-        (lambda: networks.mlp(classes=10, g_condition="norm"), "g_condition='norm': there are"),
+        (lambda: networks.mlp(classes=10, g_condition="norm"), "g_condition='norm': it must be one of"),
         (lambda: networks.dcgan(classes=10, g_condition="norm", norm=False), "needs norm=True"),
         (lambda: networks.mlp(classes=3, copies=2), "copies side by side have no labels"),
         (lambda: small()[0](torch.zeros(2, 8, device=DEVICE)), "this network is conditional"),

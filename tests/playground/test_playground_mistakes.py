@@ -62,7 +62,7 @@ def test_an_interrupt_stops_all_steps():
     [
         (
             (lambda r, f: F.softplus(f).mean(), losses.minimax.g),
-            r"loss.d must give one value a sample, shape \(32,\)",
+            r"loss.d must give one value per sample, shape \(32,\)",
         ),
         ((losses.minimax.d, lambda r, f: f * math.nan), "the generator's g_loss is nan"),
         ((losses.minimax.d, lambda f: f), "takes 1 positional argument but 2 were given"),
@@ -81,7 +81,7 @@ def test_a_wrong_loss_is_explained(loss, message):
 def test_a_wrong_penalty_is_explained():
     game = board(penalty=lambda *args: torch.zeros(()))
     game.step()
-    assert "the penalty must give one value a sample" in game.error
+    assert "the penalty must give one value per sample" in game.error
     game.choose("penalty", "none")
     game.reset()
     game.step()
@@ -117,7 +117,7 @@ def test_a_game_that_has_diverged_can_still_be_shown():
         (
             {"data": "circle"},
             ValueError,
-            "data='circle': there are 'ring', 'grid', 'two moons', 'spiral', 'drawn by you'",
+            "data='circle': it must be one of 'ring', 'grid', 'two moons', 'spiral', 'drawn by",
         ),
         ({"data": torch.zeros(5, 3)}, TypeError, r"points \(N, 2\)"),
         ({"data": [[math.nan, 0.0]]}, TypeError, r"points \(N, 2\)"),
@@ -129,7 +129,11 @@ def test_a_game_that_has_diverged_can_still_be_shown():
         ),
         ({"lr": "fast"}, ValueError, "lr must be a finite number, 0 or more; got 'fast'"),
         ({"d_lr": -1.0}, ValueError, "d_lr must be a finite number, 0 or more; got -1.0"),
-        ({"lr": lambda share: 0.1}, ValueError, "lr=.*: give a number, because a hand changes it"),
+        (
+            {"lr": lambda share: 0.1},
+            ValueError,
+            "lr=.*: give a number, because the menu changes it",
+        ),
         ({"d_steps": 0}, ValueError, "d_steps=0: it must be a whole number, 1 or more"),
         ({"batch": 2.5}, ValueError, "batch=2.5: it must be a whole number"),
         ({"steps": -1}, ValueError, "steps=-1: it must be a whole number, 0 or more"),

@@ -57,7 +57,7 @@ def test_each_button_and_menu_reaches_the_game():
     tell(game, "set", name="loss", value="minimax")
     assert game.settings["loss"] == "minimax" and game.gan.loss is losses.minimax
     tell(game, "set", name="colour", value="red")
-    assert "name='colour': there are 'data', 'loss'" in game.error
+    assert "name='colour': it must be one of 'data', 'loss'" in game.error
     tell(game, "reset")
     assert done() == (0, 0) and game.error == ""
 
