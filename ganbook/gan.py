@@ -252,13 +252,13 @@ class GAN(Game):
             raise ValueError(
                 "batch norm needs at least two samples for its statistics; the batch has one"
             )
-        if self.classes is not None and labels is None:
+        if self.classes is None:
+            return Batch(on_device(real))
+        if labels is None:
             raise ValueError(
                 "this game is conditional: it needs the labels (N,) of the data; there are none"
             )
-        if self.classes is not None:
-            labels = check_labels(labels, len(real), self.classes)
-        return Batch(on_device(real), labels)
+        return Batch(on_device(real), check_labels(labels, len(real), self.classes))
 
 
 def _common_classes(generator, discriminator) -> int | None:

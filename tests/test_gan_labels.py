@@ -105,3 +105,13 @@ def test_the_explorer_of_a_conditional_game_has_a_class_to_choose():
         control.value += 1
         pictures.append(explorer.image.value)
     assert "label" in explorer.controls and len(set(pictures)) == len(pictures)
+
+
+def test_networks_that_take_no_labels_are_given_none():
+    """Data with labels, and networks of one's own."""
+    G = nn.Sequential(nn.Linear(3, 256), nn.Unflatten(1, (1, 16, 16)), nn.Tanh())
+    D = nn.Sequential(nn.Flatten(), nn.Linear(256, 1), nn.Flatten(0))
+    gan = GAN(G, D, latent=3, loss=losses.relativistic, penalty=penalties.r1(0.1))
+    batch = pictures().batches(10)[0]
+    gan.d_step(*batch), gan.g_step(*batch)
+    assert len(list(gan.train(pictures().batches(10), 3, progress=False))) == 2

@@ -117,7 +117,10 @@ def test_without_classes_networks_are_as_they_were():
             lambda: networks.dcgan(classes=10, g_condition="projection"),
             "g_condition='projection': it must be one of",
         ),
-        (lambda: networks.mlp(classes=10, g_condition="norm"), "g_condition='norm': it must be one of"),
+        (
+            lambda: networks.mlp(classes=10, g_condition="norm"),
+            "g_condition='norm': it must be one of",
+        ),
         (lambda: networks.dcgan(classes=10, g_condition="norm", norm=False), "needs norm=True"),
         (lambda: networks.mlp(classes=3, copies=2), "copies side by side have no labels"),
         (lambda: small()[0](torch.zeros(2, 8, device=DEVICE)), "this network is conditional"),
