@@ -118,7 +118,15 @@ def measure(
     path = options.out / f"{name}.csv"
 
     staying = [key for key in keys if not (options.again and key in chosen)]
-    table = rows_of(path, staying, key_of or (lambda row: tuple(map(row.get, columns))))
+    key_of = key_of or (lambda row: tuple(map(row.get, columns)))
+    rows = read_table(path) if staying else []
+    unknown = {key_of(row) for row in rows} - {tuple(map(str, key)) for key in keys}
+    if unknown:
+        raise SystemExit(
+            f"{path} has rows that are not measured any more, {sorted(unknown)[0]} say:"
+            " give --again alone to measure everything anew, or --out FOLDER for another table"
+        )
+    table = rows_of(rows, staying, key_of)
     for key, rows in table.items():
         refuse(path, "machine", {row["machine"] for row in rows}, machine())
         refuse(path, unit, {rows[-1][column or unit]} - {""}, lengths[key])
@@ -178,10 +186,10 @@ def in_strings(rows: dict | list[dict]) -> list[dict]:
     return [{**{name: str(row[name]) for name in row}, "machine": machine()} for row in rows]
 
 
-def rows_of(path: Path, keys: list[tuple], key_of: Callable) -> dict[tuple, list[dict]]:
-    """The rows of a table for each of these keys. Without keys the table is not read."""
+def rows_of(rows: list[dict], keys: list[tuple], key_of: Callable) -> dict[tuple, list[dict]]:
+    """The rows of a table for each of these keys."""
     table, known = {}, {tuple(map(str, key)): key for key in keys}
-    for row in read_table(path) if keys else []:
+    for row in rows:
         if key_of(row) in known:
             table.setdefault(known[key_of(row)], []).append(row)
     return table

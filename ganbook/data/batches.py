@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import operator
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,8 @@ class Batches:
     # batch is the next `size` rows of the stream.
 
     def __init__(self, data, size: int, seed: int = 0):
-        self.data, self.size, self.seed = data, check_count("size", size), seed
+        self.data, self.size = data, check_count("size", size)
+        self.seed = seed = check_count("seed", seed, least=0)
         self._length = data._block_length(size)
         # Two blocks are kept, because a batch may begin in one and end in the next.
         self._block = functools.lru_cache(2)(
@@ -44,6 +46,7 @@ class Batches:
         )
 
     def __getitem__(self, k: int) -> Batch:
+        k = operator.index(k)
         if k < 0:
             raise IndexError(f"Batches are counted from 0 and have no end; there is no batch {k}.")
         block, start = divmod(k * self.size, self._length)

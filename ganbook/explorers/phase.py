@@ -71,7 +71,8 @@ def path(method: str, h: float, weight: float = 0.0, steps: int = STEPS) -> np.n
 def growth(method: str, h: float, weight: float = 0.0) -> float:
     """The largest |eigenvalue| of one step at the equilibrium (0, 0). Chapter 3.
 
-    method, h, weight: as for `path`. Above 1 a path leaves the equilibrium, below 1 it approaches.
+    method, h, weight: as for `path`. Above 1 paths leave the equilibrium; below
+        1 those that start near enough reach it.
     """
     kappa = 0.5  # the slope of the cross-entropy at a logit of 0
     J = np.array([[0, kappa], [-kappa, -weight]])

@@ -43,17 +43,20 @@ def dropout(network: Network, p: float) -> Network:
         0 no layer is added.
 
     The result has the layers of `network` itself, not copies: the two share their weights. A fresh
-    network stays fresh. Raises ValueError for p out of range, TypeError for what is not a
-    `Network`. Srivastava et al. 2014 (JMLR 15, section 4). Chapter 10.
+    network stays fresh. Raises ValueError for p out of range or a network without a hidden
+    activation, TypeError for what is not a `Network`. Srivastava et al. 2014 (JMLR 15, section 4).
+    Chapter 10.
     """
     _check_network(network)
     if not (isinstance(p, numbers.Real) and 0 <= p < 1):
         raise ValueError(f"p={p!r}: give the share that is set to 0, at least 0 and below 1")
     layers = []
-    for layer in network:
+    for place, layer in enumerate(network, 1):
         layers += [layer]
-        if p and isinstance(layer, _ACTIVATIONS) and layer is not network[-1]:
+        if p and isinstance(layer, _ACTIVATIONS) and place < len(network):
             layers += [nn.Dropout(float(p))]
+    if p and len(layers) == len(network):
+        raise ValueError("the network has no hidden ReLU, leaky ReLU, tanh or identity of its own")
     return network.with_layers(*layers)
 
 

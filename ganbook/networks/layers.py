@@ -132,6 +132,7 @@ class SpectralNorm(nn.Module):
         # u and v are constants here, the weight is not, so that the gradient includes the change
         # of the norm with the weight.
         norm = torch.einsum("ci,cij,cj->c", u, matrices, v)
+        norm = norm.clamp_min(torch.finfo(norm.dtype).tiny)  # a weight of zeros stays one
         weight = weight / norm.view(-1, *[1] * (weight.ndim - 1))
         return functional_call(self.layer, {"weight": weight}, (x,))
 

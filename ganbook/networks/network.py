@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import zlib
 
 import torch
 from torch import nn
@@ -88,14 +89,12 @@ class Network(nn.Sequential):
         return network.train(self.training)
 
     def _fingerprint(self) -> list[int]:
-        """For each weight the sum of its bit patterns, the same on every device and in any layout.
+        """For each weight a checksum, the same on every device and in any memory layout.
 
         torch's own counter of changes misses `weight.data.normal_()`, which many scripts use.
         """
-        return [
-            weight.detach().float().cpu().view(torch.int32).sum().item()
-            for weight in self.parameters()
-        ]
+        weights = (weight.detach().float().cpu().contiguous() for weight in self.parameters())
+        return [zlib.crc32(weight.numpy().tobytes()) for weight in weights]
 
 
 def drawn(make):
@@ -131,7 +130,7 @@ def generate(generator: nn.Module, z: torch.Tensor, labels=None, batch: int = 50
     """
     copies = getattr(generator, "copies", 1)
     # Each part must begin with the first copy, as the whole batch does.
-    batch = max(1, batch // copies) * copies
+    batch = max(1, int(batch) // copies) * copies
     parts = z.to(DEVICE).split(batch)
     calls = [(part,) for part in parts]
     if labels is not None:

@@ -46,8 +46,8 @@ class Board:
             "data": data,
             "loss": loss,
             "penalty": penalty,
-            "d_lr": menus.checked_rate("d_lr", lr if d_lr is None else d_lr),
             "lr": menus.checked_rate("lr", lr),
+            "d_lr": menus.checked_rate("d_lr", lr if d_lr is None else d_lr),
             "d_steps": check_count("d_steps", d_steps),
             "batch": check_count("batch", batch),
             "speed": 0,  # steps per second, 0 for as many as possible

@@ -127,3 +127,30 @@ def test_p_goes_up_while_d_is_sure_of_the_training_images_and_down_when_it_is_no
 def test_a_game_has_a_row_at_each_of_its_marks():
     found = overfitting.run(50, "none", seed=1, steps=2 * overfitting.MARKS)
     assert [row["step"] for row in found] == [2 * k for k in range(1, overfitting.MARKS + 1)]
+
+
+def test_an_adaptive_game_that_is_resumed_has_its_p_back(tmp_path):
+    """At any step: the signs that p is moved by are buffers, too."""
+
+    def play(steps, game, batches, after):
+        for step in game.train(batches, 14, progress=False):
+            after(step)
+            if step.index == steps:
+                return game
+
+    straight = play(14, *overfitting.game(50, "adaptive", 0))
+    play(6, *overfitting.game(50, "adaptive", 0)).save(tmp_path / "game.pt")
+    again, batches, after = overfitting.game(50, "adaptive", 0)
+    again.resume(tmp_path / "game.pt")
+    play(14, again, batches, after)
+    assert straight.discriminator[0].p > 0
+    for name, value in straight.discriminator.state_dict().items():
+        assert torch.equal(value, again.discriminator.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("settings", [{"p": 1.0}, {"p": 0.0, "noise": 0.5}])
+def test_what_is_in_front_of_d_changes_images_in_training_alone(settings):
+    layer = overfitting.Augment(**settings)
+    images = overfitting.digits(50, 0)[0]
+    assert not torch.equal(layer(images), images)
+    assert torch.equal(layer.eval()(images), images)

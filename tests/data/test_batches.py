@@ -3,6 +3,7 @@
 import itertools
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -111,3 +112,15 @@ def test_a_batch_of_points_costs_next_to_nothing():
     for k in range(640):
         batches[k]
     assert (time.process_time() - began) / 640 < 200e-6
+
+
+@pytest.mark.parametrize("seed", [None, -1, 1.5, "a", True])
+def test_a_seed_of_batches_is_a_whole_number(seed):
+    with pytest.raises(ValueError, match="seed=.*: it must be a whole number, 0 or more"):
+        data.ring().batches(4, seed=seed)
+
+
+def test_numpys_numbers_ask_for_the_same_batch():
+    batches = data.ring().batches(3)
+    assert torch.equal(batches[np.uint8(200)].x, batches[200].x)
+    assert batches[np.int32(2**30)].x.shape == (3, 2)

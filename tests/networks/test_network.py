@@ -261,3 +261,11 @@ def test_an_arc_goes_from_end_to_end_at_equal_angles():
     assert torch.allclose(path.norm(dim=1), torch.linspace(2, 4, 4))
     with pytest.raises(ValueError, match="steps=0: it must be a whole number, 1 or more"):
         networks.arc(a, b, 0)
+
+
+def test_weights_in_another_order_are_fresh_no_more():
+    generator, _ = networks.mlp(latent=4, width=8, depth=1)
+    assert generator.fresh
+    with torch.no_grad():
+        generator[0].weight.copy_(generator[0].weight.flip(0))
+    assert not generator.fresh

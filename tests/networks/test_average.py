@@ -1,0 +1,43 @@
+"""networks.Average: what it follows, and how."""
+
+import copy
+
+import torch
+from torch import nn
+
+from ganbook import networks
+
+
+def moved(network, by):
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight += by
+
+
+def test_an_average_moves_by_the_share_that_is_not_kept():
+    live = nn.Linear(2, 2)
+    average = networks.Average(live)
+    before = average.network.weight.clone()
+    moved(live, 1.0)
+    average.update(0.75)
+    torch.testing.assert_close(average.network.weight, before + 0.25)
+
+
+def test_weights_that_two_layers_share_move_once():
+    live = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    live[1].weight = live[0].weight
+    average = networks.Average(live)
+    before = average.network[0].weight.clone()
+    moved(live[0], 1.0)
+    average.update(0.5)
+    torch.testing.assert_close(average.network[0].weight, before + 0.5)
+    assert average.network[1].weight is average.network[0].weight
+
+
+def test_a_deep_copy_follows_the_copied_network():
+    live = nn.Linear(2, 2)
+    again, network = copy.deepcopy((networks.Average(live), live))
+    moved(live, 1.0), moved(network, -1.0)
+    before = again.network.weight.clone()
+    again.update(0.5)
+    torch.testing.assert_close(again.network.weight, before - 0.5)
