@@ -75,9 +75,7 @@ class GAN(Game):
         self.latent = check_count("latent", latent)
         self.classes = _common_classes(generator, discriminator)
         turns = [
-            Turn(
-                "discriminator", self.d_objective, check_count("d_steps", d_steps), self._constrain
-            ),
+            Turn("discriminator", self.d_objective, d_steps, after=self._constrain),
             Turn("generator", self.g_objective),
         ]
         super().__init__(
