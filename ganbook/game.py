@@ -120,7 +120,7 @@ class Game:
                     for turn in self.turns:
                         for _ in range(turn.times):
                             if turn is self.turns[0]:
-                                batch = batches[self.batches_drawn]
+                                batch = self._prepared(batches[self.batches_drawn])
                             means, shown = self._take(turn, batch)
                             losses |= means
                             seen |= shown
@@ -138,7 +138,7 @@ class Game:
         check_choice("player", player, [turn.player for turn in self.turns])
         turn = next(turn for turn in self.turns if turn.player == player)
         with WholeStep(), self.randomness, torch.enable_grad():
-            return self._take(turn, batch)[0]
+            return self._take(turn, self._prepared(batch))[0]
 
     def end_step(self) -> None:
         """Update the averages and count a step, as `train` does; call it after turns by hand."""
@@ -151,15 +151,15 @@ class Game:
 
     def _take(self, turn: Turn, batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         player, optimizer = turn.player, self.optimizers[turn.player]
-        batch = self._prepared(batch)
         rate = value_at(self.lr[player] if isinstance(self.lr, dict) else self.lr, self.share)
         if not 0 <= rate < math.inf:
             check_number(f"lr of the {player}", rate)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        for network in self._networks():
-            if not network.training:
-                network.train()
+        for networks in self.players.values():
+            for network in networks:
+                if not network.training:
+                    network.train()
         means, seen = checked(player, turn.objective(batch))
         self._names.check(turn, (*means, *seen))
         self._finite.check(self.steps_done + 1, player, means, batch)
@@ -181,7 +181,8 @@ class Game:
                 turn.after()
         self.turns_done[player] += 1
         self.batches_drawn += turn is self.turns[0]
-        return tuple({name: v.detach() for name, v in values.items()} for values in (means, seen))
+        means = {name: mean.detach() for name, mean in means.items()}
+        return means, {name: value.detach() for name, value in seen.items()}
 
     # Saving
 

@@ -98,6 +98,8 @@ class FiniteLosses:
         batch: what the terms were computed on, which may be the cause.
         Raises FloatingPointError naming step, player and term.
         """
+        if _ON_CPU and all(math.isfinite(mean.item()) for mean in means.values()):
+            return
         self._unread += [(step, player, term, mean.detach()) for term, mean in means.items()]
         if _ON_CPU or len(self._unread) >= 64:
             self.read(batch)
