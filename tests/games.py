@@ -4,7 +4,6 @@ As a program, `python games.py KIND PATH STEPS`, it plays one and saves it at ev
 """
 
 import sys
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -288,19 +287,11 @@ KINDS = {
 """Every kind of game: a function that builds one anew, and its batches."""
 
 
-class Told(NamedTuple):
-    """What a killed program is told to do: play `kind` up to `steps`, saving to `path`."""
-
-    kind: str
-    path: str
-    steps: str
-
-
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    told = Told(*sys.argv[1:])
-    game, batches = KINDS[told.kind]()
-    for step in game.train(batches, int(told.steps), progress=False):
+    kind, path, steps = sys.argv[1:]
+    game, batches = KINDS[kind]()
+    for step in game.train(batches, int(steps), progress=False):
         if step.index % 3 == 0:
-            game.save(told.path)
+            game.save(path)
         print(step.index, flush=True)
