@@ -4,7 +4,7 @@ import math
 import numbers
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganbook.device import DEVICE
 
@@ -94,12 +94,26 @@ def check_range(samples: Tensor) -> None:
         )
 
 
-def check_per_sample(name: str, values, n: int) -> Tensor:
+def check_network(name: str, network) -> None:
+    """Raise TypeError unless `network` is an `nn.Module`, and not the class of one.
+
+    name: whose network it is, for the message.
+    """
+    if not isinstance(network, nn.Module):
+        found, advice = type(network).__name__, ""
+        if isinstance(network, type):
+            found, advice = f"the class {network.__name__}", f": call it, {network.__name__}(...)"
+        raise TypeError(f"the {name} must be a network, an nn.Module, not {found}{advice}")
+
+
+def check_per_sample(name: str, function, values, n: int) -> Tensor:
     """Return `values` (n,) unchanged; raise ValueError unless there is one for each sample.
 
-    name: what gave the values, for the message.
+    name: what gave the values, such as "loss.d". function: the function that it is.
     n: the number of samples.
+    Raises TypeError for None.
     """
+    check_returned(name, function, values)
     found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
     if found != (n,):
         raise ValueError(
@@ -107,3 +121,15 @@ def check_per_sample(name: str, values, n: int) -> Tensor:
             " leave the mean to the game"
         )
     return values
+
+
+def check_returned(name: str, function, value) -> None:
+    """Raise TypeError if a function has returned None.
+
+    name: what the function is for. function: the function. value: what it returned.
+    """
+    if value is None:
+        own = getattr(function, "__name__", type(function).__name__)
+        code = getattr(function, "__code__", None)
+        line = f", line {code.co_firstlineno}" if code else ""
+        raise TypeError(f"{name} ({own}{line}) returned None: is `return` missing?")

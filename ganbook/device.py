@@ -35,22 +35,23 @@ BF16 = _multiplies_bf16(DEVICE)
 They do where the hardware multiplies it natively: on GPUs since Ampere and on CPUs with AMX."""
 
 
-def autocast(enabled: bool = True):
-    """A context in which networks compute in bfloat16 if `BF16` is true, else in float32.
+def autocast(network: nn.Module):
+    """A context in which a network with convolutions computes in bfloat16, if `BF16` is true.
 
-    enabled: False keeps float32 on all hardware.
+    network: dense ones stay in float32, because they gain no speed, and points in the plane need
+        more than bfloat16's three digits.
     """
-    if BF16 and enabled:
+    if BF16 and any(isinstance(layer, nn.modules.conv._ConvNd) for layer in network.modules()):
         return torch.autocast(DEVICE.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
 
 
 def placed(network: nn.Module) -> nn.Module:
-    """Move a network to the device, its 2-D convolutions in the memory layout that is fastest."""
+    """Move a network to the device, in single precision, convolutions in their fastest layout."""
     # channels_last is for 2-D convolutions; 3-D ones have weights of five axes.
     flat = all(weight.ndim != 5 for weight in network.parameters())
     layout = torch.channels_last if flat else torch.preserve_format
-    return network.to(DEVICE, memory_format=layout)
+    return network.to(DEVICE, torch.float32, memory_format=layout)
 
 
 def on_device(batch):

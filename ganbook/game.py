@@ -12,11 +12,18 @@ from tqdm.auto import tqdm
 
 from ganbook import checkpoints
 from ganbook.arguments import check_choice, check_count, check_number
-from ganbook.device import DEVICE, on_device, placed
+from ganbook.device import DEVICE, on_device, tensors
 from ganbook.guards import FiniteLosses, Randomness, WholeStep
-from ganbook.networks import Average, Network
+from ganbook.networks import Average, Network, uncompiled
+from ganbook.players import (
+    check_optimized,
+    check_owners,
+    has_gradient,
+    placed_networks,
+    warn_of_idle,
+)
 from ganbook.schedules import value_at
-from ganbook.turns import Names, Step, Turn, checked
+from ganbook.turns import Step, Terms, Turn, checked
 
 
 class Game:
@@ -35,8 +42,10 @@ class Game:
     seed: determines all random numbers of the objectives, and the weights of each
         `networks.Network` that is still fresh.
 
-    Within a turn, torch's global random numbers are the game's own. Those of numpy and of Python
-    are not. Raises ValueError or TypeError for settings that are out of range or don't fit.
+    Networks are moved to the device, in single precision. Within a turn, torch's global random
+    numbers are the game's own; those of numpy and of Python are not. Games in several threads take
+    turns, one at a time. Raises ValueError or TypeError for settings that are out of range or don't
+    fit.
     Chapter 6.
     """
 
@@ -51,10 +60,7 @@ class Game:
         average: dict[str, float] | None = None,
         seed: int = 0,
     ):
-        self.players = {
-            name: tuple(map(placed, (given,) if isinstance(given, nn.Module) else given))
-            for name, given in players.items()
-        }
+        self.players = {name: placed_networks(name, given) for name, given in players.items()}
         self.turns = [Turn(*turn) for turn in turns]
         self.memory = {name: module.to(DEVICE) for name, module in (memory or {}).items()}
         self.lr, self.betas = lr, tuple(map(float, betas))
@@ -64,6 +70,7 @@ class Game:
         self.randomness = Randomness(seed)
         with self.randomness:
             for network in self._networks():
+                network = uncompiled(network)
                 if isinstance(network, Network) and network.fresh:
                     network.draw()
         self._averages = {name: [Average(n) for n in self.players[name]] for name in self.average}
@@ -75,7 +82,8 @@ class Game:
         self.steps_done, self.batches_drawn, self.steps_planned = 0, 0, None
         self.turns_done = dict.fromkeys(self.players, 0)
         self.sampling = torch.Generator(DEVICE).manual_seed(seed)  # not shared with training
-        self._finite, self._names = FiniteLosses(), Names()
+        self._finite, self._terms = FiniteLosses(), Terms()
+        self._idle = set(map(id, self._networks()))  # those that have got no gradient so far
 
     @property
     def share(self) -> float:
@@ -92,7 +100,8 @@ class Game:
         steps: how many in total, including those already done.
         progress: whether to show a progress bar, in a terminal or a notebook.
         Raises ValueError if the steps are done already, TypeError if the batches can't be indexed,
-        FloatingPointError if a loss is not finite, naming step, player and term. An interrupt
+        FloatingPointError if a loss is not finite, naming step, player and term. Warns of a network
+        that learns nothing in the first step. An interrupt
         waits for the end of the step, which then is not yielded; a second one does not wait.
         """
         steps = check_count("steps", steps)
@@ -105,14 +114,15 @@ class Game:
                 f"this game has done {self.steps_done} steps already; `steps` counts them all, so"
                 f" ask for more (steps={2 * self.steps_done}) or start a new game"
             )
+        check_optimized(self.players, self.optimizers)
         self._check_first(batches[self.batches_drawn])
-        self.steps_planned = steps
         return self._train(batches, steps, progress)
 
     def _train(self, batches, steps, progress):
         # None hides the bar outside terminals and notebooks. An argument overrides TQDM_DISABLE,
         # so that variable is read here.
         hidden = None if progress and not os.environ.get("TQDM_DISABLE") else True
+        self.steps_planned = steps
         with tqdm(total=steps, initial=self.steps_done, disable=hidden, unit="step") as bar:
             while self.steps_done < steps:
                 losses, seen = {}, {}
@@ -125,6 +135,7 @@ class Game:
                             losses |= means
                             seen |= shown
                     self.end_step()
+                self._idle = warn_of_idle(self.players, self._idle)
                 bar.update()
                 yield Step(self.steps_done, losses, seen)
         self._finite.read()
@@ -160,8 +171,15 @@ class Game:
             for network in networks:
                 if not network.training:
                     network.train()
-        means, seen = checked(player, turn.objective(batch))
-        self._names.check(turn, (*means, *seen))
+        versions = [tensor._version for tensor in tensors(batch)]
+        found = checked(turn, turn.objective(batch))
+        means, seen, _ = found
+        if versions != [tensor._version for tensor in tensors(batch)]:
+            raise ValueError(
+                f"the objective of the {player} changes the batch in place, for everyone after it:"
+                " look for inplace=True in a first layer, and for functions that end with _"
+            )
+        self._terms.check_names(turn, (*means, *seen))
         self._finite.check(self.steps_done + 1, player, means, batch)
         total = reduce(torch.add, means.values())
         learned = optimizer.param_groups[0]["params"]
@@ -169,12 +187,15 @@ class Game:
             weight.grad = None
         weights = [weight for weight in learned if weight.requires_grad]
         if total.requires_grad and weights:
+            self._terms.check_learned(turn, found, weights)
             total.backward(inputs=weights)
         if all(weight.grad is None for weight in weights):
             raise ValueError(
                 f"nothing that the {player} minimises depends on its weights: look for detach,"
                 " no_grad, frozen weights, or other networks in its objective"
             )
+        if self._idle:
+            self._idle -= set(map(id, filter(has_gradient, self.players[player])))
         optimizer.step()
         if turn.after is not None:
             with torch.no_grad():
@@ -215,6 +236,7 @@ class Game:
 
     def _adam(self, player: str) -> torch.optim.Adam:
         weights = [w for n in self.players[player] for w in n.parameters() if w.requires_grad]
+        weights = list(dict.fromkeys(weights))  # networks of one player may share layers
         if not weights:
             raise ValueError(f"the {player} has no weights to learn")
         # One fused kernel replaces a dozen small ones for each weight.
@@ -253,3 +275,4 @@ class Game:
                 raise ValueError(
                     f"average={share}: the share that is kept must be at least 0 and below 1"
                 )
+        check_owners(self.players)

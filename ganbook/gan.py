@@ -1,7 +1,6 @@
 """The game of one generator and one discriminator."""
 
 import functools
-import math
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +9,7 @@ from ganbook import losses, penalties
 from ganbook.arguments import (
     check_count,
     check_labels,
+    check_network,
     check_per_sample,
     check_range,
     check_samples,
@@ -18,7 +18,15 @@ from ganbook.data import Batch
 from ganbook.device import DEVICE, autocast, on_device
 from ganbook.game import Game, Turn
 from ganbook.losses import Loss
-from ganbook.networks import evaluating, generate
+from ganbook.networks import generate
+from ganbook.players import (
+    call,
+    common_classes,
+    first_samples,
+    has_batch_norm,
+    warn_of_nonsense,
+    warn_of_range,
+)
 
 
 class GAN(Game):
@@ -64,6 +72,7 @@ class GAN(Game):
             raise TypeError(
                 f"loss={loss!r}: give losses.nonsaturating, say, or losses.Loss(d=..., g=...)"
             )
+        check_network("generator", generator), check_network("discriminator", discriminator)
         latent = getattr(generator, "latent", None) if latent is None else latent
         if latent is None:
             raise ValueError(
@@ -73,7 +82,7 @@ class GAN(Game):
         d_steps = check_count("d_steps", d_steps)
         self.loss, self.penalty = loss, penalties.as_penalty(penalty)
         self.latent = check_count("latent", latent)
-        self.classes = _common_classes(generator, discriminator)
+        self.classes = common_classes(generator, discriminator)
         turns = [
             Turn("discriminator", self.d_objective, d_steps, after=self._constrain),
             Turn("generator", self.g_objective),
@@ -87,12 +96,13 @@ class GAN(Game):
             seed=seed,
         )
         self.generator, self.discriminator = generator, discriminator
-        self._batch_norm = any(
-            isinstance(layer, nn.modules.batchnorm._BatchNorm)
-            for network in (generator, discriminator)
-            for layer in network.modules()
-        )
-        self.shape = self._check_players()
+        self._batch_norm = has_batch_norm(generator, discriminator)
+        state = self.randomness.state
+        with self.randomness:
+            first = first_samples(generator, discriminator, self.latent, self.classes)
+            warn_of_nonsense(discriminator, loss, self.penalty, *first)
+        self.randomness.state = state
+        self.shape, self._lowest = tuple(first[0].shape[1:]), first[0].min().item()
 
     # The two objectives
 
@@ -106,7 +116,7 @@ class GAN(Game):
         if due:  # a gradient penalty differentiates with respect to the samples
             real.requires_grad_(), fake.requires_grad_()
         logits = self.logits(real, labels), self.logits(fake, labels)
-        terms = {"d_loss": check_per_sample("loss.d", self.loss.d(*logits), len(real))}
+        terms = {"d_loss": self._values("d", *logits)}
         if due:
             critic = functools.partial(self.logits, labels=labels)
             terms["penalty"] = penalty(critic, real, fake, *logits, step=turn, share=self.share)
@@ -120,17 +130,22 @@ class GAN(Game):
             with torch.no_grad():
                 real_logits = self.logits(real, labels)
         fake_logits = self.logits(self._fakes(len(real), labels), labels)
-        values = self.loss.g(real_logits, fake_logits)
-        return {"g_loss": check_per_sample("loss.g", values, len(real))}
+        return {"g_loss": self._values("g", real_logits, fake_logits)}
+
+    def _values(self, player, real_logits, fake_logits):
+        function = getattr(self.loss, player)
+        values = function(real_logits, fake_logits)
+        return check_per_sample(f"loss.{player}", function, values, len(fake_logits))
 
     def logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The discriminator's logits (N,) of samples (N, ...), in single precision."""
-        with autocast():
-            return _call(self.discriminator, x, labels).float()
+        with autocast(self.discriminator):
+            # A copy, because a first layer may write into its input.
+            return call(self.discriminator, x.clone(), labels).float()
 
     def _fakes(self, n, labels):
-        with autocast():
-            return _call(self.generator, self._z(n), labels).float()
+        with autocast(self.generator):
+            return call(self.generator, self._z(n), labels).float()
 
     def _z(self, n):
         return torch.randn(n, self.latent, device=DEVICE)
@@ -179,7 +194,7 @@ class GAN(Game):
 
         labels, batch: as for `sample`. Raises ValueError if z or labels don't fit.
         """
-        z = torch.as_tensor(z, dtype=torch.float32)
+        z = torch.as_tensor(z, dtype=torch.float32).clone()
         if z.ndim != 2 or z.shape[1] != self.latent:
             raise ValueError(f"z must have the shape (N, {self.latent}); got {tuple(z.shape)}")
         if self.classes is None and labels is not None:
@@ -201,47 +216,15 @@ class GAN(Game):
 
     # What can be wrong
 
-    @torch.no_grad()
-    def _check_players(self) -> tuple[int, ...]:
-        """The shape of a sample. Raises ValueError for players that don't fit each other."""
-        networks = (self.generator, self.discriminator)
-        # Two rows, or two for each of the copies that play side by side.
-        count = 2 * math.lcm(*(getattr(network, "copies", 1) for network in networks))
-        labels = None
-        if self.classes is not None:
-            labels = torch.arange(count, device=DEVICE) % self.classes
-        state = self.randomness.state
-        with self.randomness, evaluating(*networks), autocast():
-            try:
-                fake = _call(self.generator, torch.zeros(count, self.latent, device=DEVICE), labels)
-            except Exception as error:
-                raise ValueError(
-                    f"the generator can't take z of shape (N, latent={self.latent}): {error}"
-                ) from error
-            try:
-                logits = _call(self.discriminator, fake, labels)
-            except Exception as error:
-                raise ValueError(
-                    "the discriminator can't take the generator's samples of shape"
-                    f" {tuple(fake.shape[1:])}: {error}"
-                ) from error
-        self.randomness.state = state
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        if found != (count,):
-            raise ValueError(
-                f"the discriminator must give one logit per sample, (N,); for N={count} it gave"
-                f" {found}: end it with nn.Flatten(0), or, for outputs beside the logits, write"
-                " objectives for a ganbook.game.Game"
-            )
-        return tuple(fake.shape[1:])
-
     def _check_first(self, batch) -> None:
         if not hasattr(batch, "x"):
             raise TypeError(
                 "batches must support indexing and have samples, batches[k].x, as"
                 " data.Images(images).batches(64) does"
             )
-        check_range(self._prepared(batch).x)
+        real = self._prepared(batch).x
+        check_range(real)
+        warn_of_range(real, self._lowest)
 
     def _prepared(self, batch) -> Batch:
         real, labels = batch.x, getattr(batch, "labels", None)
@@ -257,17 +240,3 @@ class GAN(Game):
                 "this game is conditional: it needs the labels (N,) of the data; there are none"
             )
         return Batch(on_device(real), check_labels(labels, len(real), self.classes))
-
-
-def _common_classes(generator, discriminator) -> int | None:
-    classes, judged = (getattr(n, "classes", None) for n in (generator, discriminator))
-    if classes != judged:
-        raise ValueError(
-            f"the players must have the same `classes`; the generator has {classes},"
-            f" the discriminator {judged}"
-        )
-    return classes
-
-
-def _call(network, x, labels):
-    return network(x) if labels is None else network(x, labels)

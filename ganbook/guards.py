@@ -48,8 +48,11 @@ class Randomness:
 
     seed: determines them all. Latents, dropout and a reader's loss draw from them. Nothing outside
     the block changes them. `state` is what a checkpoint keeps: a tensor for the CPU's generator,
-    and one for the device's.
+    and one for the device's. torch's generators are the process's, so games in several threads
+    wait here for each other.
     """
+
+    _one_at_a_time = threading.RLock()
 
     def __init__(self, seed: int):
         kinds = dict.fromkeys(("cpu", DEVICE.type))
@@ -57,7 +60,9 @@ class Randomness:
         self._outside = None
 
     def __enter__(self):
+        self._one_at_a_time.acquire()
         if self._outside is not None:
+            self._one_at_a_time.release()
             raise RuntimeError("this game is in the middle of a turn: finish that one first")
         self._outside = get_random_state()
         set_random_state(self.state)
@@ -66,6 +71,7 @@ class Randomness:
         self.state = get_random_state()
         set_random_state(self._outside)
         self._outside = None
+        self._one_at_a_time.release()
 
 
 def get_random_state() -> list[Tensor]:

@@ -59,7 +59,7 @@ class Penalty(NamedTuple):
         for term in self.terms:
             if step % term.every == 0:
                 measured = term.measure(critic, real, fake, real_logits, fake_logits)
-                check_per_sample("the penalty", measured, len(real))
+                check_per_sample("the penalty", term.measure, measured, len(real))
                 weight = value_at(term.weight, share)
                 if not 0 <= weight < math.inf:
                     check_number("a penalty's weight", weight)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ganbook.arguments import check_returned
+
 
 class Turn(NamedTuple):
     """Whose turn it is, what that player minimises, and how often the turn comes in a step.
@@ -57,19 +59,23 @@ class Returned(NamedTuple):
     """What an objective returned, checked before any weight is changed.
 
     means: {term: mean}. seen: {name: tensor}, to show in the `Step`.
+    constants: the terms that are plain numbers or whole numbers, from which nobody can learn.
     """
 
     means: dict[str, Tensor]
     seen: dict[str, Tensor]
+    constants: set[str]
 
 
-def checked(player: str, found) -> Returned:
+def checked(turn: Turn, found) -> Returned:
     """Check what an objective returned, and take the mean of each term.
 
-    player: whose objective it is, for the message.
+    turn: whose objective it is, for the message.
     found: {term: values}, or a pair of it and {name: tensor}.
     Raises TypeError for anything else.
     """
+    player = turn.player
+    check_returned(f"the objective of the {player}", turn.objective, found)
     terms, seen = found if isinstance(found, tuple) and len(found) == 2 else (found, {})
     if not (isinstance(terms, dict) and terms and isinstance(seen, dict)):
         raise TypeError(
@@ -81,7 +87,13 @@ def checked(player: str, found) -> Returned:
             raise TypeError(
                 f"{name}, to show in the step, must be a tensor, not {type(value).__name__}"
             )
-    return Returned({name: _mean(player, name, values) for name, values in terms.items()}, seen)
+    constants = {name for name, values in terms.items() if not _is_float(values)}
+    means = {name: _mean(player, name, values) for name, values in terms.items()}
+    return Returned(means, seen, constants)
+
+
+def _is_float(values) -> bool:
+    return isinstance(values, Tensor) and values.is_floating_point()
 
 
 def _mean(player: str, name: str, values) -> Tensor:
@@ -95,14 +107,17 @@ def _mean(player: str, name: str, values) -> Tensor:
         ) from error
 
 
-class Names:
-    """The names that each turn uses, which must differ, because a `Step` shows them all."""
+class Terms:
+    """What is known of each turn's terms: their names differ, and the player can learn from each.
+
+    Names must differ because a `Step` shows them all.
+    """
 
     def __init__(self):
         self._owners: dict[str, Turn] = {}
-        self._good = set()
+        self._good, self._learned = set(), set()
 
-    def check(self, turn: Turn, names: tuple[str, ...]) -> None:
+    def check_names(self, turn: Turn, names: tuple[str, ...]) -> None:
         """Raise ValueError for names of a turn that a step could not show.
 
         turn: the turn. names: of its terms and of what it shows.
@@ -117,3 +132,33 @@ class Names:
         if len(set(names)) < len(names):
             raise ValueError(f"a name is used twice, as a term and as a tensor to show: {names}")
         self._good.add((id(turn), names))
+
+    def check_learned(self, turn: Turn, found: Returned, weights: list[Tensor]) -> None:
+        """Raise ValueError for a term that depends on none of the player's weights, unless it is 0.
+
+        turn: the turn. found: what its objective returned. weights: those that the player learns.
+        Each term is looked at until it has been found to depend on them once.
+        """
+        means = {name: mean for name, mean in found.means.items() if name not in found.constants}
+        unknown = [name for name in means if (id(turn), name) not in self._learned]
+        if not unknown:
+            return
+        depends = {name: _depends(means[name], weights) for name in unknown}
+        self._learned |= {(id(turn), name) for name in unknown if depends[name]}
+        if not any((id(turn), name) in self._learned for name in means):
+            return  # the game itself says that nothing can be learned
+        for name in unknown:
+            if not depends[name] and means[name].item():
+                raise ValueError(
+                    f"the {name} that the {turn.player} minimises does not depend on its weights,"
+                    " so nothing is learned from it: look for detach, no_grad, or a"
+                    " torch.autograd.grad without create_graph=True. To show a tensor, return it"
+                    " beside the terms: {term: values}, {name: tensor}"
+                )
+
+
+def _depends(mean: Tensor, weights: list[Tensor]) -> bool:
+    if not mean.requires_grad:
+        return False
+    slopes = torch.autograd.grad(mean, weights, retain_graph=True, allow_unused=True)
+    return any(slope is not None for slope in slopes)

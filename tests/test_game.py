@@ -366,11 +366,22 @@ def test_settings_of_another_kind_are_named(settings, message):
         Game({"a": nn.Linear(2, 1)}, [Turn("a", None)], betas=(0.5, 0.9, 0.9))
 
 
-@pytest.mark.parametrize("given", [None, torch.zeros(3), {}, ({}, {})])
+@pytest.mark.parametrize("given", [3.0, torch.zeros(3), {}, ({}, {})])
 def test_an_objective_must_return_terms(given, moons):
     game = Game({"a": nn.Linear(2, 1)}, [Turn("a", lambda batch: given)])
     with pytest.raises(TypeError, match="the objective of the a must return"):
         play(game, moons, 1)
+
+
+def test_an_objective_without_return_is_named_with_its_line(moons):
+    network = nn.Linear(2, 1)
+
+    def rate(batch):
+        {"t": network(batch.x)}  # noqa: B018
+
+    message = rf"of the a \(rate, line {rate.__code__.co_firstlineno}\) returned None: is `return`"
+    with pytest.raises(TypeError, match=message):
+        play(Game({"a": network}, [Turn("a", rate)]), moons, 1)
 
 
 def test_two_turns_with_a_term_of_one_name_are_named(moons):

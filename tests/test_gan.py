@@ -4,6 +4,7 @@ import contextlib
 import copy
 import functools
 import math
+import re
 
 import pytest
 import torch
@@ -19,8 +20,7 @@ from games import (
 )
 from torch import nn
 
-from ganbook import GAN, data, losses, networks, penalties
-from ganbook import gan as gan_module
+from ganbook import GAN, data, device, losses, networks, penalties
 from ganbook.device import DEVICE
 from ganbook.game import Game, Turn
 from ganbook.losses import Loss
@@ -111,7 +111,7 @@ def on_game(make, seed, loss, r1):
 @pytest.mark.parametrize("r1", [False, True], ids=["plain", "r1"])
 @pytest.mark.parametrize("kind", ["points", "images"])
 def test_by_hand_by_game_and_by_gan_give_the_same_weights(kind, loss, r1, moons, monkeypatch):
-    monkeypatch.setattr(gan_module, "autocast", contextlib.nullcontext)
+    monkeypatch.setattr(device, "BF16", False)
     if kind == "points":
         make, batches = functools.partial(networks.mlp, latent=4, width=16, depth=2), moons
     else:
@@ -385,21 +385,34 @@ def test_settings_out_of_range_are_refused(setting, value, message):
         points_game(**{setting: value})
 
 
+class Gives(nn.Module):
+    """A layer of any function, which may write into what it gets."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
 class MeanOfAll(nn.Module):
     def forward(self, x):
         return x.mean()
 
 
 def test_a_discriminator_must_give_one_logit_a_sample():
-    for end in (
-        [],
-        [nn.Flatten(0), nn.Unflatten(0, (-1, 1, 1))],
-        [nn.Flatten(0), nn.Threshold(0, 0), MeanOfAll()],
+    for end, found, advice in (
+        ([], "(2, 1)", "end it with nn.Flatten(0)"),
+        ([nn.Flatten(0), nn.Unflatten(0, (-1, 1, 1))], "(2, 1, 1)", "end it with nn.Flatten(0)"),
+        ([nn.Linear(1, 3), nn.Unflatten(1, (1, 3))], "(2, 1, 3)", "x.flatten(1).mean(1)"),
+        ([MeanOfAll()], "()", "return a logit for each sample"),
+        ([Gives(lambda x: (x, x))], "a tuple", "return a logit for each sample"),
+        ([Gives(lambda x: None)], "None: is `return` missing?", "return a logit"),
     ):
         discriminator = nn.Sequential(nn.Linear(2, 1), *end)
-        with pytest.raises(
-            ValueError, match=r"one logit per sample, \(N,\); for N=2 it gave .*nn.Flatten\(0\)"
-        ):
+        message = rf"one logit per sample, \(N,\); for N=2 it gave {re.escape(found)}.*"
+        with pytest.raises(ValueError, match=message + re.escape(advice)):
             GAN(networks.mlp()[0], discriminator)
 
 
@@ -506,10 +519,7 @@ def test_a_turn_leaves_the_batch_as_it_was(moons):
 
 
 def test_in_bfloat16_losses_penalties_and_samples_are_single_precision(pictures, monkeypatch):
-    def autocast(enabled=True):
-        return torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=enabled)
-
-    monkeypatch.setattr(gan_module, "autocast", autocast)
+    monkeypatch.setattr(device, "BF16", True)
     seen = []
 
     def noted(name, function):
@@ -543,7 +553,7 @@ def test_in_bfloat16_losses_penalties_and_samples_are_single_precision(pictures,
             not torch.equal(before[name], after[name]) for name in before if name.startswith(player)
         )
     full = images_game(loss=losses.relativistic, penalty=penalties.r1(1.0))
-    monkeypatch.setattr(gan_module, "autocast", contextlib.nullcontext)
+    monkeypatch.setattr(device, "BF16", False)
     play(full, pictures, 3)
     for name, value in weights(full).items():
         torch.testing.assert_close(after[name], value, rtol=0.3, atol=0.02)
@@ -639,15 +649,30 @@ def test_a_penalty_may_be_changed_to_a_function_while_playing(moons):
     assert_same_weights(gan, same)
 
 
-@pytest.mark.parametrize("given", [None, 0.5])
-def test_a_loss_or_a_penalty_that_gives_no_tensor_is_named(given, moons):
+def test_a_loss_or_a_penalty_that_gives_no_tensor_is_named(moons):
     d, g, _ = losses.nonsaturating
     with pytest.raises(
         ValueError, match=r"loss.d must give one value per sample, shape \(16,\); it"
     ):
-        play(points_game(loss=Loss(lambda *_: given, g)), moons, 1)
+        play(points_game(loss=Loss(lambda *_: 0.5, g)), moons, 1)
     with pytest.raises(ValueError, match="the penalty must give one value per sample"):
-        play(points_game(penalty=lambda *_: given), moons, 1)
+        play(points_game(penalty=lambda *_: 0.5), moons, 1)
+
+
+def test_a_loss_or_a_penalty_without_return_is_named_with_its_line(moons):
+    d, g, _ = losses.nonsaturating
+
+    def mine(*_):
+        pass
+
+    line = rf"\(mine, line {mine.__code__.co_firstlineno}\) returned None: is `return` missing"
+    for name, settings in (
+        ("loss.d", {"loss": Loss(mine, g)}),
+        ("loss.g", {"loss": Loss(d, mine)}),
+        ("the penalty", {"penalty": mine}),
+    ):
+        with pytest.raises(TypeError, match=f"{name} {line}"):
+            play(points_game(**settings), moons, 1)
 
 
 def test_players_that_have_changed_places_are_asked_about():

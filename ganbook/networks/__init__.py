@@ -20,7 +20,7 @@ from ganbook.networks.layers import (
     SplitCopies,
 )
 from ganbook.networks.mlp import mlp, mlp_discriminator, mlp_generator
-from ganbook.networks.network import Network, arc, drawn, evaluating, generate
+from ganbook.networks.network import Network, arc, drawn, evaluating, generate, uncompiled
 from ganbook.networks.resnet import resnet, resnet_discriminator, resnet_generator
 
 __all__ = [
@@ -53,4 +53,5 @@ __all__ = [
     "resnet_discriminator",
     "resnet_generator",
     "spectral",
+    "uncompiled",
 ]

@@ -5,22 +5,35 @@ import copy
 import torch
 from torch import nn
 
+from ganbook.networks.network import uncompiled
+
 
 class Average:
-    """A copy of a network whose weights and buffers are running averages of the network's.
+    """A copy of a network whose weights are running averages of the network's.
 
     live: the network. Weights whose `data` is replaced later are still followed; layers added
         later are not.
-    Floating-point weights and buffers are averaged, others are copied.
+    The running statistics of its batch norms are averaged as its weights are. Its other buffers are
+    copied, so that a network which keeps a stage or a mixing weight there is at the same one.
     Yazici et al. 2019 (arXiv:1806.04498). Chapter 4.
     """
 
     def __init__(self, live: nn.Module):
+        live = uncompiled(live)
         self.network = copy.deepcopy(live).eval().requires_grad_(False)
-        self._floats, self._others = [], []
-        for pair in zip(_places(self.network), _places(live), strict=True):
-            kind = self._floats if _tensor(pair[0]).is_floating_point() else self._others
-            kind.append(pair)
+        self._averaged, self._copied = [], []
+        seen = set()
+        for own, layer in zip(self.network.modules(), live.modules(), strict=True):
+            statistics = isinstance(layer, nn.modules.batchnorm._NormBase)
+            for kind in ("_parameters", "_buffers"):
+                values, lives = getattr(own, kind), getattr(layer, kind)
+                for name, value in values.items():
+                    if value is None or id(value) in seen:
+                        continue
+                    seen.add(id(value))  # a weight that layers share comes once
+                    averaged = value.is_floating_point() and (kind == "_parameters" or statistics)
+                    places = self._averaged if averaged else self._copied
+                    places.append((values, lives, name))
 
     @torch.no_grad()
     def update(self, kept: float) -> None:
@@ -28,24 +41,8 @@ class Average:
 
         kept: the share of the average that is kept, from 0 to 1.
         """
-        averages = [where[name] for (where, name), _ in self._floats]
-        lives = [where[name] for _, (where, name) in self._floats]
+        averages = [values[name] for values, _, name in self._averaged]
+        lives = [values[name] for _, values, name in self._averaged]
         torch._foreach_lerp_(averages, lives, 1 - kept)
-        for average, live in self._others:
-            _tensor(average).copy_(_tensor(live))
-
-
-def _places(network: nn.Module) -> list[tuple[dict, str]]:
-    """Where a network keeps its weights and buffers, (dictionary, name); shared ones come once."""
-    places = {}
-    for layer in network.modules():
-        for where in (layer._parameters, layer._buffers):
-            for name, value in where.items():
-                if value is not None:
-                    places.setdefault(id(value), (where, name))
-    return list(places.values())
-
-
-def _tensor(place: tuple[dict, str]) -> torch.Tensor:
-    where, name = place
-    return where[name]
+        for values, lives, name in self._copied:
+            values[name].copy_(lives[name])

@@ -135,8 +135,13 @@ def generate(generator: nn.Module, z: torch.Tensor, labels=None, batch: int = 50
     calls = [(part,) for part in parts]
     if labels is not None:
         calls = list(zip(parts, labels.to(DEVICE).split(batch), strict=True))
-    with evaluating(generator), autocast():
+    with evaluating(generator), autocast(generator):
         return torch.cat([generator(*inputs).float() for inputs in calls])
+
+
+def uncompiled(network: nn.Module) -> nn.Module:
+    """The network itself, where `torch.compile` has put another module around it."""
+    return getattr(network, "_orig_mod", network)
 
 
 @contextlib.contextmanager

@@ -225,7 +225,7 @@ def test_generate_draws_in_evaluation_mode_without_gradients_and_leaves_the_mode
         assert images.shape == (7, 1, 16, 16) and images.dtype == torch.float32
         for name, value in generator.state_dict().items():
             assert torch.equal(value, before[name]), name
-    with torch.no_grad(), autocast():
+    with torch.no_grad(), autocast(generator):
         expected = torch.cat([generator(part).float() for part in z.to(DEVICE).split(3)])
     assert torch.equal(images, expected)
 

@@ -1,0 +1,240 @@
+"""The networks of a game: placed, each learned by one player, and able to play together."""
+
+import itertools
+import math
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from ganbook import losses
+from ganbook.arguments import check_network
+from ganbook.device import DEVICE, autocast, placed
+from ganbook.networks import evaluating
+from ganbook.networks.layers import SpectralNorm
+
+# ---- Of any game
+
+
+def placed_networks(name: str, given) -> tuple[nn.Module, ...]:
+    """A player's networks on the device, in single precision.
+
+    name: the player's name. given: a network, or a tuple or list of them.
+    Raises TypeError for what is not a network.
+    """
+    networks = given if isinstance(given, (tuple, list)) else (given,)
+    for network in networks:
+        check_network(name, network)
+    return tuple(map(placed, networks))
+
+
+def check_owners(players: dict[str, tuple[nn.Module, ...]]) -> None:
+    """Raise ValueError for a weight that belongs to two players.
+
+    players: {name: networks}.
+    """
+    for (name, own), (other, others) in itertools.combinations(players.items(), 2):
+        owned, shared = _names(own), _names(others).keys()
+        for weight in owned.keys() & shared:
+            raise ValueError(
+                f"the {name} and the {other} share the weight {owned[weight]}, so each would undo"
+                " what the other learns: give the shared layers to one of them"
+            )
+
+
+def check_optimized(players: dict, optimizers: dict) -> None:
+    """Place all networks again, and raise ValueError for a weight that no optimiser knows.
+
+    players: {name: networks}. optimizers: {name: optimiser}.
+    Between two loops a notebook may have moved networks or changed their layers.
+    """
+    for name, networks in players.items():
+        known = {id(weight) for weight in optimizers[name].param_groups[0]["params"]}
+        for network in map(placed, networks):
+            for weight, value in network.named_parameters():
+                if value.requires_grad and id(value) not in known:
+                    raise ValueError(
+                        f"the weight {weight} of the {name} was added, replaced or unfrozen after"
+                        " the game had begun, so it would not be learned: start a new game with"
+                        " these networks"
+                    )
+
+
+def has_gradient(network: nn.Module) -> bool:
+    """Whether the last turn gave any weight of the network a gradient."""
+    return any(weight.grad is not None for weight in network.parameters())
+
+
+def warn_of_idle(players: dict[str, tuple[nn.Module, ...]], idle: set[int]) -> set[int]:
+    """Warn of networks that learned nothing in a step; afterwards none is idle.
+
+    players: {name: networks}. idle: the `id` of each network that has got no gradient.
+    """
+    for name, networks in players.items():
+        for place, network in enumerate(networks, 1):
+            if id(network) in idle and any(w.requires_grad for w in network.parameters()):
+                which = (
+                    f"network {place} of {len(networks)}" if len(networks) > 1 else "the network"
+                )
+                warnings.warn(
+                    f"{which} of the {name} has learned nothing in this step: no term that the"
+                    f" {name} minimises depends on its weights",
+                    stacklevel=4,
+                )
+    return set()
+
+
+def _names(networks) -> dict[int, str]:
+    """The names of the networks' weights, by identity."""
+    return {id(w): name for network in networks for name, w in network.named_parameters()}
+
+
+# ---- Of a generator and a discriminator
+
+
+def common_classes(generator: nn.Module, discriminator: nn.Module) -> int | None:
+    """The number of classes of both networks. Raises ValueError if they differ."""
+    classes, judged = (getattr(n, "classes", None) for n in (generator, discriminator))
+    if classes != judged:
+        raise ValueError(
+            f"the players must have the same `classes`; the generator has {classes},"
+            f" the discriminator {judged}"
+        )
+    return classes
+
+
+def call(network: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
+    """What a network makes of samples or latents, with labels or without."""
+    return network(x) if labels is None else network(x, labels)
+
+
+@torch.no_grad()
+def first_samples(generator, discriminator, latent, classes) -> tuple[Tensor, Tensor | None]:
+    """A few samples of the generator and their labels, if the two networks fit each other.
+
+    latent: the size of z. classes: of both networks, or None for no labels.
+    Raises ValueError for networks that don't fit.
+    """
+    networks = (generator, discriminator)
+    # Two rows, or two for each of the copies that play side by side.
+    count = 2 * math.lcm(*(getattr(network, "copies", 1) for network in networks))
+    labels = None if classes is None else torch.arange(count, device=DEVICE) % classes
+    with evaluating(*networks):
+        try:
+            with autocast(generator):
+                fake = call(generator, torch.randn(count, latent, device=DEVICE), labels)
+        except Exception as error:
+            raise ValueError(
+                f"the generator can't take z of shape (N, latent={latent}): {error}"
+            ) from error
+        if not isinstance(fake, Tensor) or len(fake) != count:
+            raise ValueError(
+                f"the generator must return one tensor, a sample for each of {count} latents; it"
+                f" returned {_found(fake)}"
+            )
+        try:
+            with autocast(discriminator):
+                logits = call(discriminator, fake.clone(), labels)
+        except Exception as error:
+            raise ValueError(
+                "the discriminator can't take the generator's samples of shape"
+                f" {tuple(fake.shape[1:])}: {error}"
+            ) from error
+    if not isinstance(logits, Tensor) or logits.shape != (count,):
+        numbers = logits.numel() if isinstance(logits, Tensor) else 0
+        advice = "return a logit for each sample"
+        if numbers >= count:
+            advice = "end it with nn.Flatten(0)"
+        if numbers > count:
+            advice = "average its map of logits, x.flatten(1).mean(1)"
+        raise ValueError(
+            f"the discriminator must give one logit per sample, (N,); for N={count} it gave"
+            f" {_found(logits)}: {advice}, or, for outputs beside the logits, write objectives for"
+            " a ganbook.game.Game"
+        )
+    return fake.float(), labels
+
+
+def _found(value) -> str:
+    if isinstance(value, Tensor):
+        return str(tuple(value.shape))
+    return "None: is `return` missing?" if value is None else f"a {type(value).__name__}"
+
+
+def has_batch_norm(*networks: nn.Module) -> bool:
+    """Whether any layer is a batch norm."""
+    layers = (layer for network in networks for layer in network.modules())
+    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers)
+
+
+def warn_of_nonsense(discriminator, loss, penalty, fake: Tensor, labels: Tensor | None) -> None:
+    """Warn of settings that train without an error and make no sense together.
+
+    loss: a `losses.Loss`. penalty: a `penalties.Penalty` or None. fake: samples (N, ...).
+    labels: of the samples, or None.
+    """
+    constraints = penalty is not None and (penalty.terms or penalty.constraints)
+    if loss == losses.wasserstein and not constraints and not _has_spectral_norm(discriminator):
+        _warn(
+            "nothing bounds the slope of this Wasserstein critic, so its loss can fall without end:"
+            " add penalty=penalties.wgan_gp(), or penalties.clip(0.01)"
+        )
+    if penalty is not None and penalty.terms and has_batch_norm(discriminator):
+        _warn(
+            "the discriminator has batch norm, which mixes the samples of a batch, so the gradient"
+            " of a logit is not that of its own sample: build it without for a gradient penalty"
+        )
+    try:
+        squashed = _gives_probabilities(discriminator, fake, labels) and _takes_logits(loss)
+    except Exception:  # a loss or a network that takes no such values says nothing
+        squashed = False
+    if squashed:
+        _warn(
+            "the discriminator ends in a sigmoid or softmax, but this loss takes logits, which it"
+            " squashes itself: leave the last layer out"
+        )
+
+
+def warn_of_range(samples: Tensor, lowest: float) -> None:
+    """Warn of images (N, C, H, W) that are nowhere below 0 while the generator's are.
+
+    samples: of the data. lowest: the lowest pixel of the generator's samples.
+    """
+    if samples.ndim == 4 and samples.min() >= 0 > lowest:
+        _warn(
+            f"all pixels of the first batch lie in [0, {samples.max():.3g}], and the generator's"
+            " below 0 too: for a generator that ends in tanh pass 2 * images - 1"
+        )
+
+
+def _has_spectral_norm(network: nn.Module) -> bool:
+    """Whether a layer divides its weights by their norm: the course's, or one of torch's own."""
+    return any(
+        isinstance(layer, SpectralNorm)
+        or hasattr(layer, "parametrizations")
+        or hasattr(layer, "weight_orig")
+        for layer in network.modules()
+    )
+
+
+def _gives_probabilities(discriminator: nn.Module, fake: Tensor, labels: Tensor | None) -> bool:
+    """Whether logits stay in [0, 1] far away, and reach its ends."""
+    computing = [layer for layer in discriminator.modules() if not isinstance(layer, nn.Flatten)]
+    if isinstance(computing[-1], (nn.Sigmoid, nn.Softmax)):
+        return True
+    far = 1e6 * torch.randn(8 * len(fake), *fake.shape[1:], device=fake.device)
+    labels = None if labels is None else labels.repeat(8)
+    with torch.no_grad(), evaluating(discriminator):
+        logits = call(discriminator, far, labels).float()
+    low, high = logits.min(), logits.max()
+    return bool(0 <= low < high <= 1 and (low < 1e-4 or high > 1 - 1e-4))
+
+
+def _takes_logits(loss: losses.Loss) -> bool:
+    """Whether the discriminator's loss still falls where its outputs leave [0, 1]."""
+    outside = loss.d(torch.tensor([3.0]), torch.tensor([-2.0]))
+    return bool((outside < loss.d(torch.tensor([1.0]), torch.tensor([0.0]))).all())
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=4)
