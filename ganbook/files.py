@@ -9,9 +9,9 @@ import gzip
 import math
 import os
 import pickle
+import re
 import struct
 import tarfile
-import threading
 import zlib
 from pathlib import Path
 
@@ -19,6 +19,11 @@ import numpy as np
 import pooch
 
 from ganbook.arguments import check_choice
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 class DataError(RuntimeError):
@@ -33,22 +38,69 @@ def cache_folder() -> Path:
     return Path(os.environ.get("GANBOOK_CACHE") or pooch.os_cache("ganbook")).expanduser()
 
 
+def user_path(path) -> Path:
+    """Return the file that a user names, with `~` as the user's home folder.
+
+    path: a string or path; the file need not exist.
+    Raises ValueError for an empty name, and IsADirectoryError for a folder.
+    """
+    text = os.fspath(path)
+    if not text:
+        raise ValueError("the path is empty: give the name of a file")
+    file = Path(os.path.expanduser(text))
+    if file.is_dir() or text.endswith(("/", os.sep)):
+        raise IsADirectoryError(f"{text!r} is a folder: give the name of a file in it")
+    return file
+
+
 @contextlib.contextmanager
 def atomic(path: Path):
     """Write a file whole or not at all: `with atomic(path) as temporary:`, and write `temporary`.
 
-    path: the file to be written; its folder is made if it is missing.
+    path: the file to be written; its folder is made if it is missing. A symbolic link stays, and
+        the file that it points to is written.
     The temporary file lies beside `path`. It replaces `path` when the block ends, and is deleted
-    when the block raises. So nobody reads half a file, and of two writers one wins.
+    when the block raises. So nobody reads half a file, and of two writers one wins. What a killed
+    process left there is deleted by the next one that writes `path`.
     Raises OSError if nothing can be written.
     """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}-{path.name}")
+    _delete_orphans(path)
+    temporary, lock = _locked_temporary(path)
     try:
         yield temporary
+        if fcntl is None:
+            lock.close()  # Windows renames no open file
         os.replace(temporary, path)
     finally:
+        lock.close()
         temporary.unlink(missing_ok=True)
+
+
+# The writer of a temporary file holds a lock on it for as long as it lives, on this machine or
+# another. The number of its process would not tell, because the system gives it to others later.
+
+
+def _locked_temporary(path: Path):
+    while True:
+        temporary = path.with_name(f".ganbook-{os.urandom(4).hex()}-{path.name}")
+        lock = temporary.open("xb")
+        with contextlib.suppress(AttributeError, OSError):  # Windows, and disks without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock.fileno()).st_nlink:  # not taken for an orphan before it was locked
+            return temporary, lock
+        lock.close()
+
+
+def _delete_orphans(path: Path) -> None:
+    orphan = re.compile(rf"\.ganbook-[0-9a-f]{{8}}-{re.escape(path.name)}")
+    with contextlib.suppress(OSError):
+        for file in [file for file in path.parent.iterdir() if orphan.fullmatch(file.name)]:
+            # A lock, a disk without locks, another user's file, Windows: it stays.
+            with contextlib.suppress(AttributeError, OSError), file.open("r+b") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.unlink()
 
 
 # ---- Downloads into the cache
