@@ -52,18 +52,18 @@ def check_labels(labels, n: int, classes: int) -> Tensor:
     labels: a tensor, array or list of whole numbers (n,).
     n: how many there must be.
     classes: every label must be below this.
-    Raises ValueError for another shape or type. On the CPU it also raises for labels out of range;
-    on a GPU that check would have to wait for the device.
+    Raises ValueError for another shape or type, and for labels out of range. For labels that are on
+    a GPU, this waits for it: out of range there, they would end the whole process.
     """
-    labels = torch.as_tensor(labels).to(DEVICE)
+    labels = torch.as_tensor(labels)
     whole = not labels.is_floating_point() and labels.dtype != torch.bool
     if labels.shape != (n,) or not whole:
         found = f"{tuple(labels.shape)} of {labels.dtype}"
         raise ValueError(f"labels must be {n} whole numbers, one per sample; got {found}")
-    if DEVICE.type == "cpu" and n and not 0 <= labels.min() <= labels.max() < classes:
+    if n and not 0 <= labels.min() <= labels.max() < classes:
         low, high = labels.min().item(), labels.max().item()
         raise ValueError(f"labels must lie in 0..{classes - 1}; these reach from {low} to {high}")
-    return labels.long()
+    return labels.to(DEVICE).long()
 
 
 def check_samples(samples: Tensor, shape: tuple[int, ...]) -> None:

@@ -4,12 +4,13 @@ import copy
 import io
 import re
 import zipfile
-from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ganbook.device import DEVICE
-from ganbook.files import atomic
+from ganbook.files import atomic, user_path
+from ganbook.networks import uncompiled
 
 FORMAT = "ganbook game 2"
 
@@ -19,11 +20,12 @@ def save(game, path) -> None:
 
     game: its state is the weights and buffers of its players, averages and memory, its optimisers,
         its random state, and its counts of steps, turns and batches.
-    path: the file to write.
-    Raises OSError if the file can't be written, FloatingPointError if a weight is not finite, and
-    ValueError if a memory holds something that could not be read again. An old file at `path` is
-    then left as it was.
+    path: the file to write; `~` is the home folder.
+    Raises OSError if the file can't be written or is a folder, FloatingPointError if a weight is
+    not finite, and ValueError if the path is empty or a memory holds something that could not be
+    read again. An old file at `path` is then left as it was.
     """
+    path = user_path(path)
     for player, networks in game.players.items():
         for network in (*networks, *game.averages.get(player, ())):
             if not all(torch.isfinite(weight).all() for weight in network.parameters()):
@@ -43,7 +45,7 @@ def save(game, path) -> None:
             f" {str(error).splitlines()[0]}"
         ) from error
     try:
-        with atomic(Path(path)) as temporary:
+        with atomic(path) as temporary:
             temporary.write_bytes(buffer.getbuffer())
     except OSError as error:
         message = f"the game could not be saved ({error.strerror}); no file was changed"
@@ -58,7 +60,7 @@ def resume(game, path) -> None:
     Raises FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
     truncated, or belongs to other players; the game is then left as it was.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}")
     try:
@@ -71,11 +73,18 @@ def resume(game, path) -> None:
         text = "is not a checkpoint of a game, or it is cut off or damaged"
         raise ValueError(f"{path} {text}") from error
     if form != FORMAT:
-        raise ValueError(f"{path} is of the format {form!r}; this version reads {FORMAT!r}")
+        raise ValueError(
+            f"{path} is of the format {form!r}; this version reads {FORMAT!r}: use the version of"
+            " ganbook that wrote it"
+        )
     before = copy.deepcopy(_state(game))
+    for part, value in before.items():
+        state = content.get("state")
+        if not (isinstance(state, dict) and type(state.get(part)) is type(value)):
+            raise ValueError(f"{path} is incomplete: its {part} is missing or of another kind")
     try:
-        _restore(game, content["state"])
-        if content["layers"] != _layers(game):
+        _restore(game, state)
+        if content.get("layers") != _layers(game):
             raise ValueError("the weights have the same shapes, but layers or turns differ")
     except BaseException as error:
         _restore(game, before)
@@ -114,17 +123,34 @@ def _restore(game, state: dict) -> None:
         optimizer.load_state_dict(state["optimizers"][name])
         for group in optimizer.param_groups:
             group["betas"] = game.betas  # settings come from this game, not from the file
+        for weight, kept in optimizer.state.items():
+            if any(
+                isinstance(v, Tensor) and v.ndim and v.shape != weight.shape for v in kept.values()
+            ):
+                raise ValueError(f"the optimiser of the {name} belongs to weights of other shapes")
+    if not all(s.dtype == torch.uint8 for s in (*state["random"], state["sampling"])):
+        raise ValueError("its random states are no such states")
     if [s.shape for s in state["random"]] == [s.shape for s in game.randomness.state]:
         game.randomness.state = [s.cpu() for s in state["random"]]
         game.sampling.set_state(state["sampling"].cpu())
     # Otherwise it was saved on another kind of device, which has other generators.
-    game.turns_done = dict(state["turns_done"])
-    game.steps_done, game.batches_drawn, game.steps_planned = state["counts"]
+    turns_done, (steps, batches, planned) = state["turns_done"], state["counts"]
+    counts = [*turns_done.values(), steps, batches, 0 if planned is None else planned]
+    if turns_done.keys() != game.players.keys() or not all(
+        type(n) is int and n >= 0 for n in counts
+    ):
+        raise ValueError("its counts of turns and steps are not those of such a game")
+    game.turns_done = dict(turns_done)
+    game.steps_done, game.batches_drawn, game.steps_planned = steps, batches, planned
 
 
 def _modules(game) -> dict[str, dict]:
     memory = {name: (module,) for name, module in game.memory.items()}
-    return {"players": game.players, "averages": game.averages, "memory": memory}
+    groups = {"players": game.players, "averages": game.averages, "memory": memory}
+    return {
+        what: {name: [uncompiled(module) for module in modules] for name, modules in group.items()}
+        for what, group in groups.items()
+    }
 
 
 def _layers(game) -> dict:

@@ -18,10 +18,19 @@ def _pick() -> torch.device:
     return torch.device("cpu")
 
 
+# What torch calls the processors' instructions that multiply bfloat16 faster than float32.
+_CPU_FLAGS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+
+
 def _multiplies_bf16(device: torch.device) -> bool:
+    wanted = os.environ.get("GANBOOK_PRECISION", "").strip().lower()
+    if wanted not in ("", "float32", "bfloat16"):
+        raise ValueError(f"GANBOOK_PRECISION={wanted!r}: it must be float32 or bfloat16, or unset")
+    if wanted:
+        return wanted == "bfloat16"
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    return device.type == "cpu" and any(getattr(torch.cpu, f, bool)() for f in _CPU_FLAGS)
 
 
 DEVICE = _pick()
@@ -30,9 +39,10 @@ DEVICE = _pick()
 The environment variable GANBOOK_DEVICE overrides it."""
 
 BF16 = _multiplies_bf16(DEVICE)
-"""Whether networks run in bfloat16.
+"""Whether networks with convolutions run in bfloat16.
 
-They do where the hardware multiplies it natively: on GPUs since Ampere and on CPUs with AMX."""
+They do where the hardware multiplies it natively: on GPUs since Ampere, and on CPUs with AMX or
+AVX512_BF16. The environment variable GANBOOK_PRECISION, float32 or bfloat16, overrides it."""
 
 
 def autocast(network: nn.Module):

@@ -79,7 +79,7 @@ def warn_of_idle(players: dict[str, tuple[nn.Module, ...]], idle: set[int]) -> s
                 warnings.warn(
                     f"{which} of the {name} has learned nothing in this step: no term that the"
                     f" {name} minimises depends on its weights",
-                    stacklevel=4,
+                    stacklevel=3,  # the loop over `train`
                 )
     return set()
 
@@ -203,7 +203,8 @@ def warn_of_range(samples: Tensor, lowest: float) -> None:
     if samples.ndim == 4 and samples.min() >= 0 > lowest:
         _warn(
             f"all pixels of the first batch lie in [0, {samples.max():.3g}], and the generator's"
-            " below 0 too: for a generator that ends in tanh pass 2 * images - 1"
+            " below 0 too: for a generator that ends in tanh pass 2 * images - 1",
+            stacklevel=5,
         )
 
 
@@ -227,14 +228,16 @@ def _gives_probabilities(discriminator: nn.Module, fake: Tensor, labels: Tensor 
     with torch.no_grad(), evaluating(discriminator):
         logits = call(discriminator, far, labels).float()
     low, high = logits.min(), logits.max()
-    return bool(0 <= low < high <= 1 and (low < 1e-4 or high > 1 - 1e-4))
+    return bool(low < high and ((low == 0 and high <= 1) or (low >= 0 and high == 1)))
 
 
 def _takes_logits(loss: losses.Loss) -> bool:
-    """Whether the discriminator's loss still falls where its outputs leave [0, 1]."""
-    outside = loss.d(torch.tensor([3.0]), torch.tensor([-2.0]))
-    return bool((outside < loss.d(torch.tensor([1.0]), torch.tensor([0.0]))).all())
+    """Whether the discriminator's loss exists outside [0, 1], and falls beyond its ends."""
+    low, zero, one, high = torch.tensor([-2.0, 0.0, 1.0, 3.0]).split(1)
+    right, wrong = loss.d(high, low), loss.d(low, high)
+    return bool(right.isfinite() & wrong.isfinite() & (right < loss.d(one, zero)))
 
 
-def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=4)
+def _warn(message: str, stacklevel: int = 4) -> None:
+    """Warn at the reader's own line, so many calls up."""
+    warnings.warn(message, stacklevel=stacklevel)

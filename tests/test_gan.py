@@ -1,6 +1,5 @@
 """ganbook.gan: against the loop by hand and against `Game`; turns, samples, what doesn't fit."""
 
-import contextlib
 import copy
 import functools
 import math

@@ -34,6 +34,20 @@ def test_weights_that_two_layers_share_move_once():
     assert average.network[1].weight is average.network[0].weight
 
 
+def test_buffers_are_copied_and_the_statistics_of_batch_norms_averaged():
+    """A generator that grows keeps its stage and how far a new layer has faded in."""
+    live = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    live.register_buffer("faded", torch.tensor(0.0))
+    live.register_buffer("stage", torch.tensor(0))
+    average = networks.Average(live)
+    live.faded.fill_(0.25), live.stage.fill_(3)
+    live[1].running_mean.fill_(1.0), live[1].num_batches_tracked.fill_(7)
+    average.update(0.75)
+    assert average.network.faded == 0.25 and average.network.stage == 3
+    assert average.network[1].num_batches_tracked == 7
+    torch.testing.assert_close(average.network[1].running_mean, torch.full((2,), 0.25))
+
+
 def test_a_deep_copy_follows_the_copied_network():
     live = nn.Linear(2, 2)
     again, network = copy.deepcopy((networks.Average(live), live))

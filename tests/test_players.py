@@ -1,0 +1,381 @@
+"""ganbook.players: whose weights are whose, pairs that don't fit, settings that make no sense."""
+
+import copy
+import functools
+import pickle
+import re
+import threading
+import warnings
+
+import games
+import pytest
+import torch
+from games import assert_same_weights, differ, play, points_game, weights
+from torch import nn
+
+from ganbook import GAN, data, device, losses, networks, penalties, players
+from ganbook.game import Game, Turn
+from ganbook.losses import Loss
+
+pytestmark = pytest.mark.usefixtures("deterministic")
+
+
+def latents(n):
+    return torch.randn(n, 4, generator=torch.Generator().manual_seed(1))
+
+
+# ---- Weights that are moved, copied, replaced
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_the_average_of_a_copied_game_follows_the_copy(copied, moons):
+    straight, gan = points_game(average=0.5), points_game(average=0.5)
+    play(straight, moons, 30), play(gan, moons, 5)
+    again = copied(gan)
+    play(again, moons, 30)
+    assert_same_weights(straight, again)
+    before = gan.decode(latents(8))
+    assert not torch.equal(before, again.decode(latents(8)))
+    play(gan, moons, 30)
+    assert_same_weights(straight, gan)
+
+
+def test_networks_given_or_moved_in_double_precision_play_in_single(moons):
+    pair = networks.mlp(latent=4, width=8, depth=1)
+    gan = GAN(*(network.double() for network in pair), average=0.5)
+    play(gan, moons, 3)
+    gan.generator.double(), gan.discriminator.double()
+    play(gan, moons, 30)
+    assert {value.dtype for value in weights(gan).values()} == {torch.float32}
+    for average, live in zip(gan.averaged.parameters(), gan.generator.parameters(), strict=True):
+        assert (average - live).abs().max() < 0.05
+
+
+def test_weights_whose_data_is_replaced_are_averaged(moons):
+    gan = points_game(average=0.5)
+    play(gan, moons, 3)
+    for weight in gan.generator.parameters():
+        weight.data = torch.full_like(weight, 2.0)
+    play(gan, moons, 30)
+    for average, live in zip(gan.averaged.parameters(), gan.generator.parameters(), strict=True):
+        assert (average - live).abs().max() < 0.2
+
+
+def grown(network):
+    network.append(nn.Linear(2, 2))
+
+
+def replaced(network):
+    network[0].weight = nn.Parameter(network[0].weight.detach().clone())
+
+
+def unfrozen(network):
+    network[0].weight.requires_grad_(True)
+
+
+@pytest.mark.parametrize("change", [grown, replaced, unfrozen])
+def test_a_weight_that_the_game_does_not_know_is_named(change, moons):
+    generator, discriminator = networks.mlp(latent=4, width=8, depth=1)
+    generator[0].weight.requires_grad_(change is not unfrozen)
+    gan = GAN(generator, discriminator)
+    play(gan, moons, 2)
+    change(generator)
+    with pytest.raises(ValueError, match=r"the weight \d.weight of the generator was added, repl"):
+        play(gan, moons, 4)
+    assert gan.steps_done == 2
+
+
+# ---- Who learns what
+
+
+def test_a_layer_that_two_players_share_is_named():
+    generator, discriminator = networks.mlp(shape=(4,), latent=4, width=4, depth=1)
+    discriminator[1] = generator[0]
+    with pytest.raises(ValueError, match="generator and the discriminator share the weight 0.weig"):
+        GAN(generator, discriminator)
+
+
+def test_networks_of_one_player_may_share_layers(moons):
+    trunk = nn.Linear(2, 4)
+    one, other = nn.Sequential(trunk, nn.Linear(4, 1)), nn.Sequential(trunk, nn.Linear(4, 2))
+    turn = Turn("both", lambda batch: {"t": one(batch.x).square(), "u": other(batch.x).square()})
+    game = Game({"both": (one, other)}, [turn])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first, *_, last = play(game, moons, 50)
+    assert last.t + last.u < first.t + first.u
+
+
+def test_a_network_that_learns_nothing_in_the_first_step_is_warned_of_once(moons):
+    near, far = nn.Linear(2, 2), nn.Linear(2, 1)
+    turn = Turn("both", lambda batch: {"t": far(near(batch.x).detach()).square()})
+    with pytest.warns(UserWarning, match="network 1 of 2 of the both has learned nothing") as seen:
+        play(Game({"both": (near, far)}, [turn]), moons, 3)
+    assert len(seen) == 1 and seen[0].filename == games.__file__
+
+
+def gradient(logits, inputs, create_graph):
+    (slope,) = torch.autograd.grad(logits.sum(), inputs, create_graph=create_graph, retain_graph=1)
+    return slope.square().sum(1)
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        lambda f, real, fake, on_real, on_fake: gradient(on_real, real, create_graph=False),
+        lambda f, real, fake, on_real, on_fake: gradient(on_real, real, True).detach(),
+        lambda f, real, fake, on_real, on_fake: real.square().sum(1),
+    ],
+    ids=["no create_graph", "detached", "of the data alone"],
+)
+def test_a_penalty_that_the_discriminator_can_not_learn_from_is_named(penalty, moons):
+    gan = points_game(penalty=penalties.Term(penalty, 1.0, every=3))
+    before = weights(gan)
+    message = "the penalty that the discriminator minimises does not depend on its weights.*create_"
+    with pytest.raises(ValueError, match=message):
+        play(gan, moons, 9)
+    assert_same_weights(before, gan)  # it is due at the first turn
+
+
+def test_a_penalty_of_zero_or_that_looks_at_logits_alone_is_none_of_those(moons):
+    straight, gan = (
+        points_game(),
+        points_game(penalty=lambda f, real, *_: real.new_zeros(len(real))),
+    )
+    play(straight, moons, 3), play(gan, moons, 3)
+    assert_same_weights(straight, gan)
+    play(points_game(penalty=lambda f, real, fake, on_real, on_fake: on_real.square()), moons, 3)
+
+
+def test_a_term_that_nothing_is_learned_from_is_named(moons):
+    network = nn.Linear(2, 1)
+    turn = Turn("a", lambda batch: {"t": network(batch.x), "size": network(batch.x).detach().abs()})
+    with pytest.raises(
+        ValueError, match="the size that the a minimises does not depend on its wei"
+    ):
+        play(Game({"a": network}, [turn]), moons, 1)
+
+
+# ---- Layers that write into their input
+
+
+class Discriminator(nn.Module):
+    def __init__(self, inplace):
+        super().__init__()
+        self.first, self.last = nn.ReLU(inplace), nn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.last(self.first(x)).flatten(0)
+
+
+@pytest.mark.parametrize("loss", ["nonsaturating", "relativistic"])
+@pytest.mark.parametrize("penalty", [None, penalties.r1(0.5), penalties.wgan_gp(1.0)])
+def test_a_first_layer_in_place_changes_no_batch_and_no_result(loss, penalty, moons):
+    def game(inplace):
+        torch.manual_seed(0)
+        generator = networks.mlp_generator(latent=4, width=8, depth=1)
+        settings = {"loss": getattr(losses, loss), "penalty": penalty}
+        return GAN(generator, Discriminator(inplace), seed=2, **settings)
+
+    own = [data.Batch(batch.x.clone()) for batch in (moons[k] for k in range(5))]
+    kept = [batch.x.clone() for batch in own]
+    plain, inplace = game(False), game(True)
+    play(plain, moons, 5), play(inplace, own, 5)
+    assert_same_weights(plain, inplace)
+    assert all(torch.equal(batch.x, before) for batch, before in zip(own, kept, strict=True))
+
+
+def test_latents_given_to_a_generator_that_begins_in_place_stay_as_they_are():
+    generator = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(4, 2))
+    gan = GAN(generator, networks.mlp_discriminator(), latent=4)
+    z = latents(5).to(device.DEVICE)
+    kept = z.clone()
+    gan.decode(z)
+    assert torch.equal(z, kept)
+
+
+def test_an_objective_that_writes_into_the_batch_is_named(moons):
+    network = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(2, 1))
+    game = Game({"a": network}, [Turn("a", lambda batch: {"t": network(batch.x)})])
+    before = weights(game)
+    with pytest.raises(
+        ValueError, match="the objective of the a changes the batch in place.*inplac"
+    ):
+        play(game, moons, 1)
+    assert_same_weights(before, game)
+
+
+# ---- What trains and makes no sense
+
+SIGMOID = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1), nn.Sigmoid(), nn.Flatten(0))
+
+
+class SigmoidInForward(Discriminator):
+    def forward(self, x):
+        return torch.sigmoid(super().forward(x))
+
+
+def norms():
+    return nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 1), nn.Flatten(0))
+
+
+def probabilities():
+    return copy.deepcopy(SIGMOID)
+
+
+def own_cross_entropy(real, fake):
+    """On probabilities, as many scripts have it."""
+    return -(real.log() + (1 - fake).log())
+
+
+def warned(discriminator, **settings) -> list[str]:
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        GAN(networks.mlp_generator(), discriminator, **settings)
+    assert all(warning.filename == __file__ for warning in seen), "the reader's own line is named"
+    return [str(warning.message) for warning in seen]
+
+
+@pytest.mark.parametrize(
+    ("discriminator", "settings", "message"),
+    [
+        *[
+            (make, {"loss": loss}, "ends in a sigmoid or softmax, but this loss takes logits")
+            for make in (probabilities, lambda: SigmoidInForward(False))
+            for loss in (losses.nonsaturating, losses.relativistic, losses.hinge)
+        ],
+        *[
+            (norms, {"penalty": penalty}, "has batch norm, which mixes the samples of a batch")
+            for penalty in (penalties.r1(), penalties.wgan_gp(), lambda f, real, *_: f(real))
+        ],
+        (
+            networks.mlp_discriminator,
+            {"loss": losses.wasserstein},
+            "nothing bounds the slope of this Wasserstein critic.*wgan_gp()",
+        ),
+    ],
+)
+def test_settings_that_make_no_sense_together_are_warned_of_once(discriminator, settings, message):
+    (found,) = warned(discriminator(), **settings)
+    assert re.search(message, found)
+
+
+def with_torchs_spectral_norm():
+    linear = nn.utils.parametrizations.spectral_norm(nn.Linear(2, 1))
+    return nn.Sequential(linear, nn.Flatten(0))
+
+
+@pytest.mark.parametrize(
+    ("discriminator", "settings"),
+    [
+        (networks.mlp_discriminator, {}),
+        (networks.mlp_discriminator, {"loss": losses.wasserstein, "penalty": penalties.clip(0.1)}),
+        (networks.mlp_discriminator, {"loss": losses.wasserstein, "penalty": penalties.wgan_gp()}),
+        (lambda: networks.spectral(networks.mlp_discriminator()), {"loss": losses.wasserstein}),
+        (with_torchs_spectral_norm, {"loss": losses.wasserstein}),
+        (norms, {}),
+        (norms, {"loss": losses.wasserstein, "penalty": penalties.clip(0.1)}),
+        (probabilities, {"loss": losses.least_squares}),
+        (probabilities, {"loss": Loss(own_cross_entropy, lambda real, fake: -fake.log())}),
+        (lambda: Discriminator(False), {"loss": losses.hinge}),
+    ],
+)
+def test_settings_that_make_sense_are_not_warned_of(discriminator, settings):
+    assert warned(discriminator(), **settings) == []
+
+
+@pytest.mark.parametrize("kind", games.KINDS)
+def test_no_kind_of_game_of_the_course_is_warned_of(kind):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        game, batches = games.KINDS[kind]()
+        play(game, batches, 2)
+
+
+def test_discriminators_of_the_course_do_not_look_like_probabilities():
+    """With any weights that they may be drawn with; also where every weight is 0."""
+    makers = [networks.mlp_discriminator]
+    for shape in (networks.dcgan_discriminator, networks.resnet_discriminator):
+        makers += [functools.partial(shape, size=16)]
+    for make in makers:
+        for seed in range(10):
+            torch.manual_seed(seed)
+            discriminator = make()
+            shape = (2,) if make is makers[0] else (1, 16, 16)
+            fake = torch.zeros(2, *shape, device=device.DEVICE)
+            for scale in (1.0, 1e-3, 0.0):
+                with torch.no_grad():
+                    for weight in discriminator.parameters():
+                        weight *= scale
+                assert not players._gives_probabilities(discriminator, fake, None), (seed, scale)
+
+
+def pixels(low, high):
+    drawn = torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    return [data.Batch(low + (high - low) * drawn)] * 3
+
+
+def test_images_in_half_the_range_of_a_tanh_are_warned_of_once():
+    gan = GAN(*networks.dcgan(size=16, latent=4, width=4))
+    with pytest.warns(UserWarning, match=r"lie in \[0, 0.95\].*pass 2 \* images - 1") as seen:
+        play(gan, pixels(0.0, 0.95), 2)
+    assert len(seen) == 1 and seen[0].filename == games.__file__
+    generator, discriminator = networks.dcgan(size=16, latent=4, width=4)
+    generator[-1] = nn.Sigmoid()
+    for game, low in ((gan, -1.0), (GAN(generator, discriminator), 0.0)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            play(game, pixels(low, 0.95), 3)
+
+
+# ---- What is no network, and generators that give something else
+
+
+def test_a_class_in_place_of_a_network_is_named():
+    generator, discriminator = networks.mlp()
+    for pair in ((generator, Discriminator), (Discriminator, discriminator)):
+        with pytest.raises(TypeError, match=r"not the class Discriminator: call it, Discriminator"):
+            GAN(*pair)
+    with pytest.raises(TypeError, match="the discriminator must be a network.*, not function"):
+        GAN(generator, lambda x: x)
+    for given in (3.0, (nn.Linear(2, 1), 3.0)):
+        with pytest.raises(TypeError, match="the a must be a network, an nn.Module, not float"):
+            Game({"a": given}, [Turn("a", None)])
+
+
+class Pair(nn.Linear):
+    def forward(self, z):
+        return super().forward(z), z
+
+
+class Nothing(nn.Linear):
+    def forward(self, z):
+        super().forward(z)
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"), [(Pair, "a tuple"), (Nothing, "None: is `return` missing")]
+)
+def test_a_generator_must_give_one_tensor(kind, found):
+    with pytest.raises(ValueError, match=f"must return one tensor, .* it returned {found}"):
+        GAN(kind(4, 2), networks.mlp_discriminator(), latent=4)
+
+
+# ---- Threads
+
+
+def test_games_in_several_threads_play_as_they_would_alone(moons):
+    def make(seed):
+        return GAN(*networks.mlp(latent=4, width=8, depth=1), seed=seed, penalty=penalties.r1())
+
+    alone, side_by_side = ([make(seed) for seed in range(4)] for _ in range(2))
+    for gan in alone:
+        play(gan, moons, 60)
+    threads = [threading.Thread(target=play, args=(gan, moons, 60)) for gan in side_by_side]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(600)
+    for one, other in zip(alone, side_by_side, strict=True):
+        assert_same_weights(one, other)
+    assert differ(*alone[:2])
