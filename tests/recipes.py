@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from ganbook import GAN, data, losses, networks, penalties
+from ganbook import GAN, data, device, losses, networks, penalties
 from ganbook.schedules import falling
 
 TABLE = Path(__file__).with_name("recipes.csv")
@@ -314,6 +314,7 @@ def table() -> dict[str, tuple[str, str]]:
 
 def main() -> None:
     torch.set_num_threads(1)
+    device.BF16 = False
     known = {} if "--write" in sys.argv else table()
     rows = [["recipe", "20 steps", "200 steps"], ["canary", canary(), canary()]]
     if known and known["canary"] != tuple(rows[1][1:]):

@@ -4,15 +4,19 @@ import pytest
 import recipes
 import torch
 
+from ganbook import device
+
 TABLE = recipes.table()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
+def one_thread_in_float32():
+    threads, precision = torch.get_num_threads(), device.BF16
     torch.set_num_threads(1)
+    device.BF16 = False
     yield
     torch.set_num_threads(threads)
+    device.BF16 = precision
 
 
 @pytest.fixture(scope="module")
