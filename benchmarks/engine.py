@@ -10,6 +10,7 @@ engine.csv. Protocol: README.md in this folder.
 import argparse
 import contextlib
 import copy
+import functools
 import io
 import math
 import time
@@ -56,6 +57,9 @@ def inline(gan: GAN, batches, steps: int):
     average = [value for value in averaged.state_dict().values() if value.is_floating_point()]
     d_weights = list(discriminator.parameters())
     r1 = gan.penalty.terms[0] if gan.penalty else None
+    mixed = isinstance(autocast(discriminator), torch.autocast)
+    bfloat16 = functools.partial(torch.autocast, DEVICE.type, torch.bfloat16)
+    precision = bfloat16 if mixed else contextlib.nullcontext
     guards.set_random_state(gan.randomness.state)
 
     for k in range(steps):
@@ -63,12 +67,12 @@ def inline(gan: GAN, batches, steps: int):
             group["lr"] = value_at(gan.lr, k / steps)
 
         real = batches[k].x
-        with torch.no_grad(), autocast():
+        with torch.no_grad(), precision():
             fake = generator(torch.randn(len(real), gan.latent, device=DEVICE)).float()
         due = r1 is not None and k % r1.every == 0
         if due:
             real.requires_grad_()
-        with autocast():
+        with precision():
             real_logits, fake_logits = discriminator(real).float(), discriminator(fake).float()
         d_loss = gan.loss.d(real_logits, fake_logits).mean()
         if due:
@@ -81,7 +85,7 @@ def inline(gan: GAN, batches, steps: int):
 
         for weight in d_weights:
             weight.requires_grad_(False)
-        with autocast():
+        with precision():
             fake_logits = discriminator(
                 generator(torch.randn(len(real), gan.latent, device=DEVICE))
             )
