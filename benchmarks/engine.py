@@ -72,8 +72,11 @@ def inline(gan: GAN, batches, steps: int):
         due = r1 is not None and k % r1.every == 0
         if due:
             real.requires_grad_()
+        # One context a call: within one, gradients of the two calls would be added in bfloat16.
         with precision():
-            real_logits, fake_logits = discriminator(real).float(), discriminator(fake).float()
+            real_logits = discriminator(real).float()
+        with precision():
+            fake_logits = discriminator(fake).float()
         d_loss = gan.loss.d(real_logits, fake_logits).mean()
         if due:
             (gradient,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
@@ -86,10 +89,10 @@ def inline(gan: GAN, batches, steps: int):
         for weight in d_weights:
             weight.requires_grad_(False)
         with precision():
-            fake_logits = discriminator(
-                generator(torch.randn(len(real), gan.latent, device=DEVICE))
-            )
-        g_loss = gan.loss.g(None, fake_logits.float()).mean()
+            fake = generator(torch.randn(len(real), gan.latent, device=DEVICE)).float()
+        with precision():
+            fake_logits = discriminator(fake).float()
+        g_loss = gan.loss.g(None, fake_logits).mean()
         g_optimizer.zero_grad()
         g_loss.backward()
         g_optimizer.step()

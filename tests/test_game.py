@@ -574,3 +574,9 @@ def test_a_player_without_a_turn_can_take_none(moons):
     game = Game({"a": a, "b": b}, [Turn("a", lambda batch: {"t": a(batch.x)})])
     with pytest.raises(ValueError, match="player='b': it must be one of 'a'"):
         game.turn("b", moons[0])
+
+
+def test_a_loop_that_is_not_begun_plans_nothing(moons):
+    gan = points_game()
+    gan.train(moons, 100)
+    assert gan.steps_planned is None and gan.share == 0

@@ -126,8 +126,10 @@ def generate(generator: nn.Module, z: torch.Tensor, labels=None, batch: int = 50
         generator's `copies`, and is at least `copies`.
 
     No gradients are kept, and the generator computes in this machine's precision
-    (`device.autocast`).
+    (`device.autocast`). Raises ValueError for labels of another shape.
     """
+    if labels is not None and labels.shape != z.shape[:1]:
+        raise ValueError(f"give a label for each of {len(z)} latents; got {tuple(labels.shape)}")
     copies = getattr(generator, "copies", 1)
     # Each part must begin with the first copy, as the whole batch does.
     batch = max(1, int(batch) // copies) * copies
@@ -164,14 +166,15 @@ def arc(a: torch.Tensor, b: torch.Tensor, steps: int) -> torch.Tensor:
     steps: how many latents, both ends included.
 
     A straight line would pass through latents shorter than those the generator was trained on.
-    Lengths change evenly from that of a to that of b. Raises ValueError for steps below 1. Shoemake
-    1985; White 2016 (arXiv:1609.04468). Chapter 4.
+    Lengths change evenly from that of a to that of b. Where the two lie on one line, or one is 0,
+    there is no arc, and the line is returned. Raises ValueError for steps below 1. Shoemake 1985;
+    White 2016 (arXiv:1609.04468). Chapter 4.
     """
     steps = check_count("steps", steps)
     lengths = torch.stack([a.norm(), b.norm()])
+    t = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)[:, None]
     angle = torch.arccos((a @ b / lengths.prod()).clamp(-1, 1))
-    t = torch.linspace(0, 1, steps, device=a.device)[:, None]
-    if angle.sin().abs() < 1e-6:  # a and b lie on one line, so there is no arc
+    if not angle.sin().abs() >= 1e-6:  # NaN, for a latent of length 0, is not
         return torch.lerp(a, b, t)
     path = torch.sin((1 - t) * angle) * a / lengths[0] + torch.sin(t * angle) * b / lengths[1]
     return path / angle.sin() * torch.lerp(lengths[0], lengths[1], t)

@@ -269,3 +269,18 @@ def test_weights_in_another_order_are_fresh_no_more():
     with torch.no_grad():
         generator[0].weight.copy_(generator[0].weight.flip(0))
     assert not generator.fresh
+
+
+def test_where_there_is_no_arc_the_path_is_a_line():
+    a = torch.tensor([3.0, 4.0], dtype=torch.float64)
+    for b in (torch.zeros_like(a), 2 * a, -a):
+        path = networks.arc(a, b, 3)
+        assert path.dtype == torch.float64
+        torch.testing.assert_close(path, torch.stack([a, (a + b) / 2, b]))
+
+
+def test_samples_need_a_label_each():
+    generator = networks.dcgan_generator(size=16, width=4, latent=8, classes=3)
+    for labels in (torch.tensor([1]), torch.zeros(3, dtype=torch.long), torch.zeros(2, 1).long()):
+        with pytest.raises(ValueError, match="give a label for each of 2 latents"):
+            networks.generate(generator, torch.zeros(2, 8), labels)
