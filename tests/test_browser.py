@@ -53,9 +53,13 @@ def lab(tmp_path_factory):
     news.parent.mkdir(parents=True)
     news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
     folders = {f"JUPYTER_{kind}_DIR": home / kind.lower() for kind in ("CONFIG", "DATA", "RUNTIME")}
+    # What environment.py puts into .venv, where JupyterLab and IPython find it without one.
+    env = shutil.copytree(ROOT / "lab", home / "env")
+    shutil.copytree(env / "etc/ipython", home / "ipython/profile_default")
     folders |= {
+        "JUPYTER_PATH": env / "share/jupyter",
         "JUPYTERLAB_SETTINGS_DIR": home / "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
+        "JUPYTERLAB_WORKSPACES_DIR": env / "share/jupyter/lab/workspaces",
     }
     folders |= {"HOME": home, "IPYTHONDIR": home / "ipython"}
     folders["XDG_CACHE_HOME"] = (
