@@ -44,6 +44,7 @@ def main(purpose: str) -> None:
         make_venv(why)
         version = version_in_venv()
     elif is_ready(purpose, version):
+        settle()
         return
     print(
         f"Installing what `make {purpose}` needs into .venv: a few minutes the first time.",
@@ -57,12 +58,25 @@ def main(purpose: str) -> None:
     pip_install(
         purpose, "--no-build-isolation", "--editable", ".[dev]" if purpose == "test" else "."
     )
-    settings = VENV / "share/jupyter/lab/settings/overrides.json"
-    settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text(json.dumps(OVERRIDES))
+    settle()
     for done in {"lab", purpose}:
         stamp(done).write_text(fingerprint(version))
     UNFINISHED.unlink(missing_ok=True)
+
+
+def settle() -> None:
+    """Write JupyterLab's settings into .venv, and what lies under lab/ as it shall lie there.
+
+    A layout is written once: from then on it is the reader's.
+    """
+    settings = VENV / "share/jupyter/lab/settings/overrides.json"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(json.dumps(OVERRIDES))
+    for path in filter(Path.is_file, Path("lab").rglob("*")):
+        target = VENV / path.relative_to("lab")
+        if target.suffix != ".jupyterlab-workspace" or not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
 
 
 def wait_for_others():

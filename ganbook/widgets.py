@@ -3,10 +3,12 @@
 import base64
 import io
 
+import anywidget
 import ipywidgets
 import numpy as np
 import PIL.Image
 import torch
+import traitlets
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -17,25 +19,46 @@ class MovingPicture(ipywidgets.VBox):
     """Controls, and below them a picture that is redrawn whenever one of them changes.
 
     draw: a function that takes the value of every control by its name and returns a PNG as bytes.
-    controls: widgets with a `value`.
+    say: a function that takes the same values and returns in a line what the picture shows.
+    controls: widgets with a `value` and a `description`.
     Without a kernel, as in a notebook on a web page, the picture stays as it was when the cell ran.
     """
 
-    def __init__(self, draw, **controls):
-        self.draw, self.controls = draw, controls
-        self.image = _image(self._picture())
-        super().__init__([_row(list(controls.values())), self.image])
+    def __init__(self, draw, say, **controls):
+        self.draw, self.say, self.controls = draw, say, controls
+        self.image, self.line = _image(draw(**self._values())), Line(value=say(**self._values()))
+        super().__init__([_row(list(controls.values())), self.image, self.line])
         for control in controls.values():
             control.observe(self._redraw, names="value")
 
-    def _picture(self) -> bytes:
-        return self.draw(**{name: control.value for name, control in self.controls.items()})
+    def _values(self) -> dict:
+        return {name: control.value for name, control in self.controls.items()}
 
     def _redraw(self, change) -> None:
-        self.image.value = self._picture()
+        self.image.value = self.draw(**self._values())
+        self.line.value = self.say(**self._values())
 
     def _repr_mimebundle_(self, **kwargs):
         return _with_still(super()._repr_mimebundle_(**kwargs), self.image.value)
+
+
+class Line(anywidget.AnyWidget):
+    """A line of text that a screen reader reads out when it changes. `value`: the text."""
+
+    _esm = """
+    export default {
+      render({ model, el }) {
+        const line = document.createElement("p");
+        line.setAttribute("role", "status");
+        line.style.margin = "2px 0";
+        const show = () => { line.textContent = model.get("value"); };
+        model.on("change:value", show);
+        show();
+        el.append(line);
+      },
+    };
+    """
+    value = traitlets.Unicode().tag(sync=True)
 
 
 def slider(

@@ -13,6 +13,8 @@ sources/NN_name.md  ->  chapters/NN_name.ipynb    exercises open
 In a source, a section headed `Exercise N.K` is an exercise. What stands between the lines
 `### BEGIN SOLUTION` and `### END SOLUTION` is its answer, and becomes dots in the chapter.
 A cell with the tag `solution` is in the solutions only; one with the tag `setup` is in both.
+A cell that draws has an alternative text, `:alt:`, in the head of the cell. "chapter 03" in prose
+becomes a link, and every notebook begins and ends with links to its neighbours.
 """
 
 import argparse
@@ -45,6 +47,8 @@ ENVIRONMENT = {
     # A backend set outside would swallow the figures.
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
+OPTIONS = {"alt", "jupyter", "tags"}
+TAGS = {"nbval-check-output", "raises-exception", "setup", "solution"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 EXERCISE = re.compile(r"Exercise ((\d+)\.\d+)\b")
@@ -52,6 +56,25 @@ MARKER = re.compile(r"(\s*)### (BEGIN|END) SOLUTION\s*")
 NEARLY_MARKER = re.compile(r"#\s*(BEGIN|END)[\s_-]*SOLUTION", re.IGNORECASE)
 DOTS = re.compile(r"\s*(\w.* = )?\.\.\.")
 CHECK = re.compile(r"\bchecks\.ch\d\d\.\w+\(")
+# What comes first is left alone: code, formulas, links, headings, HTML.
+MENTION = re.compile(
+    r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|!?\[[^\]]*\]\([^)]*\)|^#+ .*?$|^<.*?$"
+    r"|(?P<mention>\b[Cc]hapters?\s+\d\d\b(?:(?:,| and| or| to|, and)\s+\d\d\b)*)",
+    re.DOTALL | re.MULTILINE,
+)
+
+# What JupyterLab writes into a notebook that it opens, so that it finds nothing to change. The
+# version of a kernel is "3" where environment.py has made .venv.
+METADATA = {
+    "kernelspec": {
+        "display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3",
+    },
+    "language_info": {
+        "codemirror_mode": {"name": "ipython", "version": 3}, "file_extension": ".py",
+        "mimetype": "text/x-python", "name": "python", "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3", "version": "3",
+    },
+}  # fmt: skip
 
 
 class BuildError(Exception):
@@ -74,7 +97,7 @@ class Cell:
 
 def read(path: Path) -> list[Cell]:
     """The cells of a source in order, a Markdown cell cut so that each section begins a cell."""
-    text = path.read_text(encoding="utf-8")
+    text = _text(path)
     try:
         notebook = myst_to_notebook(text, add_source_map=True)
     except MystMetadataParsingError as error:
@@ -111,6 +134,21 @@ def read(path: Path) -> list[Cell]:
     return cells
 
 
+def _text(path: Path) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise BuildError(
+            f"{path.name}:{line}: this is not UTF-8; save the file as UTF-8."
+        ) from error
+    if text.startswith("\ufeff"):
+        raise BuildError(
+            f"{path.name}: it begins with a byte-order mark; save the file as UTF-8 without one."
+        )
+    return text
+
+
 def _cut(cell: nbformat.NotebookNode) -> list[tuple[str, int, int, str]]:
     """Cut a Markdown cell before its headings: (text, first line, level or 0, heading or "")."""
     if cell.cell_type != "markdown":
@@ -131,6 +169,12 @@ def _cut(cell: nbformat.NotebookNode) -> list[tuple[str, int, int, str]]:
 
 
 def _validate(cell: Cell) -> None:
+    unknown = [*(set(cell.metadata) - OPTIONS), *(set(cell.metadata.get("tags", [])) - TAGS)]
+    if unknown:
+        raise BuildError(
+            f"{cell.where}: `{unknown[0]}` is no option and no tag of a cell; the options are"
+            f" {', '.join(sorted(OPTIONS))}, the tags {', '.join(sorted(TAGS))}."
+        )
     marked = any(NEARLY_MARKER.search(line) for line in cell.source.splitlines())
     if marked and cell.kind != "code":
         raise BuildError(
@@ -191,15 +235,23 @@ def notebooks(path: Path) -> dict[str, nbformat.NotebookNode | None]:
     Without exercises there are no solutions: None.
     """
     cells = read(path)
-    title = cells[0].source.splitlines()[0].removeprefix("# ")
+    title, _, opening = cells[0].source.partition("\n")
+    title = title.removeprefix("# ")
     chapter = [
         (cell.kind, stub(cell), cell.metadata) for cell in cells if not cell.tagged("solution")
     ]
+    solved = any(cell.exercise for cell in cells)
+    way = _way(path, "chapters", solved)
+    if way:
+        head = f"# {title}\n\n{way}\n{opening}".rstrip("\n")
+        chapter = [("markdown", head, cells[0].metadata), *chapter[1:], ("markdown", way, {})]
+    chapter = _linked(chapter, path, "chapters")
     result = {"chapters": _notebook(chapter, title), "solutions": None}
-    if any(cell.exercise for cell in cells):
+    if solved:
         link = f"[{title}](../chapters/{path.stem}.ipynb)"
+        way = _way(path, "solutions", solved)
         lead = (
-            f"# Solutions: {title}\n\nThe exercises of {link}, solved and explained."
+            f"# Solutions: {title}\n\n{way}\n\nThe exercises of {link}, solved and explained."
             " Try each of them there first."
         )
         count = Counter()
@@ -208,8 +260,56 @@ def notebooks(path: Path) -> dict[str, nbformat.NotebookNode | None]:
             for cell in cells
             if cell.exercise or cell.tagged("setup")
         ]
+        solved = _linked([*solved, ("markdown", way, {})], path, "solutions")
         result["solutions"] = _notebook(solved, f"Solutions: {title}")
     return result
+
+
+def _way(path: Path, folder: str, solved: bool) -> str:
+    """The links from a notebook to the one before, to its partner, and to the next."""
+    around = sorted(path.parent.glob("[0-9][0-9]_*.md"))
+    here = around.index(path)
+    before, after = around[max(here - 1, 0) : here], around[here + 1 : here + 2]
+    to_chapter = "" if folder == "chapters" else "../chapters/"
+    links = [f"[← {_title(one)}]({to_chapter}{one.stem}.ipynb)" for one in before]
+    if folder == "solutions":
+        links.append(f"[The chapter](../chapters/{path.stem}.ipynb)")
+    elif solved:
+        links.append(f"[Solutions](../solutions/{path.stem}.ipynb)")
+    links += [f"[{_title(one)} →]({to_chapter}{one.stem}.ipynb)" for one in after]
+    return " · ".join(links)
+
+
+def _title(path: Path) -> str:
+    found = re.search(r"^# (.+)$", _text(path), re.MULTILINE)
+    return found[1] if found else path.stem
+
+
+def _linked(cells: list, path: Path, folder: str) -> list:
+    """Cells (kind, source, metadata), every chapter that Markdown names made a link.
+
+    `chapter 03` becomes one whole; of `chapters 01 to 03` each number does.
+    """
+    there = {one.name[:2]: f"{one.stem}.ipynb" for one in path.parent.glob("[0-9][0-9]_*.md")}
+    if folder == "chapters":
+        there.pop(path.name[:2])
+    up = "" if folder == "chapters" else "../chapters/"
+
+    def link(text, number):
+        return f"[{text}]({up}{there[number]})" if number in there else text
+
+    def mend(found):
+        mention = found["mention"]
+        if not mention:
+            return found[0]
+        if len(mention.split()) == 2:
+            return link(mention, mention[-2:])
+        return re.sub(r"\d\d", lambda number: link(number[0], number[0]), mention)
+
+    return [
+        (kind, MENTION.sub(mend, source) if kind == "markdown" else source, metadata)
+        for kind, source, metadata in cells
+    ]
 
 
 def _nbgrader(cell: Cell, count: Counter) -> dict:
@@ -246,9 +346,7 @@ def _notebook(cells: list[tuple[str, str, dict]], title: str) -> nbformat.Notebo
         count[digest] += 1
         name = digest if count[digest] == 1 else f"{digest}-{count[digest]}"
         made.append(getattr(nbformat.v4, f"new_{kind}_cell")(source, id=name, metadata=metadata))
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    metadata = {"title": title, "kernelspec": kernel, "language_info": {"name": "python"}}
-    return nbformat.v4.new_notebook(cells=made, metadata=metadata)
+    return nbformat.v4.new_notebook(cells=made, metadata={"title": title, **METADATA})
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path, name: str) -> None:
@@ -302,17 +400,48 @@ def _still(output: nbformat.NotebookNode) -> bool:
 def keep_outputs(notebook: nbformat.NotebookNode, path: Path, name: str) -> None:
     """Take the outputs from the committed notebook.
 
-    Raises BuildError where its code is not this notebook's code.
+    Raises BuildError where its code is not this notebook's code, or where it is damaged.
     """
     made = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    committed = nbformat.read(path, as_version=4).cells if path.exists() else []
-    ran = [cell for cell in committed if cell.cell_type == "code"]
+    try:
+        committed = nbformat.read(path, as_version=4)
+        nbformat.validate(committed)
+    except FileNotFoundError:
+        committed = nbformat.v4.new_notebook()
+    except (ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError) as error:
+        raise BuildError(
+            f"{name} is damaged ({type(error).__name__}), so that no outputs can be kept:"
+            " build it without --prose"
+        ) from error
+    ran = [cell for cell in committed.cells if cell.cell_type == "code"]
     if [cell.source for cell in made] != [cell.source for cell in ran]:
         raise BuildError(
             f"{name}: code has changed, so it must be executed: build it without --prose"
         )
     for cell, before in zip(made, ran, strict=True):
         cell.outputs, cell.execution_count = before.outputs, before.execution_count
+
+
+def describe(notebook: nbformat.NotebookNode, name: str) -> None:
+    """Give every stored picture the alternative text of its cell.
+
+    Raises BuildError where a picture has none.
+    """
+    for i, cell in enumerate(notebook.cells, 1):
+        pictures = [output for output in cell.get("outputs", []) if _formats(output)]
+        alt = cell.metadata.get("alt")
+        if pictures and not (isinstance(alt, str) and alt.strip()):
+            raise BuildError(
+                f"{name}: cell {i} draws a picture without an alternative text: say in the head of"
+                f" the cell, as `:alt: Two curves that cross.`, what it shows:\n{cell.source}"
+            )
+        for output in pictures:
+            for kind in _formats(output):
+                output.metadata[kind] = {**output.metadata.get(kind, {}), "alt": alt}
+
+
+def _formats(output: nbformat.NotebookNode) -> list[str]:
+    return [kind for kind in output.get("data", {}) if kind.startswith("image/")]
 
 
 def difference(built: nbformat.NotebookNode, path: Path) -> str | None:
@@ -375,6 +504,7 @@ def build(path: Path, root: Path, prose: bool = False) -> None:
         name, start = f"{folder}/{target.name}", time.monotonic()
         target.parent.mkdir(exist_ok=True)
         keep_outputs(notebook, target, name) if prose else execute(notebook, target.parent, name)
+        describe(notebook, name)
         text = nbformat.writes(notebook) + "\n"
         size = len(text.encode())
         if size > MAX_BYTES:

@@ -1,6 +1,7 @@
 """The course in a browser: JupyterLab opens and runs chapters, and pictures follow a hand."""
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import PIL.Image
 import pytest
 
 CHROMIUM = next(
@@ -23,6 +25,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted(ROOT.glob("chapters/[0-9][0-9]_*.ipynb"))
+SOLUTIONS = sorted(ROOT.glob("solutions/[0-9][0-9]_*.ipynb"))
 # The notebook's own indicator says idle before there is a kernel, and cells run then are dropped.
 IDLE = '.jp-StatusBar-TextItem:has-text("| Idle")'
 RUN_SECONDS = 300
@@ -36,10 +39,10 @@ FLAGS += ["--disable-background-networking", "--disable-component-update"]
 def lab(tmp_path_factory):
     """JupyterLab on loopback, with a home and settings of its own.
 
-    Gives (the folder it serves, its address, its token).
+    Gives (the folder it serves, its address, its token, the folder of its layouts).
     """
     home, served = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("served")
-    (served / "chapters").mkdir()
+    (served / "chapters").mkdir(), (served / "solutions").mkdir()
     shutil.copytree(
         ROOT / "benchmarks", served / "benchmarks"
     )  # of which chapters show pictures and tables
@@ -53,9 +56,13 @@ def lab(tmp_path_factory):
     news.parent.mkdir(parents=True)
     news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
     folders = {f"JUPYTER_{kind}_DIR": home / kind.lower() for kind in ("CONFIG", "DATA", "RUNTIME")}
+    # What environment.py puts into .venv, where JupyterLab and IPython find it without one.
+    env = shutil.copytree(ROOT / "lab", home / "env")
+    shutil.copytree(env / "etc/ipython", home / "ipython/profile_default")
     folders |= {
+        "JUPYTER_PATH": env / "share/jupyter",
         "JUPYTERLAB_SETTINGS_DIR": home / "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
+        "JUPYTERLAB_WORKSPACES_DIR": env / "share/jupyter/lab/workspaces",
     }
     folders |= {"HOME": home, "IPYTHONDIR": home / "ipython"}
     folders["XDG_CACHE_HOME"] = (
@@ -84,7 +91,7 @@ def lab(tmp_path_factory):
             assert server.poll() is None and time.monotonic() < deadline, (home / "log").read_text()
             time.sleep(0.1)
         address = json.loads(about.read_text())
-        yield served, address["url"], address["token"]
+        yield served, address["url"], address["token"], folders["JUPYTERLAB_WORKSPACES_DIR"]
     finally:
         server.terminate()  # which ends its kernels too
         try:
@@ -148,6 +155,20 @@ class Notebook:
                 return
         raise AssertionError(f"{self.path.name} did not finish in {RUN_SECONDS} s")
 
+    def save(self):
+        """Save, and wait until the file has been written."""
+        before = self.path.stat().st_mtime_ns
+        self.menu("File", "docmanager:save")
+        deadline = time.monotonic() + RUN_SECONDS
+        while self.path.stat().st_mtime_ns == before:
+            assert time.monotonic() < deadline, "nothing was written"
+            self.page.wait_for_timeout(100)
+
+    def theme(self, name):
+        self.page.locator('.lm-MenuBar-item:has-text("Settings")').click()
+        self.page.locator('.lm-Menu-item:has-text("Theme")').first.hover()
+        self.page.locator(f'.lm-Menu-item:has-text("{name}")').first.click()
+
     def bad_formulas(self):
         """The cells with a formula that MathJax shows as it stands.
 
@@ -186,24 +207,29 @@ class Notebook:
 def opened(lab, chromium, tmp_path):
     """`with opened(path) as notebook`: a copy, open in JupyterLab.
 
-    Of a failure, tmp_path keeps a screenshot.
+    counts: whether it keeps its execution counts. Without them, a count says that a cell ran here.
+    layout: whether JupyterLab keeps its layout. Of a failure, tmp_path keeps a screenshot.
     """
 
     @contextlib.contextmanager
-    def opened(path):
-        served, url, token = lab
-        notebook = nbformat.read(path, 4)
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell.execution_count = None  # so that a count says that the cell ran here
-        copy = served / "chapters" / path.name
-        nbformat.write(notebook, copy)
-        context = chromium.new_context(viewport={"width": 1400, "height": 1000})
+    def opened(path, counts=False, layout=False, width=1400, height=1000):
+        served, url, token, _ = lab
+        folder = "solutions" if path in SOLUTIONS else "chapters"
+        copy = served / folder / path.name
+        copy.write_bytes(path.read_bytes())
+        if not counts:
+            notebook = nbformat.read(path, 4)
+            for cell in notebook.cells:
+                if cell.cell_type == "code":
+                    cell.execution_count = None
+            nbformat.write(notebook, copy)
+        context = chromium.new_context(viewport={"width": width, "height": height})
         page = context.new_page()
         page.set_default_timeout(60_000)
         view = Notebook(page, copy, url)
         try:
-            page.goto(f"{url}lab/tree/chapters/{path.name}?token={token}&reset")
+            reset = "" if layout else "&reset"
+            page.goto(f"{url}lab/tree/{folder}/{path.name}?token={token}{reset}")
             page.locator(IDLE).wait_for()
             yield view
             assert view.errors == []
@@ -216,17 +242,70 @@ def opened(lab, chromium, tmp_path):
     return opened
 
 
-@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_a_chapter_opens(opened, path):
-    """With its stored pictures, and with formulas that MathJax can read."""
-    written = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"]
-    with opened(path) as notebook:
+@pytest.mark.parametrize(
+    "path", CHAPTERS + SOLUTIONS, ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_a_notebook_opens_and_closes_as_it_was(opened, path):
+    """With its stored pictures, and with formulas that MathJax can read.
+
+    It asks for no saving, and saved it is the same file, so that git sees no change.
+    """
+    read = nbformat.read(path, 4).cells
+    written = [cell for cell in read if cell.cell_type == "markdown"]
+    pictures = [
+        output
+        for cell in read
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    with opened(path, counts=True) as notebook:
         shown = notebook.page.locator(".jp-MarkdownOutput")
         sync_api.expect(shown).to_have_count(len(written), timeout=60_000)
         if "$" in "".join(cell.source for cell in written):
             notebook.page.locator("mjx-container").first.wait_for()
             notebook.page.wait_for_timeout(2_000)  # for the last of them
         assert notebook.bad_formulas() == []
+        shown = notebook.page.locator(".jp-OutputArea img")
+        sync_api.expect(shown).to_have_count(len(pictures))
+        alts = [output.metadata["image/png"].alt for output in pictures]
+        assert shown.evaluate_all("shown => shown.map(img => img.alt)") == alts
+        tab = notebook.page.locator(f'.lm-TabBar-tab:has-text("{path.name}")')
+        assert notebook.page.locator(".jp-mod-dirty").count() == 0, "it wants to be saved"
+        notebook.save()
+        assert notebook.path.read_bytes() == path.read_bytes(), "JupyterLab writes another file"
+        tab.locator(".lm-TabBar-tabCloseIcon").click()
+        sync_api.expect(tab).to_have_count(0)
+        assert notebook.page.locator(".jp-Dialog").count() == 0
+
+
+def test_the_first_picture_is_seen_without_scrolling(opened):
+    with opened(CHAPTERS[0], layout=True, width=1280, height=800) as notebook:
+        picture = notebook.page.locator(".jp-OutputArea img").first
+        picture.wait_for()
+        notebook.page.wait_for_timeout(2_000)  # for what stands above it
+        box = picture.bounding_box()
+        assert box["y"] + box["height"] / 2 < 750, box
+
+
+def test_the_table_of_contents_is_open_until_the_reader_chooses_another_layout(lab, opened):
+    _, url, token, layouts = lab
+    for layout in layouts.iterdir():
+        layout.unlink()
+    for layout in (ROOT / "lab/share/jupyter/lab/workspaces").iterdir():
+        shutil.copy(layout, layouts)
+    with opened(CHAPTERS[0], layout=True) as notebook:
+        contents = notebook.page.locator(".jp-TableOfContents")
+        sync_api.expect(contents).to_be_visible()
+        sync_api.expect(contents).to_contain_text("How a notebook works")
+        notebook.page.locator('.jp-SideBar .lm-TabBar-tab[data-id="filebrowser"]').click()
+        sync_api.expect(contents).to_be_hidden()
+        deadline = time.monotonic() + RUN_SECONDS
+        while not any('"current":"filebrowser"' in path.read_text() for path in layouts.iterdir()):
+            assert time.monotonic() < deadline, "the layout was not stored"
+            notebook.page.wait_for_timeout(100)
+    with opened(CHAPTERS[0], layout=True) as notebook:
+        sync_api.expect(notebook.page.locator("#filebrowser")).to_be_visible()
+        assert not notebook.page.locator(".jp-TableOfContents").is_visible()
 
 
 @pytest.mark.parametrize(
@@ -516,11 +595,45 @@ def test_the_playground_follows_the_theme(game):
             return Math.min(...data.filter((value, k) => k % 4 === 0 && data[k + 3] > 200))
         }"""
         assert curves.evaluate(darkest) < 50, "dark letters on a light page"
-        it.notebook.page.locator('.lm-MenuBar-item:has-text("Settings")').click()
-        it.page.locator('.lm-Menu-item:has-text("Theme")').first.hover()
-        it.page.locator('.lm-Menu-item:has-text("JupyterLab Dark")').first.click()
+        it.notebook.theme("JupyterLab Dark")
         it.until(lambda: curves.evaluate(darkest) > 50, "light letters on a dark page")
         assert curves.screenshot() != light
+
+
+def test_a_screen_reader_finds_names_and_a_line_that_changes(opened, tmp_path):
+    pictures = "[np.full((60, 90, 3), shade, np.uint8) for shade in (0, 80, 160)]"
+    explorer = code("from ganbook import explorers, widgets\nexplorers.density.explorer()")
+    film = code(f"import numpy as np\nwidgets.film({pictures}, labels=list('abc'), interval=100)")
+    explorer.metadata["alt"] = "Two bells."
+    with opened(write(tmp_path / "names.ipynb", explorer, film)) as notebook:
+        notebook.run_all()
+        page = notebook.page
+        for name in ("mean of p", "width of p", "mean of q", "width of q", "frame"):
+            sync_api.expect(page.get_by_role("slider", name=name)).to_have_count(1)
+        for name in ("Play", "Stop", "Repeat"):
+            sync_api.expect(page.get_by_role("button", name=name, exact=True)).to_have_count(1)
+        sync_api.expect(page.get_by_role("img", name="Two bells.")).to_have_count(1)
+        line = page.get_by_role("status").filter(has_text="divergence")
+        sync_api.expect(line).to_contain_text("divergence of 0.317 nats")
+        page.get_by_role("slider", name="mean of q").press("ArrowLeft")
+        sync_api.expect(line).to_contain_text("divergence of 0.291 nats")
+        frame = page.get_by_role("slider", name="frame")
+        frame.press("ArrowRight")
+        sync_api.expect(frame).to_have_attribute("aria-valuetext", "b")
+
+
+def test_pictures_are_dimmed_on_a_dark_page(opened, tmp_path):
+    source = "import numpy as np\nfrom IPython.display import display\nimport PIL.Image\n"
+    source += "display(PIL.Image.fromarray(np.full((60, 90, 3), 255, np.uint8)))"
+    with opened(write(tmp_path / "white.ipynb", code(source))) as notebook:
+        notebook.run_all()
+        picture = notebook.page.locator(".jp-OutputArea img")
+        for theme, low, high in (("JupyterLab Dark", 180, 235), ("JupyterLab Light", 255, 255)):
+            notebook.theme(theme)
+            kind = str(theme == "JupyterLab Light").lower()
+            notebook.page.locator(f'body[data-jp-theme-light="{kind}"]').wait_for(state="attached")
+            shown = PIL.Image.open(io.BytesIO(picture.screenshot())).convert("L")
+            assert low <= shown.getpixel((45, 30)) <= high, theme
 
 
 def test_a_film_plays_and_follows_the_slider(opened, tmp_path):

@@ -51,6 +51,9 @@ checks = types.SimpleNamespace(ch01=types.SimpleNamespace(
 ## A picture
 
 ```{code-cell}
+:alt: Nothing that an eye
+:   could make out.
+
 slider, screen = widgets.FloatSlider(), widgets.Output()
 with screen:
     print("in the widget")
@@ -85,7 +88,8 @@ def half(x):
 ```
 
 ```{code-cell}
-# NBVAL_CHECK_OUTPUT
+:tags: [nbval-check-output]
+
 checks.ch01.half(half)
 ```
 
@@ -107,7 +111,8 @@ answer = 3
 ```
 
 ```{code-cell}
-# NBVAL_CHECK_OUTPUT
+:tags: [nbval-check-output]
+
 checks.ch01.count(answer)
 ```
 
@@ -116,7 +121,8 @@ checks.ch01.count(answer)
 ## What you learned
 
 ```{code-cell}
-# NBVAL_CHECK_OUTPUT
+:tags: [nbval-check-output]
+
 print(2 + 2)
 ```
 '''
@@ -177,12 +183,13 @@ def test_solutions_are_a_title_the_setup_and_the_exercises(made):
         "import sys, types",
         "## Exercise 1.1: halve",
         "def half(x):",
-        "# NBVAL_CHECK_OUTPUT",
+        "checks.ch01.half(half)",
         "### Discussion of the secret",
         "## Exercise 1.2: count",
         "answer = ...",
-        "# NBVAL_CHECK_OUTPUT",
+        "checks.ch01.count(answer)",
         "### A hint, deeper, so still the exercise",
+        "[The chapter](../chapters/01_game.ipynb)",
     ]
     assert "(../chapters/01_game.ipynb)" in made["solutions"].cells[0].source
     assert "secret = x / 2" in made["solutions"].cells[3].source
@@ -197,9 +204,7 @@ def test_a_heading_in_a_fence_is_no_heading_and_every_heading_begins_a_cell(made
         "## Exercise 1.2: count",
         "### A hint, deeper",
     ]
-    shown = [
-        text for text in sources(made["chapters"]) if text.startswith("#") and "NBVAL" not in text
-    ]
+    shown = [text for text in sources(made["chapters"]) if text.startswith("#")]
     assert [
         text.startswith(heading) for text, heading in zip(shown[:-1], headings, strict=True)
     ] == [True] * 5
@@ -228,7 +233,7 @@ def test_what_is_made_is_a_valid_notebook_with_little_metadata(made):
     for notebook in made.values():
         nbformat.validate(notebook)
         assert set(notebook.metadata) == {"title", "kernelspec", "language_info"}
-        assert notebook.metadata.language_info == {"name": "python"}
+        assert notebook.metadata.language_info.version == "3"
         assert "tags" not in notebook.cells[0].metadata
     assert made["chapters"].cells[1].metadata == {"tags": ["setup"]}
 
@@ -237,9 +242,8 @@ def test_an_edit_changes_one_id_and_twins_have_two(course, made):
     text = SOURCE.replace("print(2 + 2)", "print(2 + 3)")
     edited = build.notebooks(course("01_game", text) / "sources" / "01_game.md")
     before, after = ([cell.id for cell in made["chapters"].cells] for made in (made, edited))
-    assert [a == b for a, b in zip(before, after, strict=True)] == [True] * (len(before) - 1) + [
-        False
-    ]
+    changed = [a != b for a, b in zip(before, after, strict=True)]
+    assert changed == [False] * (len(before) - 2) + [True, False]
     twins = build.notebooks(course("01_game", cells(code("1 + 1") * 3)) / "sources" / "01_game.md")[
         "chapters"
     ]
@@ -277,8 +281,88 @@ def test_nbgrader_metadata(made):
         {**answer, "grade_id": "exercise-1-2-answer-1", "cell_type": "code"},
         {**check, "grade_id": "exercise-1-2-check-1"},
         None,
+        None,
     ]
     assert not [cell for cell in made["chapters"].cells if "nbgrader" in cell.metadata]
+
+
+# Links
+
+LINKED = """# 2. Second
+
+As chapter 01 said. Chapters 01, 03 and 04 to 09, chapter
+03's, [chapter 01](x.md), `chapter 01`, $chapter 01$, chapter 02, chapters 5 and 6.
+
+```python
+chapter 01
+```
+
+<details><summary>chapter 01</summary>
+
+chapter 03
+
+</details>
+
+## Exercise 2.1: as in chapter 01
+
+See chapter 01 and chapter 02.
+"""
+
+
+@pytest.fixture
+def three(course):
+    course("01_first", "# 1. First\n\nChapter 03 says why.\n")
+    course("03_third", "# 3. Third\n\nIt is the last.\n")
+    root = course("02_second", LINKED)
+    return {
+        name: build.notebooks(root / "sources" / f"{name}.md")
+        for name in ("01_first", "02_second", "03_third")
+    }
+
+
+def test_every_notebook_begins_and_ends_with_the_links_to_its_neighbours(three):
+    ways = {
+        ("01_first", "chapters"): "[2. Second →](02_second.ipynb)",
+        ("02_second", "chapters"): "[← 1. First](01_first.ipynb)"
+        " · [Solutions](../solutions/02_second.ipynb) · [3. Third →](03_third.ipynb)",
+        ("02_second", "solutions"): "[← 1. First](../chapters/01_first.ipynb)"
+        " · [The chapter](../chapters/02_second.ipynb)"
+        " · [3. Third →](../chapters/03_third.ipynb)",
+        ("03_third", "chapters"): "[← 2. Second](02_second.ipynb)",
+    }
+    for (name, folder), way in ways.items():
+        shown = sources(three[name][folder])
+        assert shown[0].splitlines()[2] == way and shown[-1] == way
+
+
+def test_a_chapter_that_prose_names_becomes_a_link(three):
+    first, third = "(01_first.ipynb)", "(03_third.ipynb)"
+    opening, exercise = sources(three["02_second"]["chapters"])[:2]
+    assert (
+        "\n".join(opening.splitlines()[4:])
+        == f"""\
+As [chapter 01]{first} said. Chapters [01]{first}, [03]{third} and 04 to 09, [chapter
+03]{third}'s, [chapter 01](x.md), `chapter 01`, $chapter 01$, chapter 02, chapters 5 and 6.
+
+```python
+chapter 01
+```
+
+<details><summary>chapter 01</summary>
+
+[chapter 03]{third}
+
+</details>"""
+    )
+    assert (
+        exercise
+        == f"""\
+## Exercise 2.1: as in chapter 01
+
+See [chapter 01]{first} and chapter 02."""
+    )
+    solved = sources(three["02_second"]["solutions"])[1]
+    assert "See [chapter 01](../chapters/01_first.ipynb) and [chapter 02](../chap" in solved
 
 
 # What a bad source says
@@ -322,6 +406,11 @@ BAD = {
     "no title": ("Prose.\n\n" + code("a = 1"),
         r"01_x\.md: the first cell must begin with the chapter's title"),
     "empty": ("", r"must begin with the chapter's title"),
+    "an unknown tag": (cells(code("a = 1", ":tags: [nbval-chek-output]\n\n")),
+        r"01_x\.md:4: `nbval-chek-output` is no option and no tag"),
+    "an unknown option": (cells(code("a = 1", ":atl: A curve.\n\n")),
+        r"01_x\.md:4: `atl` is no option"),
+    "a byte-order mark": ("\ufeff" + cells("Prose."), r"01_x\.md: .* byte-order mark"),
     "bad options": (cells(code("a = 1", ":tags: [setup\n\n")),
         r"01_x\.md: Code cell .* Invalid YAML"),
 }  # fmt: skip
@@ -331,6 +420,19 @@ BAD = {
 def test_a_bad_source_is_one_clear_error(course, text, message):
     with pytest.raises(build.BuildError, match=message):
         build.notebooks(course("01_x", text) / "sources" / "01_x.md")
+
+
+def test_a_source_that_is_not_utf_8_is_one_sentence(course, capsys):
+    root = course("01_x", cells("Prose."))
+    (root / "sources" / "01_x.md").write_bytes("# Title\n\nThe café.\n".encode("latin-1"))
+    assert build.main(["--check"], root) == 1
+    assert capsys.readouterr().err == "01_x.md:3: this is not UTF-8; save the file as UTF-8.\n"
+
+
+def test_a_source_with_the_line_ends_of_windows_is_the_same_source(course, made):
+    root = course("01_game")
+    (root / "sources" / "01_game.md").write_bytes(SOURCE.replace("\n", "\r\n").encode())
+    assert build.notebooks(root / "sources" / "01_game.md") == made
 
 
 def test_magics_are_valid(course):
@@ -393,7 +495,7 @@ def test_a_build_makes_both_notebooks_and_nothing_else(built):
     assert (
         set(chapter.metadata) == set(solutions.metadata) == {"title", "kernelspec", "language_info"}
     )
-    assert chapter.metadata.language_info == {"name": "python"}
+    assert chapter.metadata.language_info.name == "python"
     assert not [cell for cell in chapter.cells if "execution" in cell.metadata]
 
 
@@ -413,6 +515,24 @@ def test_stored_outputs_hold_stills_and_no_widgets(built):
     assert "widget-view" not in built[
         "chapters/01_game.ipynb"
     ] and "in the widget" not in json.dumps(picture.outputs)
+
+
+def test_every_stored_picture_has_the_alternative_text_of_its_cell(built):
+    chapter = nbformat.reads(built["chapters/01_game.ipynb"], 4)
+    picture = next(cell for cell in chapter.cells if "FloatSlider" in cell.source)
+    text = "Nothing that an eye could make out."
+    assert picture.metadata.alt == text and ":alt:" not in picture.source
+    assert [output.metadata["image/png"].alt for output in picture.outputs[:2]] == [text] * 2
+
+
+def test_a_picture_without_an_alternative_text_is_an_error(course, capsys):
+    draw = "from IPython.display import Image\nImage(b'not a real PNG', format='png')"
+    for options in ("", ":alt:\n\n"):
+        root = course("01_x", cells(code(draw, options)))
+        assert build.main([], root) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("chapters/01_x.ipynb: cell 2 draws a picture without")
+        assert draw in said and not (root / "chapters" / "01_x.ipynb").exists()
 
 
 def test_a_second_build_changes_nothing(built, copy):
@@ -439,6 +559,15 @@ def test_prose_alone_is_built_without_running_anything(built, copy, capsys, monk
     assert capsys.readouterr().err.startswith("solutions/01_game.ipynb: code has changed")
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"cells": 3}', "\xff"])
+def test_prose_over_a_damaged_notebook_is_one_sentence(copy, capsys, text):
+    (copy / "chapters" / "01_game.ipynb").write_bytes(text.encode("latin-1"))
+    assert build.main(["--prose"], copy) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and said[0].startswith("chapters/01_game.ipynb is damaged (")
+    assert (copy / "chapters" / "01_game.ipynb").read_bytes() == text.encode("latin-1")
+
+
 def edit_cell(path):
     notebook = nbformat.read(path, 4)
     notebook.cells[-1].source += "  # a note"
@@ -447,7 +576,7 @@ def edit_cell(path):
 
 def edit_metadata(path):
     notebook = nbformat.read(path, 4)
-    notebook.metadata.language_info["version"] = "3.11.7"
+    notebook.metadata.language_info["version"] = "3.11.7"  # as JupyterLab would in another .venv
     nbformat.write(notebook, path)
 
 

@@ -100,8 +100,8 @@ def test_outputs_are_stills_without_errors_or_noise(path):
 def test_checked_cells_print_and_do_nothing_else(path):
     """nbval passes a checked cell in silence if it has no count or no stored output."""
     for cell in code(path):
-        if "NBVAL_CHECK_OUTPUT" in cell.source:
-            assert cell.source.startswith("# NBVAL_CHECK_OUTPUT\n"), cell.source
+        assert "NBVAL" not in cell.source, "checked by its tag, nbval-check-output"
+        if "nbval-check-output" in cell.metadata.get("tags", []):
             assert cell.execution_count and cell.outputs, cell.source
             for output in cell.outputs:
                 formats = set(output.get("data", {}))
@@ -142,6 +142,61 @@ def test_links_and_pictures_are_there(path):
                 target = "".join(link).partition("#")[0]
                 if target and not re.match(r"https?:|attachment:|mailto:", target):
                     assert (path.parent / target).exists(), f"{target} is not there"
+
+
+def anchors(path):
+    """What JupyterLab calls the headings of a notebook in an address."""
+    headings = re.findall(
+        r"^#+ (.+)$", "\n".join(c.source for c in cells(path) if c.cell_type == "markdown"), re.M
+    )
+    return {heading.replace(" ", "-") for heading in headings}
+
+
+@each_notebook
+def test_anchors_are_there(path):
+    for cell in cells(path):
+        if cell.cell_type == "markdown":
+            for target, anchor in re.findall(r"\]\(([\w./]*)#([^)\s]+)\)", cell.source):
+                assert anchor in anchors(path.parent / target if target else path), anchor
+
+
+@each_notebook
+def test_a_notebook_links_to_its_neighbours_and_its_partner(path):
+    here, solved = CHAPTERS.index(ROOT / "chapters" / path.name), path.parent.name == "solutions"
+    expected = {chapter.name for k, chapter in enumerate(CHAPTERS) if abs(k - here) == 1}
+    expected |= {path.name} if solved else {f"../solutions/{path.name}"}
+    for cell in (cells(path)[0], cells(path)[-1]):
+        links = re.findall(r"\]\(([^)]+)\)", cell.source)
+        there = {link.removeprefix("../chapters/") if solved else link for link in links}
+        assert expected <= there, expected - there
+        for link in links:
+            assert (path.parent / link).exists() or link.startswith("http"), link
+
+
+@each_notebook
+def test_every_chapter_that_a_notebook_names_is_linked(path):
+    there = {chapter.name[:2]: chapter.name for chapter in CHAPTERS}
+    if path.parent.name == "chapters":
+        del there[path.name[:2]]
+    for cell in cells(path):
+        if cell.cell_type != "markdown":
+            continue
+        text = re.sub(r"```.*?```|`[^`]*`|^#.*?$", "", cell.source, flags=re.DOTALL | re.M)
+        for number in re.findall(r"[Cc]hapter\s+(\d\d)\b", text):
+            if number in there:
+                assert re.search(rf"[Cc]hapter\s+{number}\]\([./\w]*{there[number]}\)", text), text
+
+
+@each_notebook
+def test_every_picture_has_an_alternative_text(path):
+    for cell in cells(path):
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                alt = cell.metadata.get("alt", "")
+                assert len(alt.split()) > 6 and alt.endswith("."), f"{alt}\n{cell.source}"
+                assert output.metadata["image/png"]["alt"] == alt
+        for alt in re.findall(r"!\[([^\]]*)\]", cell.source) if "outputs" not in cell else []:
+            assert len(alt.split()) > 3, cell.source
 
 
 @each_notebook

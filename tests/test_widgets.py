@@ -1,8 +1,9 @@
 """widgets.film: a slider and a play button over recorded frames, and the sheet that stays without a
-kernel."""
+kernel. And what the explorers say in words."""
 
 import base64
 import io
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,7 +11,7 @@ import PIL.Image
 import pytest
 import torch
 
-from ganbook import plotting, widgets
+from ganbook import GAN, explorers, networks, plotting, widgets
 
 
 def picture(shade, size=(40, 60)):
@@ -147,3 +148,48 @@ def test_the_output_stays_small_even_for_noise():
 def test_a_film_says_what_it_can_not_show(frames, settings, error, message):
     with pytest.raises(error, match=message):
         widgets.film(frames, **settings)
+
+
+# What is not seen is told
+
+
+PLACES = ([[0, 0], [4, 0]], [2, 1], [[0, 3], [4, 3]], [1, 2])
+EXPLORERS = {
+    "density": (explorers.density.explorer, "divergence of 0.317 nats"),
+    "phase": (
+        explorers.phase.explorer,
+        "near (0, 0) it goes out: the largest |λ| of a step is 1.01",
+    ),
+    "transport": (lambda: explorers.transport.explorer(*PLACES), "moved: 0 of 3; cost: 0.00"),
+    "faults": (explorers.faults.explorer, "a blur of 0.6 pixels"),
+    "latent": (
+        lambda: explorers.latent.explorer(GAN(*networks.dcgan(width=4))),
+        "12 samples of draw 0: z has 1.0 times its length",
+    ),
+}
+
+
+def test_every_explorer_of_the_package_is_looked_at():
+    there = {path.stem for path in Path(explorers.__file__).parent.glob("*.py")} - {"__init__"}
+    assert there == set(EXPLORERS)
+
+
+@pytest.mark.parametrize("make, begins", EXPLORERS.values(), ids=EXPLORERS)
+def test_an_explorer_names_its_controls_and_says_in_a_line_what_it_shows(make, begins):
+    explorer = make()
+    said = explorer.line.value
+    assert begins.lower() in said.lower()
+    for control in explorer.controls.values():
+        assert control.description.strip(), control
+        if hasattr(control, "options"):
+            control.index += 1
+        else:
+            control.value += control.step or 1
+        assert explorer.line.value != said, f"{control.description} changes nothing in {said}"
+        said = explorer.line.value
+        assert "\n" not in said and len(said) < 220 and said.endswith("."), said
+
+
+def test_a_film_names_its_slider_and_says_its_frame():
+    film = widgets.film([picture(shade) for shade in (0, 50)], labels=["start", "end"])
+    assert film.slider.description == "frame" and film.slider.label == "start"

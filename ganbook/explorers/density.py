@@ -21,13 +21,18 @@ def explorer() -> MovingPicture:
 
     Arrow keys move a slider by 0.1. Chapter 1.
     """
+    picture = DensityPicture()
+    style = {"description_width": "6em"}
     return MovingPicture(
-        DensityPicture(),
+        picture,
+        picture.say,
         p_mean=slider("mean of p", 0.0, -4.0, 4.0),
         p_width=slider("width of p", 1.0, 0.5, 2.5),
         q_mean=slider("mean of q", 1.5, -4.0, 4.0),
         q_width=slider("width of q", 0.6, 0.5, 2.5),
-        shape=ipywidgets.ToggleButtons(options=["Gaussians", "boxes"]),
+        shape=ipywidgets.ToggleButtons(
+            options=["Gaussians", "boxes"], description="shape", style=style
+        ),
     )
 
 
@@ -105,12 +110,23 @@ class DensityPicture:
             self.best.set_data(self.x, expit(p_log - q_log))
 
         shifted = log_density(self.x, self.shifts[:, None], q_width, shape)
-        divergence = jensen_shannon(p_log, q_log)
+        divergence, value = _divergence_and_value(p_log, q_log)
         self.curve.set_data(self.shifts, jensen_shannon(p_log, shifted))
         self.here.set_data([q_mean], [divergence])
-        value = round(2 * divergence - np.log(4), 3) + 0  # + 0 turns -0.0 into 0.0
         self.numbers.set_text(f"JSD = {divergence:.3f}\nV(D*, G) = {value:.3f}")
         return self._png()
+
+    def say(self, p_mean=0.0, p_width=1.0, q_mean=1.5, q_width=0.6, shape="Gaussians") -> str:
+        """What the picture shows, in a line. Takes what a call takes."""
+        logs = [
+            log_density(self.x, mean, width, shape)
+            for mean, width in ((p_mean, p_width), (q_mean, q_width))
+        ]
+        divergence, value = _divergence_and_value(*logs)
+        return (
+            f"q stands {abs(q_mean - p_mean):.1f} from p: a divergence of {divergence:.3f} nats, of"
+            f" {LOG_2:.3f} at most, and a value of the game of {value:.3f}."
+        )
 
     def _show_density(self, k, log, mean, left):
         density = np.exp(log)
@@ -137,6 +153,11 @@ def log_density(x, mean, width, shape):
     if shape == "Gaussians":
         return -(away**2) / 2 - np.log(width * np.sqrt(2 * np.pi))
     return np.where(np.abs(away) < 1, -np.log(2 * width), -np.inf)
+
+
+def _divergence_and_value(p_log, q_log) -> tuple[float, float]:
+    divergence = jensen_shannon(p_log, q_log)
+    return divergence, round(2 * divergence - np.log(4), 3) + 0  # + 0 turns -0.0 into 0.0
 
 
 def jensen_shannon(p_log, q_log):

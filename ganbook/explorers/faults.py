@@ -101,8 +101,10 @@ def explorer() -> MovingPicture:
     By keyboard: Tab goes to the next control, arrow keys move it.
     """
     style = {"description_width": "6em"}
+    picture = FaultPicture()
     return MovingPicture(
-        FaultPicture(),
+        picture,
+        picture.say,
         fault=ipywidgets.Dropdown(options=FAULTS, description="fault", style=style),
         strength=slider("strength", 0.3, 0.0, 1.0),
     )
@@ -186,6 +188,17 @@ class FaultPicture:
             self.crosses[k].set_data([0], [_inside(k, value)])
             self.numbers[k].set_text(_short(value))
         return frame(self.figure)
+
+    def say(self, fault: str = "blur", strength: float = 0.0) -> str:
+        """What the picture shows, in a line. Takes what a call takes."""
+        text, measures, _ = self.measured(fault, round(strength, 3))
+        values = [
+            f"{name} {_short(value)} ({_short(honest)})"
+            for name, value, honest in zip(
+                metrics.MEASURE_NAMES, measures, self.honest, strict=True
+            )
+        ]
+        return f"{text[0].upper()}{text[1:]}. In brackets without it: {', '.join(values)}."
 
 
 def _inside(k: int, value: float) -> float:

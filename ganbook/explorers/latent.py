@@ -34,6 +34,15 @@ def explorer(gan, count: int = 12, directions: int = 3) -> MovingPicture:
         size = (ENLARGE * picture.width, ENLARGE * picture.height)
         return frame(picture.resize(size, PIL.Image.Resampling.NEAREST))
 
+    def say(length, sample, label=None, **moves):
+        moved = [
+            f"{move:+.1f} along direction {k}" for k, move in enumerate(moves.values(), 1) if move
+        ]
+        return (
+            f"{count} samples of draw {sample}{'' if label is None else f', label {label}'}: z has"
+            f" {length:.1f} times its length, moved {' and '.join(moved) or 'nowhere'}."
+        )
+
     controls = {
         "length": slider("length of z", 1.0, 0.0, 2.0),
         "sample": ipywidgets.IntSlider(0, min=0, max=99, description="draw", style=STYLE),
@@ -45,7 +54,7 @@ def explorer(gan, count: int = 12, directions: int = 3) -> MovingPicture:
         )
     for k in range(1, directions + 1):
         controls[f"way_{k}"] = slider(f"direction {k}", 0.0, -6.0, 6.0, 0.5)
-    return MovingPicture(draw, **controls)
+    return MovingPicture(draw, say, **controls)
 
 
 def _most_stretched(gan) -> torch.Tensor:

@@ -92,8 +92,10 @@ def explorer() -> MovingPicture:
     By keyboard: Tab goes to the next control, arrow keys change it. Chapter 3.
     """
     style = {"description_width": "6em"}
+    picture = PhasePicture()
     return MovingPicture(
-        PhasePicture(),
+        picture,
+        picture.say,
         method=ipywidgets.Dropdown(options=list(METHODS), description="method", style=style),
         h=slider("step size", 0.3, 0.1, 6.0),
         weight=slider("R1 weight", 0.0, 0.0, 4.0),
@@ -130,6 +132,15 @@ class PhasePicture:
         size = growth(method, h, weight)
         self.text.set_text(f"largest |λ| of a step = {size:.4f}\nnear (0, 0): {_fate(size)}")
         return frame(self.figure)
+
+    def say(self, method="simultaneous", h=0.3, weight=0.0) -> str:
+        """What the picture shows, in a line. Takes what a call takes."""
+        points = path(method, h, weight)
+        size = growth(method, h, weight)
+        return (
+            f"Near (0, 0) {_fate(size)}: the largest |λ| of a step is {size:.4f}. After"
+            f" {len(points) - 1} steps the distance is {np.linalg.norm(points[-1]):.2g}."
+        )
 
 
 def portraits(

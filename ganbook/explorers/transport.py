@@ -33,7 +33,7 @@ def explorer(heaps, earth, holes, room, plan=None) -> MovingPicture:
             int(amount), min=0, max=most, description=f"{heap} to {hole}",
             style={"description_width": "4em"}, layout=ipywidgets.Layout(width="9em"),
         )  # fmt: skip
-    moving = MovingPicture(picture, **fields)
+    moving = MovingPicture(picture, picture.say, **fields)
     moving.children[0].layout = ipywidgets.Layout(
         display="grid", grid_template_columns=f"repeat({plan.shape[1]}, 10em)"
     )
@@ -76,8 +76,7 @@ class TransportPicture:
         return linprog(self.distance.ravel(), A_eq=sums, b_eq=amounts).fun
 
     def __call__(self, **amounts) -> bytes:
-        plan = np.array(list(amounts.values())).reshape(self.distance.shape)
-        left, free = self.earth - plan.sum(1), self.room - plan.sum(0)
+        plan, left, free = self._plan(amounts)
         figure = Figure(figsize=(7.4, 2.9), dpi=100, layout="constrained")
         FigureCanvasAgg(figure)
         axes, beside = figure.subplots(1, 2, width_ratios=(2, 1))
@@ -93,6 +92,15 @@ class TransportPicture:
         beside.axis("off")
         beside.text(0, 0.95, "\n".join(self._report(plan, left, free)), va="top", linespacing=1.6)
         return frame(figure)
+
+    def say(self, **amounts) -> str:
+        """What the picture shows, in a line. Takes what a call takes."""
+        line = "; ".join(self._report(*self._plan(amounts)))
+        return f"{line[0].upper()}{line[1:]}."
+
+    def _plan(self, amounts: dict):
+        plan = np.array(list(amounts.values())).reshape(self.distance.shape)
+        return plan, self.earth - plan.sum(1), self.room - plan.sum(0)
 
     def _report(self, plan, left, free) -> list[str]:
         moved, cost = plan.sum(), (plan * self.distance).sum()
