@@ -59,8 +59,8 @@ def main(purpose: str) -> None:
         f"Installing what `make {purpose}` needs into .venv: a few minutes the first time.",
         flush=True,
     )
-    before = installed()
     forget_the_broken()
+    before = installed()
     project = tomllib.loads(Path("pyproject.toml").read_text())
     # What builds the package comes first and stays, so that a change of pyproject.toml alone needs
     # no network.

@@ -30,7 +30,7 @@ NO_NETWORK = re.compile(
 CLEAR = "\r\x1b[K"  # a terminal's line
 STEP = re.compile(
     r"^\S+ +(?:(?:Collecting|Processing) (?P<package>\S+)"
-    r"|Downloading (?P<url>\S+\.whl) \((?P<size>[^)]+)\)"
+    r"|Downloading (?P<url>\S+\.whl) \((?P<size>[\d.]+) MB\)"
     r"|Installing collected packages: (?P<all>.+))"
 )
 
@@ -68,7 +68,8 @@ def install_torch(purpose: str) -> None:
     # Whatever else pip is configured to look through. An empty value would not override a file.
     nowhere_else = {"PIP_FIND_LINKS": os.devnull, "PIP_EXTRA_INDEX_URL": f"file://{os.devnull}"}
     if not index_has_torch(pin[1], nowhere_else):
-        print(f"{host} has no PyTorch {pin[1]} for us or can't be reached: the usual one, then.")
+        lacks = f"PyTorch {pin[1]} without CUDA can't be had from {host}"
+        print(f"{lacks}: taking the usual one.", flush=True)
         return
     why = "as asked" if TORCH_CHOICE else "no NVIDIA driver here (GANBOOK_TORCH=cuda: with CUDA)"
     print(f"PyTorch comes without CUDA, from {host}: {why}.", flush=True)
@@ -140,6 +141,8 @@ def pip_install(purpose: str, *arguments: str, settings: dict[str, str] | None =
             UNFINISHED.unlink()  # pip wrote nothing: what was in .venv before is whole
     if code == 0:
         return
+    if settings:
+        purpose += "`, or `GANBOOK_TORCH=cuda make " + purpose
     if NO_NETWORK.search(log):
         stop(
             f"pip can't reach {TORCH_INDEX if settings else 'its package index'};"
@@ -181,28 +184,31 @@ def follow(pip: subprocess.Popen, log) -> None:
         *lines, rest = (rest + log.read()).split("\n")
         for step in filter(None, map(STEP.match, lines)):
             if step["package"]:
-                packages, doing, download = packages + 1, Path(step["package"]).name, None
+                packages, download = packages + 1, None
+                doing = re.split(r"-\d|[<>=!~;\[]", Path(step["package"]).name)[0]
             elif step["url"]:
                 download = unquote(step["url"].split("/")[-1]), step["size"]
             else:
                 total = step["all"].count(",") + 1
         if total:
             done = min(len(installed() - before), total)
-            said = f"installing [{'#' * (30 * done // total):<30}] {done} of {total} packages"
+            bar = "#" * (30 * done // total)
+            said = f"installing [{bar:<30}] package {max(done, 1)} of {total}"
         elif download:
             name = download[0].split("-")[0]
             said = f"fetching package {packages}: {name}, {megabytes(*download)}"
         else:
-            said = f"fetching package {packages}: {doing}"
+            said = f"fetching package {packages}: {doing}" if packages else "starting pip"
         line = f"{minutes(began)}  {said}"[: shutil.get_terminal_size().columns - 1]
         print(CLEAR + line, end="", flush=True)
         time.sleep(0.2)
 
 
 def megabytes(file: str, size: str) -> str:
-    """How much of a file is there, of pip's `186.2 MB`: pip shows no bar but on a terminal."""
+    """How much of a file is there: pip shows no bar of its own but on a terminal."""
     parts = Path(tempfile.gettempdir()).glob(f"pip-unpack-*/{file}")
-    return f"{max((part.stat().st_size for part in parts), default=0) / 1e6:.1f} of {size}"
+    there = max((part.stat().st_size for part in parts), default=0)
+    return f"{there / 1e6:.1f} of {size} MB"
 
 
 def minutes(began: float) -> str:
