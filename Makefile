@@ -31,7 +31,7 @@ lab:
 	[ "$$(uname)" != Linux ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY$$BROWSER" ] || flags="$$flags --no-browser"; \
 	export JUPYTERLAB_WORKSPACES_DIR="$$PWD/.venv/share/jupyter/lab/workspaces"; \
 	echo "Opening the course in JupyterLab. Ctrl-C, twice, stops it."; \
-	exec $(RUN) jupyterlab $$flags --ServerApp.log_level=WARN --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$$PWD" \
+	exec $(RUN) jupyterlab $$flags --Application.log_level=WARN --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$$PWD" \
 		--LabApp.default_url=/lab/tree/chapters/00_start_here.ipynb
 
 # One part's failure hides no other part. Two at a time, on one thread each: twice two threads would fight for two cores.

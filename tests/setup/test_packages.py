@@ -78,6 +78,10 @@ def test_every_requirement_has_a_pin_within_its_range():
     assert pins()["torch"] == "2.13.0"
 
 
+def test_readme_names_the_pinned_torch():
+    assert re.findall(r"torch==(\S+)", (ROOT / "README.md").read_text()) == [pins()["torch"]]
+
+
 def test_pins_serve_every_platform():
     assert not any("+" in version for version in pins().values()), (
         "a local build exists on one index only"
