@@ -30,7 +30,8 @@ lab:
 	[ "$$(id -u)" != 0 ] || flags='--allow-root --no-browser'; \
 	[ "$$(uname)" != Linux ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY$$BROWSER" ] || flags="$$flags --no-browser"; \
 	export JUPYTERLAB_WORKSPACES_DIR="$$PWD/.venv/share/jupyter/lab/workspaces"; \
-	exec $(RUN) jupyterlab $$flags --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$$PWD" \
+	echo "Opening the course in JupyterLab. Ctrl-C, twice, stops it."; \
+	exec $(RUN) jupyterlab $$flags --Application.log_level=WARN --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$$PWD" \
 		--LabApp.default_url=/lab/tree/chapters/00_start_here.ipynb
 
 # One part's failure hides no other part. Two at a time, on one thread each: twice two threads would fight for two cores.
@@ -39,7 +40,7 @@ test:
 	@failed=; \
 	$(RUN) ruff check . && $(RUN) ruff format --check . || failed="$$failed lint"; \
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile tests || failed="$$failed tests"; \
-	OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(RUN) pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+	OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(RUN) pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=1800 \
 		-n 2 --dist loadfile chapters solutions || failed="$$failed notebooks"; \
 	[ -z "$$failed" ] || { echo "make test: failed in$$failed" >&2; exit 1; }
 

@@ -1,0 +1,235 @@
+"""What environment.py asks of pip: PyTorch in the build that fits the machine, then the rest.
+
+pip's own account goes to .venv/pip.log; a terminal shows one line that moves, and the time.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import unquote
+
+VENV = Path(".venv")
+PYTHON = VENV / "bin/python"
+UNFINISHED = VENV / ".unfinished"
+LOG = VENV / "pip.log"
+
+# PyTorch's own index of builds without CUDA, or a mirror of it.
+TORCH_INDEX = os.environ.get("GANBOOK_TORCH_INDEX") or "https://download.pytorch.org/whl/cpu"
+TORCH_CHOICE = os.environ.get("GANBOOK_TORCH", "")
+
+NO_NETWORK = re.compile(
+    "connection (error|broken|aborted|reset|refused)|ConnectionError|timed out|IncompleteRead|ssl"
+    " certificate",
+    re.I,
+)
+CLEAR = "\r\x1b[K"  # a terminal's line
+STEP = re.compile(
+    r"^\S+ +(?:(?:Collecting|Processing) (?P<package>\S+)"
+    r"|Downloading (?P<url>\S+\.whl) \((?P<size>[\d.]+) MB\)"
+    r"|Installing collected packages: (?P<all>.+))"
+)
+
+
+def site() -> Path:
+    return next(VENV.glob("lib/python*/site-packages"), VENV)
+
+
+def installed() -> set[Path]:
+    """The folders in which pip describes the packages of .venv."""
+    return set(site().glob("*.dist-info"))
+
+
+# --- PyTorch
+
+
+def install_torch(purpose: str) -> None:
+    """PyTorch's build without CUDA, from PyTorch's own index, where nothing would use CUDA.
+
+    On Linux pip's usual PyTorch brings gigabytes of CUDA. Without an NVIDIA driver, PyTorch comes
+    from TORCH_INDEX, if that answers within seconds and has the version of constraints.txt. It
+    comes from there alone, and alone: what it needs is fetched later, from the usual index.
+
+    Where pip has been told of another index than PyPI, or of none, that choice stands, and
+    TORCH_INDEX is not asked. GANBOOK_TORCH=cpu asks it all the same, on any system;
+    GANBOOK_TORCH=cuda takes the usual build, and puts it in the place of one for the CPU.
+    """
+    if wants_another_torch():
+        run([PYTHON, "-m", "pip", "uninstall", "--yes", "--quiet", "torch"])
+        return
+    pin = re.search(r"^torch==(\S+)$", Path("constraints.txt").read_text(), re.M)
+    if not pin or torch_version().split("+")[0] == pin[1] or not wants_cpu_build():
+        return
+    host = TORCH_INDEX.split("/")[2]
+    # Whatever else pip is configured to look through. An empty value would not override a file.
+    nowhere_else = {"PIP_FIND_LINKS": os.devnull, "PIP_EXTRA_INDEX_URL": f"file://{os.devnull}"}
+    if not index_has_torch(pin[1], nowhere_else):
+        lacks = f"PyTorch {pin[1]} without CUDA can't be had from {host}"
+        print(f"{lacks}: taking the usual one.", flush=True)
+        return
+    why = "as asked" if TORCH_CHOICE else "no NVIDIA driver here (GANBOOK_TORCH=cuda: with CUDA)"
+    print(f"PyTorch comes without CUDA, from {host}: {why}.", flush=True)
+    torch = ["--no-deps", "--index-url", TORCH_INDEX, f"torch=={pin[1]}"]
+    pip_install(purpose, *torch, settings=nowhere_else)
+
+
+def check_choice() -> None:
+    if TORCH_CHOICE not in ("", "cpu", "cuda"):
+        stop(f"GANBOOK_TORCH is {TORCH_CHOICE!r}; it can be cpu or cuda, or not be set.")
+
+
+def torch_version() -> str:
+    """2.13.0+cpu for example, "" where there is none."""
+    return next((about.name[6:-10] for about in site().glob("torch-*.dist-info")), "")
+
+
+def wants_another_torch() -> bool:
+    return TORCH_CHOICE == "cuda" and torch_version().endswith("+cpu")
+
+
+def wants_cpu_build() -> bool:
+    if TORCH_CHOICE:
+        return TORCH_CHOICE == "cpu"
+    return sys.platform == "linux" and not has_nvidia_driver() and not pip_has_its_own_index()
+
+
+def has_nvidia_driver() -> bool:
+    return bool(
+        shutil.which("nvidia-smi")
+        or os.path.exists("/proc/driver/nvidia/version")
+        or os.path.exists("/dev/nvidiactl")
+        or list(Path("/usr/lib/wsl/lib").glob("libcuda.so*"))
+    )
+
+
+def pip_has_its_own_index() -> bool:
+    said = run([PYTHON, "-m", "pip", "config", "list"], stdout=subprocess.PIPE).stdout
+    own = r"\.(index-url='(?!https://pypi\.org/)|no-index='(?!0|no|off|false))"
+    return bool(re.search(own, said, re.I))
+
+
+def index_has_torch(version: str, settings: dict[str, str]) -> bool:
+    """Whether the index answers within seconds, with this version for this Python and system."""
+    ask = ["index", "versions", "torch", "--index-url", TORCH_INDEX]
+    quick = ["--timeout", "5", "--retries", "0", "--disable-pip-version-check"]
+    command = [PYTHON, "-m", "pip", *ask, *quick]
+    try:
+        answer = run(command, stdout=subprocess.PIPE, env=os.environ | settings, timeout=20)
+    except subprocess.TimeoutExpired:
+        return False
+    return bool(re.search(rf"[ (]{re.escape(version)}(\+\w+)?[,)\s]", answer.stdout))
+
+
+# --- pip
+
+
+def pip_install(purpose: str, *arguments: str, settings: dict[str, str] | None = None) -> None:
+    LOG.unlink(missing_ok=True)
+    UNFINISHED.touch()
+    options = ["--no-input", "--disable-pip-version-check", "--log", LOG]
+    options += ["--constraint", "constraints.txt"]
+    command = [PYTHON, "-m", "pip", "install", *options, *arguments]
+    try:
+        code, errors = run_and_show(command, os.environ | (settings or {}))
+    finally:
+        log = LOG.read_text(errors="replace") if LOG.exists() else ""
+        if "Installing collected packages" not in log:
+            UNFINISHED.unlink()  # pip wrote nothing: what was in .venv before is whole
+    if code == 0:
+        return
+    if settings:
+        purpose += "`, or `GANBOOK_TORCH=cuda make " + purpose
+    if NO_NETWORK.search(log):
+        stop(
+            f"pip can't reach {TORCH_INDEX if settings else 'its package index'};"
+            f" run `make {purpose}` again with a network (details: {LOG})."
+        )
+    stop(f"pip could not install what `make {purpose}` needs: {complaint(errors)} (details: {LOG})")
+
+
+def run_and_show(command: list, environment: dict[str, str]) -> tuple[int, str]:
+    """The exit status of pip and its errors; until it ends, its log is followed on a terminal."""
+    LOG.touch()
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        LOG.open(errors="replace") as log,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env=environment,
+            close_fds=False,
+        ) as pip,
+    ):
+        try:
+            follow(pip, log) if sys.stdout.isatty() else pip.wait()
+        except BaseException:
+            pip.kill()
+            raise
+        finally:
+            print(CLEAR if sys.stdout.isatty() else "", end="", flush=True)
+        errors.seek(0)
+        return pip.returncode, errors.read()
+
+
+def follow(pip: subprocess.Popen, log) -> None:
+    began, before = time.monotonic(), installed()
+    packages, doing, download, total, rest = 0, "", None, 0, ""
+    while pip.poll() is None:
+        *lines, rest = (rest + log.read()).split("\n")
+        for step in filter(None, map(STEP.match, lines)):
+            if step["package"]:
+                packages, download = packages + 1, None
+                doing = re.split(r"-\d|[<>=!~;\[]", Path(step["package"]).name)[0]
+            elif step["url"]:
+                download = unquote(step["url"].split("/")[-1]), step["size"]
+            else:
+                total = step["all"].count(",") + 1
+        if total:
+            done = min(len(installed() - before), total)
+            bar = "#" * (30 * done // total)
+            said = f"installing [{bar:<30}] package {max(done, 1)} of {total}"
+        elif download:
+            name = download[0].split("-")[0]
+            said = f"fetching package {packages}: {name}, {megabytes(*download)}"
+        else:
+            said = f"fetching package {packages}: {doing}" if packages else "starting pip"
+        line = f"{minutes(began)}  {said}"[: shutil.get_terminal_size().columns - 1]
+        print(CLEAR + line, end="", flush=True)
+        time.sleep(0.2)
+
+
+def megabytes(file: str, size: str) -> str:
+    """How much of a file is there: pip shows no bar of its own but on a terminal."""
+    parts = Path(tempfile.gettempdir()).glob(f"pip-unpack-*/{file}")
+    there = max((part.stat().st_size for part in parts), default=0)
+    return f"{there / 1e6:.1f} of {size} MB"
+
+
+def minutes(began: float) -> str:
+    seconds = int(time.monotonic() - began)
+    return f"{seconds // 60}:{seconds % 60:02}"
+
+
+def run(command: list, **options) -> subprocess.CompletedProcess:
+    # The child inherits the lock: were this process killed, the next one would still wait for the
+    # child.
+    options = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, "close_fds": False} | options
+    return subprocess.run(command, text=True, errors="replace", **options)
+
+
+def complaint(text: str) -> str:
+    """The line that says what went wrong: the first of pip's errors, else what was said last."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it gave no reason"]
+    return next(
+        (line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")), lines[-1]
+    )
+
+
+def stop(message: str):
+    sys.exit(f"ganbook: {message}")

@@ -1,0 +1,104 @@
+"""Copies of the course that have little to install, from a folder of wheels made here."""
+
+import inspect
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+needs_make = pytest.mark.skipif(not shutil.which("make"), reason="there is no make here")
+
+OURS = ("MAKE", "MFLAGS", "PIP_", "PYTHON", "JUPYTER", "CI", "GANBOOK_")
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+
+
+def write_wheel(folder, name, requires=(), files=None, version="1") -> str:
+    """A package that says it is installed before its files are there.
+
+    What a cut-off pip leaves of it looks whole.
+    """
+    import zipfile
+
+    about = {
+        "METADATA": "\n".join(
+            [
+                f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}",
+                *map("Requires-Dist: {}".format, requires),
+            ]
+        ),
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    content = {f"{name}-{version}.dist-info/{file}": text for file, text in about.items()} | (
+        files or {}
+    )
+    content[f"{name}-{version}.dist-info/RECORD"] = "".join(f"{file},,\n" for file in content)
+    with zipfile.ZipFile(f"{folder}/{name}-{version}-py3-none-any.whl", "w") as archive:
+        for file, text in content.items():
+            archive.writestr(file, text)
+    return f"{name}-{version}-py3-none-any.whl"
+
+
+BACKEND = f"""
+import tomllib
+
+{inspect.getsource(write_wheel)}
+
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+    return write_wheel(folder, "stub", project["dependencies"])
+"""
+
+
+def write_project(course: Path, requires=(), builders=()) -> None:
+    build = f"requires = {list(builders)}\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
+    project = (
+        f"name = 'stub'\nversion = '1'\ndependencies = {list(requires)}\n"
+        "optional-dependencies.dev = []\n"
+    )
+    (course / "pyproject.toml").write_text(f"[build-system]\n{build}[project]\n{project}")
+
+
+def copied(course: Path) -> Path:
+    course.mkdir()
+    for name in ("Makefile", "environment.py", "environment_pip.py"):
+        shutil.copy(ROOT / name, course)
+    (course / "backend.py").write_text(BACKEND)
+    (course / "constraints.txt").write_text("")
+    write_project(course)
+    return course
+
+
+def set_up(course, env, purpose="lab") -> str:
+    done = subprocess.run(
+        [sys.executable, "environment.py", purpose],
+        cwd=course,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def refused(course, env) -> str:
+    """What a set-up says on stderr that ends in an error."""
+    command = [sys.executable, "environment.py", "lab"]
+    done = subprocess.run(command, cwd=course, env=env, text=True, capture_output=True)
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    return done.stderr
+
+
+def make(course, *arguments, env):
+    return subprocess.run(["make", *arguments], cwd=course, env=env, text=True, capture_output=True)
+
+
+def script(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(0o755)
+    return path

@@ -1,0 +1,271 @@
+"""environment.py makes .venv, mends it, explains: in copies with little to install."""
+
+import contextlib
+import os
+import pty
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from courses import refused, set_up, write_project, write_wheel
+
+pytest.importorskip("fcntl", reason="environment.py is not for Windows")
+import environment  # noqa: E402
+import environment_pip  # noqa: E402
+
+
+def test_first_call_replaces_a_venv_that_does_not_start(first):
+    """As after an upgrade that took its Python away, or a killed `python -m venv`."""
+    course, said = first
+    assert "does not start" in said and "Installing" in said
+    assert not (course / ".venv/bin/other").exists() and not (course / ".venv/.unfinished").exists()
+
+
+def test_second_call_asks_no_pip(ready, offline):
+    (ready / ".venv/pip.log").unlink(missing_ok=True)
+    assert set_up(ready, offline) == ""
+    assert not (ready / ".venv/pip.log").exists()
+
+
+LOST = {
+    "the folder": lambda site: shutil.rmtree(site / "whole"),
+    "its first file": lambda site: (site / "whole/__init__.py").unlink(),
+    "a module": lambda site: (site / "single.py").unlink(),
+    "all": lambda site: [
+        shutil.rmtree(site / "whole"),
+        shutil.rmtree(site / "whole-1.dist-info"),
+        (site / "single.py").unlink(),
+    ],
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_what_was_deleted_from_the_venv_comes_back(ready, offline, what):
+    """With pip's note that it is installed, as after `rm -r`, and without, as after uninstalling"""
+    files = {"whole/__init__.py": "", "whole/more.py": "", "single.py": ""}
+    write_wheel(offline["PIP_FIND_LINKS"], "whole", files=files)
+    write_project(ready, requires=["whole"])
+    set_up(ready, offline)
+    assert set_up(ready, offline) == ""
+    (site,) = ready.glob(".venv/lib/*/site-packages")
+    LOST[what](site)
+    said = set_up(ready, offline)
+    assert re.search(
+        r"^\.venv lacks (single\.py|whole|single\.py, whole); mending it\.$", said, re.M
+    )
+    assert "Making .venv" not in said and "Installed 1 package in" in said
+    assert all((site / file).exists() for file in files)
+    assert set_up(ready, offline) == ""
+
+
+def test_a_package_that_the_reader_renews_stays(ready, offline):
+    """Files whose names change with a version are not missed."""
+    for version in ("1", "2"):
+        files = {"own/__init__.py": version, f"own.libs/{version}.so": "", f"_{version}.so": ""}
+        write_wheel(offline["PIP_FIND_LINKS"], "own", files=files, version=version)
+    write_project(ready, requires=["own"])
+    (ready / "constraints.txt").write_text("own==1")
+    set_up(ready, offline)
+    pip = [ready / ".venv/bin/python", "-m", "pip", "install", "-q", "own==2"]
+    subprocess.run(pip, env=offline, check=True)
+    assert set_up(ready, offline) == ""
+    (init,) = ready.glob(".venv/lib/*/site-packages/own/__init__.py")
+    assert init.read_text() == "2"
+
+
+def test_few_lines_where_there_is_no_terminal(ready, offline):
+    write_project(ready, requires=["big"])
+    write_wheel(offline["PIP_FIND_LINKS"], "big")
+    said = set_up(ready, offline).splitlines()
+    assert said[0].startswith("Installing what `make lab` needs into .venv")
+    assert re.fullmatch(r"Installed \d packages? in \d+:\d\d minutes\.", said[1]) and not said[2:]
+
+
+def test_a_terminal_has_one_line_that_moves(ready, monkeypatch, capsys):
+    """What pip writes to its log meanwhile is given here, so that no speed decides what is seen."""
+    log = [
+        "Collecting torch>=2",
+        "  Downloading https://x/torch-2.13.0%2Bcpu-cp311-cp311-linux_x86_64.whl (186.2 MB)",
+        "Processing /wheels/numpy-2.4.6-cp311-cp311-linux_x86_64.whl (from ganbook)",
+        "  Skipping link: torch-9-none.whl (99.1 MB)",
+        "Installing collected packages: numpy, torch",
+    ]
+    lines = iter(log)
+
+    class Pip:
+        def poll(self):
+            self.line = next(lines, None)
+            return None if self.line else 0
+
+        def read(self):
+            return f"2026-01-01T00:00:00,000 {self.line}\n"
+
+    monkeypatch.chdir(ready)
+    monkeypatch.setattr(environment_pip.time, "sleep", lambda seconds: None)
+    pip = Pip()
+    environment_pip.follow(pip, pip)
+    said = capsys.readouterr().out
+    assert re.sub(r"\d:\d\d  ", "", said).split(environment_pip.CLEAR)[1:] == [
+        "fetching package 1: torch",
+        "fetching package 1: torch, 0.0 of 186.2 MB",
+        "fetching package 2: numpy",
+        "fetching package 2: numpy",
+        f"installing [{' ' * 30}] package 1 of 2",
+    ]
+    assert "\n" not in said
+
+
+def test_a_terminal_is_noticed(ready, offline):
+    """On a real one, of 60 columns."""
+    write_project(ready, requires=["big"])
+    write_wheel(offline["PIP_FIND_LINKS"], "big")
+    (ready / ".venv/.lab-ready").unlink()
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "environment.py", "lab"],
+        cwd=ready,
+        env=offline | {"COLUMNS": "60"},
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # at its end
+        while some := os.read(ours, 4096):
+            said += some
+    os.close(ours)
+    assert process.wait() == 0, process.stderr.read()
+    moves = said.decode().split(environment_pip.CLEAR)
+    assert "  starting pip" in moves[1] and max(map(len, moves[1:-1])) < 60
+    assert moves[-1].startswith("Installed ") and said.count(b"\n") == 2
+
+
+def test_test_adds_to_lab(ready, offline):
+    mark = ready / ".venv/mark"
+    mark.touch()
+    (ready / ".venv/.lab-ready").unlink()
+    assert "Installing" in set_up(ready, offline, "test") and mark.exists()
+    assert set_up(ready, offline, "test") == set_up(ready, offline, "lab") == ""
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+def test_a_change_installs_again_into_the_same_venv(ready, offline, name):
+    mark = ready / ".venv/mark"
+    mark.touch()
+    with open(ready / name, "a") as file:
+        file.write("\n# changed\n")
+    assert "Installing" in set_up(ready, offline) and mark.exists()
+    assert set_up(ready, offline) == ""
+
+
+def test_without_a_network_one_sentence_and_no_harm(ready, offline):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = server.getsockname()[1]
+    network = {
+        "PIP_NO_INDEX": "0",
+        "PIP_INDEX_URL": f"http://127.0.0.1:{closed}/simple",
+        "PIP_RETRIES": "0",
+    }
+    before = (ready / "pyproject.toml").read_text()
+    for kind in ({"requires": ["nowhere"]}, {"builders": ["nowhere"]}):
+        write_project(ready, **kind)
+        assert refused(ready, offline | network).splitlines() == [
+            "ganbook: pip can't reach its package index; run `make lab` again with a network"
+            " (details: .venv/pip.log)."
+        ]
+    # What was there is whole: with the file as it was, the course opens without a network.
+    (ready / "pyproject.toml").write_text(before)
+    assert set_up(ready, offline) == ""
+
+
+def test_what_pip_refuses_is_said_in_one_sentence(ready, offline):
+    write_project(ready, requires=["nowhere>=7"])
+    assert re.fullmatch(
+        r"ganbook: pip could not install .*nowhere>=7.*\(details: .venv/pip.log\)\n",
+        refused(ready, offline),
+    )
+
+
+# In .venv, for every Python that starts there: it kills itself, and who started it, in the middle.
+KILLER = """
+import itertools, os, signal, sys
+opened = itertools.count()
+
+def watch(event, arguments):
+    if event == "open" and "/site-packages/big/" in str(arguments[0]) and next(opened) == 20:
+        os.killpg(0, signal.SIGKILL)
+
+sys.addaudithook(watch)
+"""
+
+
+def test_a_killed_installation_mends_itself(ready, offline):
+    pieces = 100
+    files = {f"big/{i}.txt": str(i) for i in range(pieces)}
+    write_wheel(offline["PIP_FIND_LINKS"], "big", files=files)
+    write_project(ready, requires=["big"])
+    (site,) = ready.glob(".venv/lib/*/site-packages")
+    for about in site.glob("big-*"):
+        shutil.rmtree(about)
+    (site / "killer.py").write_text(KILLER)
+    (site / "killer.pth").write_text("import killer")
+    command = [sys.executable, "environment.py", "lab"]
+    killed = subprocess.run(command, cwd=ready, env=offline, start_new_session=True)
+    assert killed.returncode == -signal.SIGKILL
+
+    def written():
+        return sum(1 for _ in site.glob("big/*.txt"))
+
+    assert 10 <= written() < pieces and (site / "big-1.dist-info/METADATA").exists()
+
+    assert "cut off" in set_up(ready, offline) and written() == pieces
+    assert set_up(ready, offline) == ""
+
+
+def test_a_call_waits_for_the_pip_of_a_killed_one(ready, offline):
+    """Else it would empty .venv while that pip still writes there."""
+    (ready / ".venv/mark").unlink(missing_ok=True)
+    child = (
+        "import os, time; print(1, flush=True)\n"
+        "while not os.path.exists('go'): time.sleep(0.1)\n"
+        "open('.venv/mark', 'w').close()"
+    )
+    parent = (
+        "import environment as e, sys; lock = e.wait_for_others();"
+        f" e.run([sys.executable, '-c', {child!r}])"
+    )
+    killed = subprocess.Popen(
+        [sys.executable, "-c", parent], cwd=ready, env=offline, stdout=subprocess.PIPE
+    )
+    assert killed.stdout.readline() == b"1\n"
+    killed.kill()
+    command = [sys.executable, "environment.py", "lab"]
+    second = subprocess.Popen(command, cwd=ready, env=offline, stdout=subprocess.PIPE)
+    assert b"Waiting for another installation" in second.stdout.readline()
+    assert not (ready / ".venv/mark").exists() and second.poll() is None
+    (ready / "go").touch()
+    second.communicate()
+    assert second.returncode == 0 and (ready / ".venv/mark").exists()
+
+
+@pytest.mark.parametrize(
+    "version, chosen, why",
+    [
+        ((3, 10, 4), "", "Python 3.10;"),
+        ((3, 99, 0), "python3", "Python 3.99;"),
+        ((3, 99, 0), "", None),
+    ],
+)
+def test_a_venv_of_another_python(tmp_path, monkeypatch, version, chosen, why):
+    (tmp_path / ".venv").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHON", chosen)
+    said = environment.reason_to_start_over(version)
+    assert why in said if why else said is None
+
+
+# --- What the targets run, on a stand-in for .venv/bin/python that only says what it was asked

@@ -1,0 +1,71 @@
+"""Notebooks as tests: what conftest.py at the root adds to nbval."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def nbval(tmp_path):
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+
+    def run(limit: int, **notebooks: list[str]) -> str:
+        for name, cells in notebooks.items():
+            cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+            notebook = nbformat.v4.new_notebook(cells=cells)
+            nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+        options = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={limit}", "-rs"]
+        files = [f"{name}.ipynb" for name in notebooks]
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, *files],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        ).stdout
+
+    return run
+
+
+def counts(said: str) -> dict[str, int]:
+    """`1 failed, 2 skipped` of pytest's last line."""
+    last = said.splitlines()[-1]
+    return {
+        word: int(number) for number, word in re.findall(r"(\d+) (failed|passed|skipped)", last)
+    }
+
+
+@pytest.mark.parametrize(
+    "sleeps",
+    [
+        "import time\ntime.sleep(3000)",
+        "import time\ntry:\n    time.sleep(3000)\nexcept KeyboardInterrupt:\n    pass",
+    ],
+    ids=["plain", "catches the interrupt"],
+)
+def test_a_cell_over_its_time_limit_is_red_once(nbval, sleeps):
+    said = nbval(1, slow=[sleeps, "1 + 1", "undefined"])
+    assert counts(said) == {"failed": 1, "skipped": 2}
+    assert "Cell 0: it took more than 1 seconds. The cells after it are not run." in said
+    assert "not run: cell 0 took more than 1 seconds" in said
+
+
+def test_a_dead_kernel_is_red_once_and_long_before_the_limit(nbval):
+    """The test would be stopped long before the limit of two hours."""
+    dies = ["1 + 1", "import os\nos._exit(1)", "1 + 1", "1 + 1"]
+    said = nbval(7200, dies=dies, lives=["1 + 1", "2 + 2"])
+    assert counts(said) == {"passed": 3, "failed": 1, "skipped": 2}
+    assert "Cell 1: it killed its kernel. The cells after it are not run." in said
+    assert "not run: cell 1 killed its kernel" in said
+
+
+def test_other_failures_stop_nothing(nbval):
+    said = nbval(7200, fails=["1 / 0", "1 + 1", "undefined"])
+    assert counts(said) == {"failed": 2, "passed": 1}

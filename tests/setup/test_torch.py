@@ -1,0 +1,240 @@
+"""Which PyTorch is installed: without CUDA from PyTorch's own index, or pip's usual one.
+
+The index is served on this machine. The usual one is a folder, and pypi.org lies behind a proxy
+that is not there.
+"""
+
+import functools
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+from courses import refused, set_up, write_project, write_wheel
+
+pytest.importorskip("fcntl", reason="environment.py is not for Windows")
+import environment_pip  # noqa: E402
+
+
+class Index:
+    """A simple index (PEP 503), that remembers what it was asked for."""
+
+    def __init__(self, folder):
+        self.folder, self.asked = folder, []
+        outer = self
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def log_message(self, *_):
+                outer.asked.append(self.path)
+
+        handler = functools.partial(Handler, directory=folder)
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/cpu"
+        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
+
+    def offer(self, name, *versions, **options):
+        page = self.folder / "cpu" / name
+        page.mkdir(parents=True)
+        files = [write_wheel(page, name, version=version, **options) for version in versions]
+        links = [f'<a href="{file.replace("+", "%2B")}">{file}</a>' for file in files]
+        (page / "index.html").write_text(f"<!DOCTYPE html><html><body>{links}</body></html>")
+
+
+@pytest.fixture
+def index(tmp_path):
+    index = Index(tmp_path)
+    yield index
+    index.http.shutdown()
+    index.http.server_close()
+
+
+@pytest.fixture
+def pip(offline, index, tmp_path):
+    """An environment in which the usual index has PyTorch 1 (and `other`, which it needs)."""
+    usual = tmp_path / "usual"
+    usual.mkdir()
+    write_wheel(usual, "torch", requires=["other"], files={"torch/__init__.py": "usual"})
+    write_wheel(usual, "other")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = server.getsockname()[1]
+    return offline | {
+        "PIP_NO_INDEX": "0",
+        "PIP_FIND_LINKS": str(usual),
+        "PIP_RETRIES": "0",
+        "HTTPS_PROXY": f"http://127.0.0.1:{closed}",
+        "GANBOOK_TORCH_INDEX": index.url,
+    }
+
+
+@pytest.fixture
+def course(ready, offline):
+    """Ready but for PyTorch."""
+    (site,) = ready.glob(".venv/lib/*/site-packages")
+    for name in ("torch", "other"):
+        for path in site.glob(f"{name}*"):
+            shutil.rmtree(path)
+    write_project(ready, requires=["torch"])
+    (ready / "constraints.txt").write_text("torch==1\n")
+    return ready
+
+
+def install(course, env, driver=False) -> str:
+    """What a set-up says, on a machine with or without a driver of NVIDIA's."""
+    script = (
+        f"import environment_pip; environment_pip.has_nvidia_driver = lambda: {driver};"
+        " import environment; environment.main('lab')"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=course, env=env, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def installed(course, name="torch") -> str:
+    (about,) = course.glob(f".venv/lib/*/site-packages/{name}-*.dist-info")
+    return about.name.removeprefix(f"{name}-").removesuffix(".dist-info")
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="CUDA comes unasked on Linux alone")
+
+
+@on_linux
+def test_without_a_driver_torch_and_nothing_else_comes_from_its_own_index(course, pip, index):
+    index.offer("torch", "1+cpu", "2+cpu", requires=["other"])
+    index.offer("other", "9")
+    said = install(course, pip)
+    assert "PyTorch comes without CUDA, from 127.0.0.1:" in said and "no NVIDIA driver" in said
+    assert installed(course) == "1+cpu" and installed(course, "other") == "1"
+    assert {path.split("/")[2] for path in index.asked} == {"torch"}
+    assert install(course, pip) == ""
+
+
+@on_linux
+@pytest.mark.parametrize("offered", [["2+cpu", "1.1+cpu", "11+cpu", "0.1"], []])
+def test_the_usual_one_where_the_index_lacks_the_version(course, pip, index, offered):
+    if offered:
+        index.offer("torch", *offered)
+    said = install(course, pip)
+    assert "PyTorch 1 without CUDA can't be had from 127.0.0.1:" in said
+    assert installed(course) == "1" and index.asked
+
+
+@on_linux
+@pytest.mark.parametrize("way", ["closed", "silent"])
+def test_the_usual_one_where_the_index_cannot_be_reached(course, pip, way):
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and never answers
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/cpu"
+        if way == "closed":
+            server.close()
+        said = install(course, pip | {"GANBOOK_TORCH_INDEX": url})
+    assert "can't be had from 127.0.0.1:" in said and ": taking the usual one.\n" in said
+    assert installed(course) == "1" and "Traceback" not in said
+
+
+def test_the_usual_one_with_a_driver(course, pip, index):
+    index.offer("torch", "1+cpu")
+    said = install(course, pip, driver=True)
+    assert installed(course) == "1" and "CUDA" not in said and not index.asked
+
+
+def test_what_is_asked_for(course, pip, index):
+    """CPU with a driver, CUDA without one, also in the place of the CPU's; nonsense."""
+    index.offer("torch", "1+cpu")
+    said = install(course, pip | {"GANBOOK_TORCH": "cpu"}, driver=True)
+    assert installed(course) == "1+cpu" and "as asked" in said
+    asked = len(index.asked)
+    install(course, pip | {"GANBOOK_TORCH": "cuda"})
+    assert installed(course) == "1" and len(index.asked) == asked
+    assert install(course, pip) == install(course, pip | {"GANBOOK_TORCH": "cuda"}) == ""
+    said = refused(course, pip | {"GANBOOK_TORCH": "gpu"})
+    assert said == "ganbook: GANBOOK_TORCH is 'gpu'; it can be cpu or cuda, or not be set.\n"
+
+
+@on_linux
+def test_what_is_installed_is_not_fetched_again(course, pip, index):
+    index.offer("torch", "1+cpu")
+    install(course, pip)
+    index.asked.clear()
+    (course / "constraints.txt").write_text("torch==1\nother==1\n")
+    assert "Installing" in install(course, pip)
+    assert installed(course) == "1+cpu" and not index.asked
+
+
+@on_linux
+def test_an_index_without_its_file_is_an_error_that_names_the_way_out(course, pip, index):
+    index.offer("torch", "1+cpu")
+    (wheel,) = (index.folder / "cpu/torch").glob("*.whl")
+    wheel.unlink()
+    said = refused(course, pip | {"GANBOOK_TORCH": "cpu"})
+    assert said.startswith("ganbook: pip ") and said.count("\n") == 1
+    assert "GANBOOK_TORCH=cuda make lab" in said
+    set_up(course, pip | {"GANBOOK_TORCH": "cuda"})
+    assert installed(course) == "1"
+
+
+# --- What decides
+
+
+@pytest.fixture
+def decide(ready, monkeypatch):
+    monkeypatch.chdir(ready)
+    monkeypatch.setattr(environment_pip, "has_nvidia_driver", lambda: False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    return environment_pip.wants_cpu_build
+
+
+def test_the_cpu_build_is_for_linux_without_a_driver(decide, monkeypatch):
+    assert decide()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not decide()
+
+
+@pytest.mark.parametrize(
+    "setting, own",
+    [
+        ({"PIP_INDEX_URL": "https://mirror.example/simple"}, True),
+        ({"PIP_NO_INDEX": "1"}, True),
+        ({"PIP_NO_INDEX": "0"}, False),
+        ({"PIP_INDEX_URL": "https://pypi.org/simple"}, False),
+        ({"PIP_EXTRA_INDEX_URL": "https://more.example/simple"}, False),
+        ({"PIP_FIND_LINKS": "/wheels"}, False),
+    ],
+    ids=str,
+)
+def test_an_index_that_pip_was_given_stands(decide, monkeypatch, setting, own):
+    for name, value in setting.items():
+        monkeypatch.setenv(name, value)
+    assert decide() == (not own)
+    monkeypatch.setattr(environment_pip, "TORCH_CHOICE", "cpu")
+    assert decide()
+
+
+@pytest.mark.parametrize("section", ["global", "install"])
+def test_an_index_in_a_file_of_pip_stands(decide, monkeypatch, tmp_path, section):
+    file = tmp_path / "pip.conf"
+    file.write_text(f"[{section}]\nindex-url = https://mirror.example/simple\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(file))
+    assert not decide()
+
+
+def test_a_driver_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os.path, "exists", lambda path: path in there)
+    there = ()
+    if not environment_pip.has_nvidia_driver():  # a machine with WSL's driver
+        for sign in ("/proc/driver/nvidia/version", "/dev/nvidiactl"):
+            there = (sign,)
+            assert environment_pip.has_nvidia_driver()
+        there = ()
+        (tmp_path / "nvidia-smi").write_text("")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+        monkeypatch.undo()
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert environment_pip.has_nvidia_driver()
