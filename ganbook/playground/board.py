@@ -91,7 +91,9 @@ class Board:
         """
         check_choice("name", name, self.settings)
         if name == "layers":
-            for layer in value if isinstance(value, list) else [value]:
+            if not isinstance(value, list):
+                raise ValueError(f"layers={value!r}: it must be a list of {', '.join(LAYERS)}")
+            for layer in value:
                 check_choice("layers", layer, LAYERS)
         else:
             check_choice(name, value, [choice for _, choice in self.menus[name]])

@@ -115,7 +115,7 @@ function drawPlane(canvas, view, colors) {
   }
   if (on.has("real")) {
     context.fillStyle = colors.real;
-    context.globalAlpha = 0.75;
+    context.globalAlpha = colors.dark ? 0.95 : 0.75;
     for (const points of [real, view.sketch]) {
       context.beginPath();
       for (let k = 0; k < points.length; k += 2) {
@@ -178,10 +178,12 @@ function drawSurface(context, logits, [low, high], cells, width, height, colors)
   const small = (drawSurface.canvas ||= document.createElement("canvas"));
   small.width = small.height = cells;
   const image = new ImageData(cells, cells);
+  const strength = colors.dark ? 90 : 130; // of 255
   for (let row = 0; row < cells; row++) {
     for (let column = 0; column < cells; column++) {
       const share = Math.min(1, Math.max(0, (logits[row * cells + column] - low) / (high - low)));
-      image.data.set([r, g, b, 10 + 130 * share], 4 * ((cells - 1 - row) * cells + column));
+      const pixel = 4 * ((cells - 1 - row) * cells + column);
+      image.data.set([r, g, b, 10 + strength * share], pixel);
     }
   }
   small.getContext("2d").putImageData(image, 0, 0);
@@ -322,11 +324,12 @@ function drawPanel(context, { title, lines, zero, top, marks, level }, box, step
     context.lineTo(box.right, toY(level));
     context.stroke();
     context.fillStyle = colors.real;
-    context.textAlign = "right";
-    context.textBaseline = "top";
-    if (box.bottom - toY(level) > 15) {
-      context.fillText("two samples of the data", box.right, toY(level) + 3);
-    }
+    // Below the line, or where curves begin higher.
+    const below = box.bottom - toY(level) > 15;
+    context.textAlign = below ? "right" : "left";
+    context.textBaseline = below ? "top" : "bottom";
+    const at = below ? [box.right, toY(level) + 3] : [box.left + 6, toY(level) - 3];
+    context.fillText("two samples of the data", ...at);
   }
   for (const line of lines) {
     context.strokeStyle = line.color;
@@ -456,6 +459,7 @@ function render({ model, el }) {
     for (const [name, color] of players) root.style.setProperty(`--gp-${name}`, color);
     return {
       ...Object.fromEntries(players),
+      dark,
       shade: setup.colors.critic,
       text: variable("--jp-ui-font-color1", "#222"),
       dim: variable("--jp-ui-font-color2", "#666"),

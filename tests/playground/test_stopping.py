@@ -96,10 +96,9 @@ def test_the_stop_button_pauses_every_playground_and_loses_no_turn(between_cells
         for _ in range(3):
             for game in games:
                 game.play()
-            steps = [game.gan.steps_done for game in games]
-            await until(
-                lambda: all(g.gan.steps_done > s + 3 for g, s in zip(games, steps, strict=True))
-            )
+            for game in games:
+                more = game.gan.steps_done + 3
+                await until(lambda game=game, more=more: game.gan.steps_done > more)
             press()
             await until(lambda: all(game._task.done() for game in games))
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN, "as the kernel had it"
@@ -177,11 +176,14 @@ def test_an_endless_loss_is_ended_where_only_its_arrows_are_drawn(between_cells,
 LOSS = """
 import pathlib, asyncio
 import torch.nn.functional as F
-from ganbook.playground import playground, stopping
+from ganbook.playground import playground, stopping, widget
 stopping.PATIENCE = 1.0
-stuck = False
+widget.SILENCE = 1e9
+stuck, heard = False, ""
 
 def d_loss(real, fake):
+    if heard:
+        pathlib.Path(heard).touch()
     return F.softplus(-real) + F.softplus(fake)
 
 def g_loss(real, fake):
@@ -220,17 +222,22 @@ def kernel():
     manager.shutdown_kernel(now=True)
 
 
+def wait_for(path):
+    end = time.monotonic() + LIMIT
+    while not path.exists():
+        assert time.monotonic() < end, "the loss was not called"
+        time.sleep(0.05)
+
+
 def test_the_stop_button_of_a_kernel(kernel, tmp_path):
     kernel(LOSS)
+    kernel(f"heard = {str(tmp_path / 'heard')!r}")
+    wait_for(tmp_path / "heard")  # it plays between cells
     kernel.interrupt()
     waits = "while p.playing:\n    await asyncio.sleep(0.01)"
     assert kernel(f"{waits}\nprint(repr(p.error), p.board.notice)") == f"'' {stopping.PRESSED}"
-    here = tmp_path / "stuck"
-    kernel(f"stuck = {str(here)!r}\np.play()")
-    end = time.monotonic() + LIMIT
-    while not here.exists():
-        assert time.monotonic() < end, "the loss was not called"
-        time.sleep(0.05)
+    kernel(f"stuck = {str(tmp_path / 'stuck')!r}\np.play()")
+    wait_for(tmp_path / "stuck")
     kernel.interrupt()
     assert "in g_loss, line 1" in kernel("print(p.error)"), "the same kernel answers"
     kernel("stuck = False\np.advance(3)")
