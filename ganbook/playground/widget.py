@@ -185,7 +185,7 @@ class Playground(anywidget.AnyWidget):
                 if now - shown > BETWEEN_PICTURES and self._sent - self._drawn < AHEAD:
                     shown = now
                     self._show()
-            # The page's messages wait while a long cell runs, so that time is not counted.
+            # The page's messages wait during a slow step, so that its time is not counted.
             self._silence += min(time.perf_counter() - start, 2 * SLICE)
             if self._silence > SILENCE:
                 self.pause("Paused, because no page shows it")
