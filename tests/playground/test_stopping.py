@@ -17,7 +17,7 @@ from ganbook.playground.stopping import StopButton
 
 ROOT = Path(__file__).parents[2]
 small = {"width": 16, "depth": 1, "batch": 32}
-LIMIT = 6  # seconds until a test stops waiting
+LIMIT = 180  # seconds until a test stops waiting
 
 
 def press():
