@@ -3,23 +3,22 @@
 import contextlib
 import copy
 import math
-import traceback
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from ganbook import GAN, metrics, networks, penalties
+from ganbook import metrics, networks, penalties
 from ganbook.arguments import check_choice, check_count
 from ganbook.device import DEVICE
 from ganbook.playground import menus
+from ganbook.playground.stopping import StopButton, StoppableGAN, explain
 from ganbook.plotting import array
 
 SAMPLES = 256  # real points, and as many fakes
 MEASURED = 512  # samples that modes are counted among
 MEASURE_EVERY = 25  # steps
 MOST_DRAWN = 20_000  # points
-PACKAGE = str(Path(__file__).parents[1])
+DRAWING = (0.0, 0.0, 1.25)  # the window while points are drawn
 LAYERS = ("real", "fake", "surface", "arrows", "lattice")
 
 
@@ -31,7 +30,9 @@ class Board:
 
     gan: the game, a `GAN`, with G's steps in `gan.steps_done`. turns: D's turns so far.
     settings: the chosen value of each, by name. playing: whether the game runs by itself.
-    error: what stopped it, or "". batches: of the data; None while no points are drawn.
+    error: what stopped it, or "". notice: why it paused, or "".
+    menus: what can be chosen, [[label, value], ...] for each setting that has a menu.
+    batches: of the data; None while no points are drawn.
     real: the real points shown (N, 2). window: (x, y, half a side) of the plane shown.
     modes: how many the data have, 0 if none are known. floor: the earth mover's distance between
     two samples of the data. latents: (MEASURED, latent), of the fakes shown and measured.
@@ -60,14 +61,14 @@ class Board:
             else:
                 self._networks = menus.copied_networks(pair)
         self._seed, self.drawn = seed, np.zeros((0, 2), np.float32)
-        self.error, self.playing = "", False
-        self._load_data()
+        self.error, self.notice, self.playing = "", "", False
+        self.menus = self._make_menus()
+        self._load_data(self.settings)
         self._start_game()
 
     # ---- Settings
 
-    def menus(self) -> dict:
-        """The menus of the page, [[label, value], ...] for each setting that has one."""
+    def _make_menus(self) -> dict:
         rates, chosen = (1e-4, 3e-4, 1e-3, 2e-3, 5e-3, 1e-2, 3e-2), self.settings
         speeds = {"2 steps a second": 2, "10 steps a second": 10, "50 steps a second": 50}
         return {
@@ -82,21 +83,36 @@ class Board:
         }
 
     def choose(self, name: str, value) -> None:
-        """Change a setting from the next turn on. Raises ValueError for an unknown name.
+        """Change a setting from the next turn on.
 
-        name: of the setting. value: one of its values in `menus`.
+        name: of the setting. value: one of its values in `menus`; of "layers", a list of layers.
+        Raises ValueError for anything else, and what the reader's own data raise. Nothing is
+        changed then.
         """
         check_choice("name", name, self.settings)
-        self.settings = {**self.settings, name: value}
+        if name == "layers":
+            if not isinstance(value, list):
+                raise ValueError(f"layers={value!r}: it must be a list of {', '.join(LAYERS)}")
+            for layer in value:
+                check_choice("layers", layer, LAYERS)
+        else:
+            check_choice(name, value, [choice for _, choice in self.menus[name]])
+        settings = {**self.settings, name: value}
         if name in ("data", "batch"):
-            self._load_data()
+            self._load_data(settings)
+        self.settings = settings
         self._apply_settings()
 
     def draw(self, points: np.ndarray, anew: bool) -> None:
-        """Add points (N, 2) to those drawn, or replace those drawn if `anew` is true."""
+        """Add points to those drawn, or replace those drawn if `anew` is true.
+
+        points: (N, 2). Raises ValueError unless they are finite.
+        """
+        if not np.isfinite(points).all():
+            raise ValueError("the points drawn hold NaN or infinity")
         before = self.drawn[:0] if anew else self.drawn
         self.drawn = np.concatenate([before, points])[-MOST_DRAWN:]
-        self._load_data()
+        self._load_data(self.settings)
 
     def _apply_settings(self) -> None:
         gan, chosen = self.gan, self.settings
@@ -105,52 +121,50 @@ class Board:
         penalty = self._penalties[chosen["penalty"]]
         gan.penalty = None if penalty is None else penalties.total(penalty)
 
-    def _load_data(self) -> None:
-        drawing = self.settings["data"] == menus.DRAWN
-        if drawing:
-            self.window = (0.0, 0.0, 1.25)
+    def _load_data(self, settings: dict) -> None:
+        drawing = settings["data"] == menus.DRAWN
         if drawing and not len(self.drawn):
             self.batches, self.real, self.floor, self.modes = None, self.drawn, math.nan, 0
-            self.playing = False
+            self.window, self.playing = DRAWING, False
             return
-        chosen = menus.GivenPoints(self.drawn) if drawing else self._data[self.settings["data"]]
-        self.batches = chosen.batches(self.settings["batch"], seed=self._seed)
+        chosen = menus.GivenPoints(self.drawn) if drawing else self._data[settings["data"]]
+        batches = chosen.batches(settings["batch"], seed=self._seed)
         some = chosen.batches(2 * SAMPLES, seed=self._seed + 1)[0].x
         if some.shape != (2 * SAMPLES, 2) or not torch.isfinite(some).all():
             raise ValueError(
                 f"data must give batches of finite points in the plane, x of (N, 2); it gave"
                 f" {tuple(some.shape)}"
             )
-        some = array(some)
+        some, self.batches = array(some), batches
         self.real = some[:SAMPLES]
         self.floor = metrics.earth_mover(self.real, some[SAMPLES:])
         self._centers, self._std = getattr(chosen, "centers", None), getattr(chosen, "std", None)
         self.modes = 0 if self._centers is None or self._std is None else len(self._centers)
-        if not drawing:
-            low, high = some.min(0), some.max(0)
-            half = float((high - low).max()) / 2 * 1.25 or 1.0
-            self.window = (*((low + high) / 2).tolist(), half)
+        low, high = some.min(0), some.max(0)
+        half = float((high - low).max()) / 2 * 1.25 or 1.0
+        self.window = DRAWING if drawing else (*((low + high) / 2).tolist(), half)
 
     # ---- Turns
 
     def reset(self) -> None:
         """Restart the game from its seed, with the reader's functions as they are defined now."""
-        self.error = ""
+        self.error, self.notice = "", ""
         with self.stopped_by_errors():
             own = self._losses.get(menus.YOURS)
             if own is not None:
                 d, g = menus.as_defined_now(own.d), menus.as_defined_now(own.g)
                 self._losses[menus.YOURS] = own._replace(d=d, g=g)
-            if menus.YOURS in self._penalties:
-                penalty = self._penalties[menus.YOURS]
-                self._penalties[menus.YOURS] = menus.as_defined_now(penalty)
+            own = self._penalties.get(menus.YOURS)
+            if own is not None:
+                terms = [t._replace(measure=menus.as_defined_now(t.measure)) for t in own.terms]
+                self._penalties[menus.YOURS] = own._replace(terms=tuple(terms))
             self._start_game()
 
     def _start_game(self) -> None:
         self.turns, self._d_loss, self._new_losses = 0, math.nan, []
         self.loss_rows, self.measured_rows = [], []
         generator, discriminator = copy.deepcopy(self._networks)
-        self.gan = GAN(generator, discriminator, average=0, seed=self._seed)
+        self.gan = StoppableGAN(generator, discriminator, average=0, seed=self._seed)
         if self.gan.shape != (2,):
             raise ValueError(
                 f"the playground draws points in the plane; the generator's are {self.gan.shape}"
@@ -167,8 +181,9 @@ class Board:
             generator.
         Raises RuntimeError if an error stops them, ValueError for another number of steps.
         """
+        steps, self.error = check_count("steps", steps, least=0), ""
         with one_thread():
-            for _ in range(check_count("steps", steps, least=0)):
+            for _ in range(steps):
                 self.step()
                 if self.error:
                     raise RuntimeError(self.error)
@@ -180,29 +195,46 @@ class Board:
         """Take one step: the turns of the discriminator and the turn of the generator."""
         for _ in range(self.settings["d_steps"]):
             self.d_step()
-        if not self.error:
-            self.g_step()
+            if self.error:
+                return
+        self.g_step()
 
     def d_step(self) -> None:
         """One turn of the discriminator."""
-        with self.stopped_by_errors():
+        with self.stopped_by_errors("discriminator"):
             loss = self.gan.d_step(self.batches[self.turns].x)
             self._d_loss = loss.item()
             self.turns += 1
 
     def g_step(self) -> None:
         """One turn of the generator, with the batch that the discriminator saw last."""
-        with self.stopped_by_errors():
+        with self.stopped_by_errors("generator"):
             loss = self.gan.g_step(self.batches[max(0, self.turns - 1)].x)
             self._new_losses.append((self._d_loss, loss.item()))
 
     @contextlib.contextmanager
-    def stopped_by_errors(self):
-        """A context: an exception or an interrupt in it stops the game, and becomes `error`."""
+    def stopped_by_errors(self, player: str = ""):
+        """A context: an exception or an interrupt in it stops the game, and becomes `error`.
+
+        player: whose turn is taken in it, or "".
+        """
         try:
-            yield
+            with StopButton():
+                yield
         except (Exception, KeyboardInterrupt) as error:
-            self.playing, self.error = False, explain(error)
+            suspects = self._suspects(player, str(error))
+            self.playing, self.error = False, explain(error, suspects)
+
+    def _suspects(self, player, message) -> list:
+        """The functions that an error in a player's turn may be about."""
+        if not player:
+            return []
+        if player == "generator":
+            return [self.gan.loss.g]
+        # Advice, such as to try a penalty, comes in a second sentence.
+        if self.gan.penalty is not None and "penalty" in message.split(". ")[0]:
+            return [term.measure for term in self.gan.penalty.terms]
+        return [self.gan.loss.d]
 
     # ---- Measurements
 
@@ -237,16 +269,6 @@ def append_row(rows: list, row: tuple, most: int = 300) -> None:
         rows.append(row)
     if len(rows) > 2 * most:
         del rows[1:-1:2]
-
-
-def explain(error: BaseException) -> str:
-    """The error in words, with the line of the reader's own code that it came from, if any."""
-    text = f"{type(error).__name__}: {error}"
-    own = [
-        place for place in traceback.extract_tb(error.__traceback__)
-        if not place.filename.startswith(PACKAGE) and "site-packages" not in place.filename
-    ]  # fmt: skip
-    return f"{text}\nin {own[-1].name}, line {own[-1].lineno}: {own[-1].line}" if own else text
 
 
 @contextlib.contextmanager

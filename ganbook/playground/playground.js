@@ -1,13 +1,22 @@
-// The page's side of ganbook.playground: draws the pictures that the kernel sends, and tells it what a hand does.
+// The page's side of ganbook.playground: draws the pictures that the kernel sends, and tells it
+// what a hand does.
 
+const PATIENCE = 2000; // milliseconds until a kernel that gives no answer is called late
+const BETWEEN_WORDS = 4000; // milliseconds from one announcement to a screen reader to the next
+const LATE = "Waiting for the kernel: a cell runs, or a step takes long";
+const STOPPED = "The kernel has stopped. Run this cell again.";
+const GONE = ["restarting", "autorestarting", "terminating", "dead"]; // states of a kernel
 const KEYS = { r: "play", d: "d_step", g: "g_step", 0: "reset" };
+const STROKE = 'stroke="currentColor" stroke-width="2"';
+const THIN = 'fill="none" stroke="currentColor"';
 const LAYERS = [
   ["real", "real", '<circle cx="8" cy="8" r="3.5" fill="currentColor"/>', "real"],
-  ["fake", "generated", '<path d="M4 4l8 8M12 4l-8 8" stroke="currentColor" stroke-width="2"/>', "fake"],
-  ["surface", "D(x)", '<rect x="2" y="2" width="12" height="12" rx="2" fill="currentColor" opacity=".45"/>' +
-    '<path d="M2 11L14 5" stroke="currentColor" stroke-width="2" stroke-dasharray="2 2"/>', "critic"],
-  ["arrows", "pull on G", '<path d="M2 8h11M9 4l4 4-4 4" fill="none" stroke="currentColor" stroke-width="1.5"/>', ""],
-  ["lattice", "latent grid", '<path d="M1 5h14M1 11h14M5 1v14M11 1v14" stroke="currentColor"/>', ""],
+  ["fake", "generated", `<path d="M4 4l8 8M12 4l-8 8" ${STROKE}/>`, "fake"],
+  ["surface", "D(x)",
+    '<rect x="2" y="2" width="12" height="12" rx="2" fill="currentColor" opacity=".45"/>' +
+    `<path d="M2 11L14 5" ${STROKE} stroke-dasharray="2 2"/>`, "critic"],
+  ["arrows", "pull on G", `<path d="M2 8h11M9 4l4 4-4 4" ${THIN} stroke-width="1.5"/>`, ""],
+  ["lattice", "latent grid", `<path d="M1 5h14M1 11h14M5 1v14M11 1v14" ${THIN}/>`, ""],
 ];
 const MENUS = [
   ["data", "data", "What the generator is to imitate"],
@@ -41,21 +50,29 @@ function ticks(low, high, count) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999);
   const found = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step);
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) {
+    found.push(k * step);
+  }
   return found;
 }
 
 const channels = (color) => [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
 /** The same hue on a dark page. */
-const lighter = (color) => `rgb(${channels(color).map((value) => Math.round(value + 0.4 * (255 - value)))})`;
+const lighter = (color) =>
+  `rgb(${channels(color).map((value) => Math.round(value + 0.4 * (255 - value)))})`;
 
-/** A canvas as large as its box in real pixels, cleared, with the units of the page; null while it has no size. */
+/**
+ * A canvas as large as its box in real pixels, cleared, with the units of the page; null while it
+ * has no size.
+ */
 function paper(canvas) {
   const { width, height } = canvas.getBoundingClientRect();
   if (!width || !height) return null;
   const ratio = window.devicePixelRatio || 1;
   const [wide, high] = [Math.round(width * ratio), Math.round(height * ratio)];
-  if (canvas.width !== wide || canvas.height !== high) Object.assign(canvas, { width: wide, height: high });
+  if (canvas.width !== wide || canvas.height !== high) {
+    Object.assign(canvas, { width: wide, height: high });
+  }
   const context = canvas.getContext("2d");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
@@ -89,14 +106,16 @@ function drawPlane(canvas, view, colors) {
         context[b ? "lineTo" : "moveTo"](toX(lattice[across]), toY(lattice[across + 1]));
         view.bent[b] = along;
       }
-      view.bent.forEach((k, b) => context[b ? "lineTo" : "moveTo"](toX(lattice[k]), toY(lattice[k + 1])));
+      view.bent.forEach((k, b) => {
+        context[b ? "lineTo" : "moveTo"](toX(lattice[k]), toY(lattice[k + 1]));
+      });
     }
     context.stroke();
     context.globalAlpha = 1;
   }
   if (on.has("real")) {
     context.fillStyle = colors.real;
-    context.globalAlpha = 0.75;
+    context.globalAlpha = colors.dark ? 0.95 : 0.75;
     for (const points of [real, view.sketch]) {
       context.beginPath();
       for (let k = 0; k < points.length; k += 2) {
@@ -137,8 +156,8 @@ function drawPlane(canvas, view, colors) {
 }
 
 /**
- * From which logit to which the shades go: nearly all that there are, but 8 at most, so that far corners, where D is
- * sure, leave some for the middle. It follows slowly, so that nothing flickers.
+ * From which logit to which the shades go: nearly all that there are, but 8 at most, so that far
+ * corners, where D is sure, leave some for the middle. It follows slowly, so that nothing flickers.
  */
 function shadeRange(logits, before) {
   const sorted = Float32Array.from(logits).sort();
@@ -149,7 +168,8 @@ function shadeRange(logits, before) {
   }
   const widen = Math.max(0, 0.4 - (high - low)) / 2;
   const now = [low - widen, high + widen];
-  return before && now.every(Number.isFinite) ? now.map((value, k) => before[k] + 0.15 * (value - before[k])) : now;
+  if (!before || !now.every(Number.isFinite)) return now;
+  return now.map((value, k) => before[k] + 0.15 * (value - before[k]));
 }
 
 /** D's logit as a shade, the higher the stronger, and dots where it is 0: D(x) = 1/2. */
@@ -158,10 +178,12 @@ function drawSurface(context, logits, [low, high], cells, width, height, colors)
   const small = (drawSurface.canvas ||= document.createElement("canvas"));
   small.width = small.height = cells;
   const image = new ImageData(cells, cells);
+  const strength = colors.dark ? 90 : 130; // of 255
   for (let row = 0; row < cells; row++) {
     for (let column = 0; column < cells; column++) {
       const share = Math.min(1, Math.max(0, (logits[row * cells + column] - low) / (high - low)));
-      image.data.set([r, g, b, 10 + 130 * share], 4 * ((cells - 1 - row) * cells + column));
+      const pixel = 4 * ((cells - 1 - row) * cells + column);
+      image.data.set([r, g, b, 10 + strength * share], pixel);
     }
   }
   small.getContext("2d").putImageData(image, 0, 0);
@@ -173,7 +195,8 @@ function drawSurface(context, logits, [low, high], cells, width, height, colors)
   context.setLineDash([0.5, 5]);
   context.beginPath();
   // Marching squares: where two neighbouring cells disagree, the line passes between their middles.
-  const place = (row, column) => [((column + 0.5) / cells) * width, (1 - (row + 0.5) / cells) * height];
+  const placeX = (column) => ((column + 0.5) / cells) * width;
+  const placeY = (row) => (1 - (row + 0.5) / cells) * height;
   for (let row = 0; row + 1 < cells; row++) {
     for (let column = 0; column + 1 < cells; column++) {
       const corners = [[row, column], [row, column + 1], [row + 1, column + 1], [row + 1, column]];
@@ -183,8 +206,11 @@ function drawSurface(context, logits, [low, high], cells, width, height, colors)
         const [here, there] = [logits[from[0] * cells + from[1]], logits[to[0] * cells + to[1]]];
         if (here > 0 === there > 0) continue;
         const share = here / (here - there);
-        const [a, b] = [place(...from), place(...to)];
-        crossings.push([a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])]);
+        const between = (a, b) => a + share * (b - a);
+        crossings.push([
+          placeX(between(from[1], to[1])),
+          placeY(between(from[0], to[0])),
+        ]);
       }
       for (let k = 0; k + 1 < crossings.length; k += 2) {
         context.moveTo(...crossings[k]);
@@ -227,7 +253,8 @@ function drawCurves(canvas, view, colors) {
   const { context, width, height } = sheet;
   const { modes, floor, turns } = view.picture;
   const { losses, measured } = view.layers;
-  const column = (rows, k) => Array.from({ length: rows.length / 3 }, (_, row) => rows[3 * row + k]);
+  const column = (rows, k) =>
+    Array.from({ length: rows.length / 3 }, (_, row) => rows[3 * row + k]);
   const [steps, times] = [column(losses, 0), column(measured, 0)];
   const panels = [
     { title: "loss", lines: [
@@ -237,7 +264,8 @@ function drawCurves(canvas, view, colors) {
       { x: times, y: column(measured, 2), color: colors.text, dash: [], wide: 1.6 }] },
   ];
   if (modes) {
-    panels.splice(1, 0, { title: `modes found, of ${modes}`, zero: true, top: modes, marks: [0, modes / 2, modes].filter(Number.isInteger), lines: [
+    const marks = [0, modes / 2, modes].filter(Number.isInteger);
+    panels.splice(1, 0, { title: `modes found, of ${modes}`, zero: true, top: modes, marks, lines: [
       { x: times, y: column(measured, 1), color: colors.text, dash: [], wide: 1.6 }] });
   }
   const each = height / panels.length;
@@ -250,7 +278,8 @@ function drawCurves(canvas, view, colors) {
 
 function drawPanel(context, { title, lines, zero, top, marks, level }, box, steps, colors) {
   const values = lines.flatMap((line) => line.y).filter(Number.isFinite).sort((a, b) => a - b);
-  let low = zero ? 0 : values[Math.floor(0.01 * values.length)] ?? 0; // a spike or two may leave the picture
+  // A spike or two may leave the picture.
+  let low = zero ? 0 : values[Math.floor(0.01 * values.length)] ?? 0;
   let high = top ?? values[Math.ceil(0.99 * values.length) - 1] ?? 1;
   if (!(high - low > 1e-9)) [low, high] = [zero ? 0 : low - 0.5, high + 0.5];
   const margin = 0.08 * (high - low);
@@ -279,7 +308,8 @@ function drawPanel(context, { title, lines, zero, top, marks, level }, box, step
     const last = k === stops.length - 1;
     context.textAlign = k === 0 ? "left" : last ? "right" : "center";
     const text = last ? `${short(tick)} steps` : short(tick);
-    const end = last ? Math.min(box.right + 16, toX(tick) + context.measureText(text).width / 2) : toX(tick);
+    const half = context.measureText(text).width / 2;
+    const end = last ? Math.min(box.right + 16, toX(tick) + half) : toX(tick);
     context.fillText(text, end, box.bottom + 6);
   });
   context.save();
@@ -294,16 +324,21 @@ function drawPanel(context, { title, lines, zero, top, marks, level }, box, step
     context.lineTo(box.right, toY(level));
     context.stroke();
     context.fillStyle = colors.real;
-    context.textAlign = "right";
-    context.textBaseline = "top";
-    if (box.bottom - toY(level) > 15) context.fillText("two samples of the data", box.right, toY(level) + 3);
+    // Below the line, or where curves begin higher.
+    const below = box.bottom - toY(level) > 15;
+    context.textAlign = below ? "right" : "left";
+    context.textBaseline = below ? "top" : "bottom";
+    const at = below ? [box.right, toY(level) + 3] : [box.left + 6, toY(level) - 3];
+    context.fillText("two samples of the data", ...at);
   }
   for (const line of lines) {
     context.strokeStyle = line.color;
     context.lineWidth = line.wide;
     context.setLineDash(line.dash);
     context.beginPath();
-    line.x.forEach((step, k) => Number.isFinite(line.y[k]) && context.lineTo(toX(step), toY(line.y[k])));
+    line.x.forEach((step, k) => {
+      if (Number.isFinite(line.y[k])) context.lineTo(toX(step), toY(line.y[k]));
+    });
     context.stroke();
   }
   context.setLineDash([]);
@@ -329,57 +364,80 @@ function render({ model, el }) {
   const setup = model.get("setup");
   const id = Math.random().toString(36).slice(2);
   const view = {
-    picture: null, acknowledged: 0, layers: {}, sketch: [], cursor: null, cells: setup.cells, lines: setup.lines,
-    bent: new Array(setup.lines),
+    picture: null, acknowledged: 0, layers: {}, sketch: [], cursor: null,
+    cells: setup.cells, lines: setup.lines, bent: new Array(setup.lines),
+    heard: performance.now(), asked: performance.now(), stopped: false,
   };
   const send = (kind, rest = {}, buffers = []) => model.send({ kind, ...rest }, undefined, buffers);
-  const set = (name, value) => send("set", { name, value });
+  /** Send what the kernel answers with a picture. */
+  const ask = (kind, ...rest) => {
+    view.asked = performance.now();
+    view.used ||= kind !== "opened";
+    send(kind, ...rest);
+  };
+  const set = (name, value) => ask("set", { name, value });
 
-  const button = (kind, text, hint, extra = "") =>
-    make("button", { type: "button", class: `gp-button ${extra}`, title: hint, onclick: () => act(kind) }, text);
+  const button = (kind, text, title, extra = "") => {
+    const onclick = () => act(kind);
+    return make("button", { type: "button", class: `gp-button ${extra}`, title, onclick }, text);
+  };
   const play = button("play", "Run", "Run or pause (R)", "gp-primary");
   const dStep = button("d_step", "D step", "One step of the discriminator (D)");
   const gStep = button("g_step", "G step", "One step of the generator (G)");
   const reset = button("reset", "Reset", "Begin again, with your functions as they are now (0)");
   const wipe = button("wipe", "Clear drawing", "Remove all points that were drawn");
+  for (const [one, key] of [[play, "R"], [dStep, "D"], [gStep, "G"], [reset, "0"]]) {
+    one.setAttribute("aria-keyshortcuts", key);
+  }
   const count = make("span", { class: "gp-count" });
   const speed = make("span", { class: "gp-speed" });
   const alert = make("div", { class: "gp-alert", role: "alert", hidden: "" });
-  const shades = make("span", { class: "gp-shades", title: "Light is the lower, dark the higher; the dots are D(x) = 0.5" });
+  const spoken = make("span", { class: "gp-spoken", role: "status", "aria-live": "polite" });
+  const shades = make("span", {
+    class: "gp-shades", title: "Light is the lower, dark the higher; the dots are D(x) = 0.5",
+  });
   const hint = make("div", { class: "gp-hint", hidden: "" });
   const plane = make("canvas", { class: "gp-plane", tabindex: "0", role: "img" });
   const curves = make("canvas", { class: "gp-curves", role: "img" });
 
   const menu = (name, text, title) => {
-    const select = make("select", { title, "aria-label": text, onchange: () => set(name, setup[name][select.selectedIndex][1]) });
+    const choose = () => set(name, setup[name][select.selectedIndex][1]);
+    const select = make("select", { title, "aria-label": text, onchange: choose });
     select.append(...setup[name].map(([label]) => make("option", {}, label)));
     select.name = name;
     return select;
   };
   const menus = MENUS.map(([name, text, title]) => menu(name, text, title));
   const speeds = menu("speed", "speed", "How many steps a second, at most");
-  const boxes = LAYERS.map(([name]) => make("input", { type: "checkbox", name, onchange: chooseLayers }));
+  const boxes = LAYERS.map(([name]) =>
+    make("input", { type: "checkbox", name, onchange: chooseLayers }));
   const icon = (drawing, color) =>
-    make("span", { class: "gp-icon", "aria-hidden": "true", style: color ? `color: var(--gp-${color})` : "",
-      html: `<svg width="16" height="16" viewBox="0 0 16 16">${drawing}</svg>` });
+    make("span", {
+      class: "gp-icon", "aria-hidden": "true", style: color ? `color: var(--gp-${color})` : "",
+      html: `<svg width="16" height="16" viewBox="0 0 16 16">${drawing}</svg>`,
+    });
   const root = make("div", { class: "gp", role: "group", "aria-label": "GAN playground" },
     make("div", { class: "gp-bar" }, play, dStep, gStep, reset,
-      make("label", { class: "gp-inline" }, "speed", speeds), make("span", { class: "gp-status" }, count, speed)),
+      make("label", { class: "gp-inline" }, "speed", speeds),
+      make("span", { class: "gp-status" }, count, speed), spoken),
     make("div", { class: "gp-menus" },
       ...MENUS.map(([, text], k) => make("label", {}, make("span", {}, text), menus[k]))),
     alert,
     make("div", { class: "gp-main" }, make("div", { class: "gp-frame" }, plane, hint),
       make("div", { class: "gp-layers" },
-        ...LAYERS.map(([name, text, drawing, color], k) =>
-          make("label", {}, boxes[k], icon(drawing, color), text, name === "surface" ? shades : "")),
+        ...LAYERS.map(([name, text, drawing, color], k) => {
+          const range = name === "surface" ? shades : "";
+          return make("label", {}, boxes[k], icon(drawing, color), text, range);
+        }),
         wipe),
       curves));
   el.append(root);
 
   function act(kind) {
-    if (kind === "play") send(view.picture?.playing ? "pause" : "play");
+    if (view.stopped) return;
+    if (kind === "play") ask(view.picture?.playing ? "pause" : "play");
     else if (kind === "wipe") sketch([], true);
-    else send(kind);
+    else ask(kind);
   }
 
   function chooseLayers() {
@@ -396,10 +454,12 @@ function render({ model, el }) {
     const style = getComputedStyle(root);
     const variable = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
     const dark = document.body.dataset.jpThemeLight === "false";
-    const players = Object.entries(setup.colors).map(([name, color]) => [name, dark ? lighter(color) : color]);
+    const shown = (color) => (dark ? lighter(color) : color);
+    const players = Object.entries(setup.colors).map(([name, color]) => [name, shown(color)]);
     for (const [name, color] of players) root.style.setProperty(`--gp-${name}`, color);
     return {
       ...Object.fromEntries(players),
+      dark,
       shade: setup.colors.critic,
       text: variable("--jp-ui-font-color1", "#222"),
       dim: variable("--jp-ui-font-color2", "#666"),
@@ -415,17 +475,17 @@ function render({ model, el }) {
       const bytes = buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength);
       view.layers[names[k]] = new Float32Array(bytes);
     });
-    view.picture = message;
-    view.sketch = [];
+    Object.assign(view, { picture: message, sketch: [], heard: performance.now() });
     if (document.hidden) acknowledge();
     else schedule();
   }
 
-  // The kernel waits where it is too far ahead. Every message makes JupyterLab say "busy" and "idle", which costs it
-  // more than drawing does: so, not one for each picture.
+  // The kernel waits where it is too far ahead. Every message makes JupyterLab say "busy" and
+  // "idle", which costs it more than drawing does: so, not one for each picture.
   function acknowledge() {
     const { number, playing } = view.picture;
-    if (!playing || (number > view.acknowledged && number < view.acknowledged + setup.ahead / 2)) return;
+    const soon = number > view.acknowledged && number < view.acknowledged + setup.ahead / 2;
+    if (!playing || soon) return;
     view.acknowledged = number;
     send("seen", { number });
   }
@@ -446,8 +506,8 @@ function render({ model, el }) {
     }
     while (drawnAt.length && drawnAt[0] < now - 1000) drawnAt.shift();
     // Words and curves need not move as often as points.
-    const { playing, error, settings, waits } = view.picture;
-    const state = JSON.stringify([playing, error, settings, waits]);
+    const { playing, error, notice, settings, waits } = view.picture;
+    const state = JSON.stringify([playing, error, notice, settings, waits, view.late]);
     if (playing && state === view.state && now - view.told < 120) return;
     Object.assign(view, { state, told: now });
     colors = readColors();
@@ -455,18 +515,23 @@ function render({ model, el }) {
     show(view.picture);
   }
 
-  function show({ playing, error, turns, pace, settings, modes, waits, latent }) {
+  function show({ playing, error, notice, turns, pace, settings, modes, waits, latent }) {
+    if (view.stopped) return;
     play.textContent = playing ? "Pause" : "Run";
     root.classList.toggle("gp-playing", playing);
     count.textContent = `${commas(turns[0])} steps of G, ${commas(turns[1])} of D`;
-    speed.textContent = playing && pace != null ? `${Math.round(pace)} steps/s, ${drawnAt.length} pictures/s` : "";
-    Object.assign(root.dataset, { steps: turns[0], turns: turns[1], pace: pace ?? "", pictures: drawnAt.length });
+    const fast = playing && pace != null;
+    speed.textContent = view.late ? LATE : notice ||
+      (fast ? `${Math.round(pace)} steps/s, ${drawnAt.length} pictures/s` : "");
+    const shown = { steps: turns[0], turns: turns[1], pace: pace ?? "", pictures: drawnAt.length };
+    Object.assign(root.dataset, shown);
     alert.hidden = !error;
     if (alert.textContent !== error) alert.textContent = error;
     const drawing = settings.data === setup.drawn;
     wipe.hidden = !drawing;
     hint.hidden = !(drawing && waits);
-    hint.textContent = "Draw here, with mouse, pen or finger. By keyboard: arrow keys move, Space drops points.";
+    hint.textContent = "Draw here, with mouse, pen or finger. By keyboard: arrow keys move, Space"
+      + " drops points.";
     plane.classList.toggle("gp-drawing", drawing);
     plane.setAttribute("role", drawing ? "application" : "img");
     for (const step of [play, dStep, gStep]) step.disabled = waits;
@@ -478,42 +543,93 @@ function render({ model, el }) {
     shades.textContent = settings.layers.includes("surface") ? sure.join(" to ") : "";
     boxes.forEach((box) => (box.checked = settings.layers.includes(box.name)));
     boxes.at(-1).disabled = latent !== 2;
-    describe(turns[0], modes, drawing);
+    describe(turns, modes, drawing);
+    const pause = `${notice || "Paused"}: ${count.textContent}${found(modes)}`;
+    say(view.late ? LATE : error ? "" : playing ? "Running" : pause); // an error speaks for itself
+  }
+
+  /** What was measured last, in words. */
+  function found(modes) {
+    const [counted, distance] = view.layers.measured.slice(-2);
+    const words = modes && counted >= 0 ? `, ${counted} of ${modes} modes` : "";
+    return distance >= 0 ? `${words}, earth mover's distance ${short(distance)}` : words;
   }
 
   let described = -1e9;
-  function describe(step, modes, drawing) {
+  function describe([step], modes, drawing) {
     if (performance.now() - described < 1000) return;
     described = performance.now();
-    const [found, distance] = view.layers.measured.slice(-2);
-    const counted = modes && found >= 0 ? `, ${found} of ${modes} modes` : "";
-    const moved = distance >= 0 ? `, earth mover's distance ${short(distance)}` : "";
     const draws = drawing ? "Arrow keys move a cursor, Space drops points. " : "";
-    plane.setAttribute("aria-label", `${draws}Real and generated points after ${step} steps${counted}${moved}`);
-    curves.setAttribute("aria-label", `Curves over ${step} steps: losses${counted}${moved}`);
+    const points = `${draws}Real and generated points after ${step} steps${found(modes)}`;
+    plane.setAttribute("aria-label", points);
+    curves.setAttribute("aria-label", `Curves over ${step} steps: losses${found(modes)}`);
+  }
+
+  // A screen reader hears what the playground does, but not each step of it.
+
+  let next = "";
+  let speaking = 0;
+  function say(text) {
+    next = text;
+    if (!view.used) return; // a page with several playgrounds opens in silence
+    speaking ||= setTimeout(() => {
+      speaking = 0;
+      if (spoken.textContent !== next) spoken.textContent = next;
+    }, BETWEEN_WORDS);
+  }
+
+  // The kernel may be late, or gone.
+
+  const clock = setInterval(() => {
+    const { playing } = view.picture ?? {};
+    const since = Math.max(view.heard, playing ? 0 : view.asked);
+    const waits = playing || view.asked > view.heard;
+    const late = waits && performance.now() - since > PATIENCE && !view.stopped;
+    if (late === Boolean(view.late)) return;
+    view.late = late;
+    if (view.picture) schedule();
+    else speed.textContent = late ? LATE : "";
+  }, 500);
+
+  const kernel = model.widget_manager?.kernel; // as JupyterLab and Notebook 7 have it
+  const onStatus = (_, status) => GONE.includes(status) && stop();
+  kernel?.statusChanged?.connect(onStatus);
+  kernel?.disposed?.connect(stop);
+
+  function stop() {
+    view.stopped = true;
+    play.textContent = "Run";
+    root.classList.remove("gp-playing");
+    root.dataset.pace = speed.textContent = "";
+    alert.hidden = false;
+    alert.textContent = STOPPED;
+    for (const control of root.querySelectorAll("button, select, input")) control.disabled = true;
+    say("");
   }
 
   // Drawing, by pointer and by keyboard
 
   function sketch(points, anew = false) {
     view.sketch.push(...points);
-    send("draw", { anew }, [new Float32Array(points).buffer]);
+    ask("draw", { anew }, [new Float32Array(points).buffer]);
     schedule();
   }
 
   /** A few points around a place: [x, y, x, y, ...]. */
   function drop([x, y], some) {
-    const spread = () => 0.04 * view.picture.window[2] * (Math.random() + Math.random() + Math.random() - 1.5);
+    const { random } = Math;
+    const spread = () => 0.04 * view.picture.window[2] * (random() + random() + random() - 1.5);
     return Array.from({ length: some }, () => [x + spread(), y + spread()]).flat();
   }
 
   function placeOf(event) {
     const { left, top, width, height } = plane.getBoundingClientRect();
     const [x, y, half] = view.picture.window;
-    return [x + half * ((2 * (event.clientX - left)) / width - 1), y + half * (1 - (2 * (event.clientY - top)) / height)];
+    const [right, down] = [(event.clientX - left) / width, (event.clientY - top) / height];
+    return [x + half * (2 * right - 1), y + half * (1 - 2 * down)];
   }
 
-  const canDraw = () => view.picture?.settings.data === setup.drawn;
+  const canDraw = () => !view.stopped && view.picture?.settings.data === setup.drawn;
   let stroke = null;
   plane.addEventListener("pointerdown", (event) => {
     if (!canDraw() || event.button) return;
@@ -526,7 +642,8 @@ function render({ model, el }) {
     const [dx, dy] = [here[0] - stroke.last[0], here[1] - stroke.last[1]];
     const stops = Math.floor(Math.hypot(dx, dy) / (0.02 * view.picture.window[2]));
     for (let k = 1; k <= stops; k++) {
-      stroke.points.push(...drop([stroke.last[0] + (dx * k) / stops, stroke.last[1] + (dy * k) / stops], 2));
+      const at = [stroke.last[0] + (dx * k) / stops, stroke.last[1] + (dy * k) / stops];
+      stroke.points.push(...drop(at, 2));
     }
     if (stops) stroke.last = here;
     if (event.timeStamp - stroke.sent > 100) flush(event);
@@ -546,7 +663,8 @@ function render({ model, el }) {
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   root.addEventListener("keydown", (event) => {
     const { key, target } = event;
-    if (event.ctrlKey || event.metaKey || event.altKey || key === "Escape" || (event.shiftKey && key === "Enter")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (key === "Escape" || (event.shiftKey && key === "Enter")) return;
     event.stopPropagation(); // to the notebook, D pressed twice would mean: delete the cell
     if (target.tagName === "SELECT") return; // where letters choose
     if (target === plane && canDraw() && (ARROWS[key] || key === " ")) {
@@ -554,8 +672,10 @@ function render({ model, el }) {
       const [x, y, half] = view.picture.window;
       view.cursor ||= [x, y];
       if (key === " ") return sketch(drop(view.cursor, 12));
-      const move = (value, by, middle) => Math.min(middle + half, Math.max(middle - half, value + by * 0.06 * half));
-      view.cursor = [move(view.cursor[0], ARROWS[key][0], x), move(view.cursor[1], ARROWS[key][1], y)];
+      const move = (value, by, middle) =>
+        Math.min(middle + half, Math.max(middle - half, value + by * 0.06 * half));
+      const [right, up] = ARROWS[key];
+      view.cursor = [move(view.cursor[0], right, x), move(view.cursor[1], up, y)];
       return schedule();
     }
     const kind = KEYS[key.toLowerCase()];
@@ -572,13 +692,18 @@ function render({ model, el }) {
     schedule();
     setTimeout(schedule, 500); // when the theme's style sheet has come
   });
-  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
+  const attributeFilter = ["data-jp-theme-light", "data-jp-theme-name"];
+  themes.observe(document.body, { attributes: true, attributeFilter });
   const sizes = new ResizeObserver(schedule);
   sizes.observe(root);
   model.on("msg:custom", receive);
-  send("opened", { view: id });
+  ask("opened", { view: id });
 
   return () => {
+    clearInterval(clock);
+    clearTimeout(speaking);
+    kernel?.statusChanged?.disconnect(onStatus);
+    kernel?.disposed?.disconnect(stop);
     themes.disconnect();
     sizes.disconnect();
     cancelAnimationFrame(waiting);

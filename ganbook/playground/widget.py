@@ -5,7 +5,6 @@ import base64
 import contextvars
 import math
 import time
-import weakref
 from pathlib import Path
 
 import anywidget
@@ -13,10 +12,12 @@ import numpy as np
 import traitlets
 
 from ganbook import GAN, losses
-from ganbook.playground.board import Board, one_thread
-from ganbook.playground.layers import CELLS, LINES, layers
+from ganbook.playground.board import LAYERS, Board, one_thread
+from ganbook.playground.kernel import replace_in_cell, running_loop
+from ganbook.playground.layers import CELLS, EMPTY, LINES, layers
 from ganbook.playground.menus import DRAWN
 from ganbook.playground.still import still
+from ganbook.playground.stopping import listen, listen_no_more
 from ganbook.plotting import CRITIC, FAKE, OTHER, REAL
 
 SLICE = 0.025  # seconds of training at a time
@@ -24,8 +25,6 @@ BETWEEN_PICTURES = 0.025  # seconds
 BETWEEN_MEASUREMENTS = 0.25  # seconds
 AHEAD = 8  # pictures sent but not yet drawn at most, so that a slow page gets no long queue
 SILENCE = 10.0  # seconds without a message from the page until the game pauses
-
-_in_cell = weakref.WeakValueDictionary()  # the last playground of each cell of the notebook
 
 
 def playground(
@@ -57,9 +56,10 @@ def playground(
     steps: how many are done before it is shown.
 
     Keys, with the focus on it: R runs or pauses, D and G take one turn of that player, 0 resets.
-    Reset uses your functions as they are defined then. It trains between cells, and waits while one
-    runs. Without a kernel a picture is shown. Raises ValueError or TypeError for what can't be
-    played.
+    Reset uses your functions as they are defined then. It trains between cells, in the thread that
+    runs them, and waits while one runs; the notebook's stop button pauses it. Beside it may go on
+    other playgrounds, and games that cells train: each gives what it gives alone. Without a kernel
+    a picture is shown. Raises ValueError or TypeError for what can't be played.
     """
     board = Board(loss, penalty, data, lr, d_lr, d_steps, batch, width, depth, pair, seed)
     return Playground(board, steps)
@@ -80,13 +80,13 @@ class Playground(anywidget.AnyWidget):
         self._views, self._task, self._silence = set(), None, 0.0
         self._sent = self._drawn = 0  # pictures
         self._forget_pace()
-        self._context, self._loop = contextvars.copy_context(), _running_loop()
+        self._context, self._loop = contextvars.copy_context(), running_loop()
         colors = {"real": REAL, "fake": FAKE, "critic": CRITIC, "other": OTHER}
         sizes = {"cells": CELLS, "lines": LINES, "ahead": AHEAD}
-        super().__init__(setup={**board.menus(), **sizes, "drawn": DRAWN, "colors": colors})
+        super().__init__(setup={**board.menus, **sizes, "drawn": DRAWN, "colors": colors})
         self.on_msg(self._receive)
         self.advance(steps)
-        _replace_in_cell(self)
+        replace_in_cell(self)
 
     def __repr__(self):
         chosen = self.settings
@@ -148,14 +148,17 @@ class Playground(anywidget.AnyWidget):
             raise RuntimeError(
                 "the playground runs by itself only in a notebook's kernel: use advance() here"
             )
-        self.board.playing, self.board.error = True, ""
+        self.board.playing, self.board.error, self.board.notice = True, "", ""
         self._silence, self._drawn, self._recent_steps = 0.0, self._sent, []
         if self._task is None or self._task.done():
             self._task = self._loop.create_task(self._play())
 
-    def pause(self) -> None:
-        """Stop after the present step."""
-        self.board.playing = False
+    def pause(self, notice: str = "") -> None:
+        """Stop after the present step.
+
+        notice: why, for the page.
+        """
+        self.board.playing, self.board.notice = False, notice
 
     def close(self) -> None:
         """Stop for good, and leave nothing running."""
@@ -165,6 +168,7 @@ class Playground(anywidget.AnyWidget):
     async def _play(self) -> None:
         board, shown, measured, allowed = self.board, *3 * [time.perf_counter()]
         while board.playing:
+            listen(self)
             now = start = time.perf_counter()
             speed = board.settings["speed"]
             allowed = max(allowed, start - 0.1)
@@ -176,15 +180,17 @@ class Playground(anywidget.AnyWidget):
                 self._update_pace(now)
                 if now - measured > BETWEEN_MEASUREMENTS:
                     measured = now
-                    board.measure()
+                    with board.stopped_by_errors():
+                        board.measure()
                 if now - shown > BETWEEN_PICTURES and self._sent - self._drawn < AHEAD:
                     shown = now
                     self._show()
-            # The page's messages wait while a long cell runs, so that time is not counted.
+            # The page's messages wait during a slow step, so that its time is not counted.
             self._silence += min(time.perf_counter() - start, 2 * SLICE)
             if self._silence > SILENCE:
-                self.pause()
+                self.pause("Paused, because no page shows it")
             await asyncio.sleep(0.01 if speed else 0.001)  # lets cells and messages run
+        listen_no_more(self)
         self._pace = None
         self._show()
 
@@ -206,13 +212,16 @@ class Playground(anywidget.AnyWidget):
             return
         board = self.board
         board.record_losses()
-        shown = layers(board).values()
+        shown = dict.fromkeys(LAYERS, EMPTY)
+        with board.stopped_by_errors():
+            shown = layers(board)
         self._sent += 1
         message = {
             "kind": "picture",
             "number": self._sent,
             "playing": board.playing,
             "error": board.error,
+            "notice": board.notice,
             "turns": [board.gan.steps_done, board.turns],
             "pace": self._pace,
             "window": board.window,
@@ -222,7 +231,7 @@ class Playground(anywidget.AnyWidget):
             "waits": board.batches is None,
             "settings": board.settings,
         }
-        arrays = (*shown, board.loss_rows, board.measured_rows)
+        arrays = (*shown.values(), board.loss_rows, board.measured_rows)
         self.send(message, [np.array(values, np.float32).tobytes() for values in arrays])
 
     def _receive(self, _, content, buffers) -> None:
@@ -274,22 +283,3 @@ class Playground(anywidget.AnyWidget):
             board.error = ""
             board.d_step() if kind == "d_step" else board.g_step()
             board.measure()
-
-
-def _running_loop():
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def _replace_in_cell(playground: Playground) -> None:
-    """Close the playground that the same cell made when it ran before."""
-    kernel = getattr(playground.comm, "kernel", None)
-    cell = kernel.get_parent().get("metadata", {}).get("cellId") if kernel is not None else None
-    if cell is None:
-        return
-    before = _in_cell.pop(cell, None)
-    if before is not None:
-        before.close()
-    _in_cell[cell] = playground

@@ -101,7 +101,7 @@ def test_what_is_chosen_counts_from_the_next_turn_on():
 def test_every_choice_of_every_menu_plays():
     game = board(penalty=penalties.r1(1.0), loss=(losses.minimax.d, losses.minimax.g))
     for name in ("data", "loss", "penalty", "d_lr", "lr", "d_steps", "batch"):
-        for _, value in game.menus()[name]:
+        for _, value in game.menus[name]:
             if value != menus.DRAWN:
                 game.choose(name, value)
                 game.reset()
@@ -112,15 +112,15 @@ def test_every_choice_of_every_menu_plays():
 def test_the_readers_own_comes_first_in_the_menus():
     own = losses.Loss(d=losses.minimax.d, g=losses.minimax.g)
     game = board(loss=own, penalty=penalties.r1(3.0), data=data.ring(5), lr=7e-4)
-    assert [game.menus()[name][0][0] for name in ("loss", "penalty", "data")] == ["yours"] * 3
+    assert [game.menus[name][0][0] for name in ("loss", "penalty", "data")] == ["yours"] * 3
     assert (
-        ["0.0007", 7e-4] in game.menus()["lr"]
+        ["0.0007", 7e-4] in game.menus["lr"]
         and game.gan.penalty == penalties.r1(3.0)
         and game.modes == 5
     )
     game = board(loss=losses.relativistic)
     assert game.settings["loss"] == "relativistic" and "yours" not in [
-        name for name, _ in game.menus()["loss"]
+        name for name, _ in game.menus["loss"]
     ]
 
 

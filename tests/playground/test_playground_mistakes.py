@@ -66,7 +66,7 @@ def test_an_interrupt_stops_all_steps():
         ),
         ((losses.minimax.d, lambda r, f: f * math.nan), "the generator's g_loss is nan"),
         ((losses.minimax.d, lambda f: f), "takes 1 positional argument but 2 were given"),
-        ((lambda r, f: None, losses.minimax.g), "NoneType"),
+        ((lambda r, f: None, losses.minimax.g), "None"),
     ],
 )
 def test_a_wrong_loss_is_explained(loss, message):
@@ -76,6 +76,77 @@ def test_a_wrong_loss_is_explained(loss, message):
     still(game)
     with pytest.raises(RuntimeError, match=message):
         board(loss=loss, steps=1)
+
+
+FORGETFUL = "\n\ndef {name}(*given):\n    given[-1] * 0"
+
+
+def test_a_loss_without_return_is_named_with_its_line(notebook):
+    for name, loss in (
+        ("d_loss", lambda own: (own, losses.minimax.g)),
+        ("g_loss", lambda own: (losses.minimax.d, own)),
+    ):
+        run(notebook, FORGETFUL.format(name=name))
+        game = board(loss=loss(vars(notebook)[name]))
+        game.step()
+        assert re.search("(returned|gave) None", game.error), game.error
+        assert f"in {name}, line 3" in game.error
+
+
+def test_a_penalty_without_return_is_named_with_its_line_and_mending_it_is_enough(notebook):
+    run(notebook, FORGETFUL.format(name="keep_small"))
+    game = board(penalty=notebook.keep_small)
+    game.step()
+    assert re.search("penalty.*(returned|gave) None", game.error), game.error
+    assert "in keep_small, line 3" in game.error
+    run(notebook, "def keep_small(critic, real, fake, *logits):\n    return logits[0].square()")
+    game.reset()
+    game.advance(2)
+    assert game.gan.steps_done == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("return F.softplus(fake).mean()", "one value per sample"),
+        ("return fake / 0", "d_loss is"),
+        ("return fake.detach()", "depends on its weights"),
+        ("return fake + 'a'", "TypeError"),
+    ],
+)
+def test_what_the_engine_refuses_is_shown_with_the_readers_line(notebook, source, message):
+    run(notebook, f"\ndef own(real, fake):\n    {source}")
+    game = board(loss=(notebook.own, losses.minimax.g))
+    game.step()
+    assert message in game.error and re.search("in own, line [23]", game.error), game.error
+
+
+def test_a_loss_of_the_course_is_not_blamed_on_a_line_of_the_course():
+    game = board(loss=losses.minimax)
+    with torch.no_grad():
+        for weight in game.gan.generator.parameters():
+            weight.fill_(math.nan)
+    game.step()
+    assert "is nan" in game.error and "line" not in game.error
+
+
+def test_a_network_that_fails_in_a_picture_is_shown():
+    class Fickle(torch.nn.Linear):
+        broken = False
+
+        def forward(self, x):
+            if self.broken:
+                raise ValueError("no more")
+            return super().forward(x).flatten()
+
+    game = playground(pair=(networks.mlp(latent=2)[0], Fickle(2, 1)))
+    sent = []
+    game.send = lambda message, buffers: sent.append((message, buffers))
+    game.gan.discriminator.broken = True
+    game._handle_message({"kind": "opened", "view": "a"}, [])
+    message, buffers = sent[-1]
+    assert message["error"].startswith("ValueError: no more\nin forward, line"), message["error"]
+    assert len(buffers) == 7
 
 
 def test_a_wrong_penalty_is_explained():
@@ -153,3 +224,57 @@ def test_a_game_that_has_diverged_can_still_be_shown():
 def test_what_can_not_be_played_is_said_at_once(settings, error, message):
     with pytest.raises(error, match=message):
         playground(**settings)
+
+
+# ---- Choices that can not be
+
+
+class Finicky:
+    """Data that refuse batches of 64."""
+
+    def batches(self, size, seed=0):
+        if size == 64:
+            raise ValueError("not 64")
+        return data.ring().batches(size, seed)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("colour", "red"),
+        ("data", "circle"),
+        ("loss", None),
+        ("penalty", ["none"]),
+        ("lr", -1.0),
+        ("d_lr", math.nan),
+        ("d_steps", 0),
+        ("d_steps", -3),
+        ("d_steps", 10**9),
+        ("batch", 0),
+        ("batch", "64"),
+        ("batch", 64),
+        ("speed", -2),
+        ("layers", "real"),
+        ("layers", ["real", "colour"]),
+    ],
+)
+def test_a_choice_that_can_not_be_changes_nothing(name, value):
+    game, same = (board(data=Finicky()) for _ in range(2))
+    before = dict(game.settings)
+    with pytest.raises(ValueError, match="not 64" if value == 64 else f"{name}=|name='colour'"):
+        game.choose(name, value)
+    assert game.settings == before and len(game.batches[0].x) == 32
+    for played in (game, same):
+        played.advance(3)
+    pairs = zip(game.gan.generator.parameters(), same.gan.generator.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_points_that_are_not_finite_are_not_drawn():
+    game = playground(width=16, depth=1)
+    game.board.choose("data", "drawn by you")
+    for points in ([[0.5, 0.5]] * 3, [[math.nan, 0.0]]):
+        sent = [torch.tensor(points).numpy().tobytes()]
+        game._handle_message({"kind": "draw", "anew": False}, sent)
+    assert "the points drawn hold NaN" in game.error
+    assert game.board.drawn.tolist() == [[0.5, 0.5]] * 3 and game.board.batches is not None

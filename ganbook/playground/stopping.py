@@ -1,0 +1,112 @@
+"""What stops a game of the playground: errors, in words, and the notebook's stop button.
+
+The button sends the kernel an interrupt (SIGINT). A kernel ignores it between cells, where the
+playground plays.
+"""
+
+import _thread
+import linecache
+import signal
+import sysconfig
+import threading
+import traceback
+import weakref
+from pathlib import Path
+
+from ganbook import GAN
+
+PATIENCE = 5.0  # seconds that a computation may go on after the button is pressed
+PRESSED = "Paused by the notebook's stop button"
+NOT_THE_READERS = (str(Path(__file__).parents[1]), sysconfig.get_path("stdlib"))
+
+_playing = weakref.WeakSet()  # what `pause(notice)` is called of when the button is pressed
+
+
+class StopButton:
+    """A context: an interrupt in it waits for the end of the block, but not for ever.
+
+    After PATIENCE seconds, or at a second interrupt, KeyboardInterrupt is raised in the block.
+    """
+
+    def __enter__(self):
+        self._pressed, self._timer, self._previous = None, None, None
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._press)
+
+    def _press(self, *signal_and_frame):
+        if self._pressed:
+            raise KeyboardInterrupt
+        self._pressed = signal_and_frame
+        self._timer = threading.Timer(PATIENCE, _thread.interrupt_main)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def __exit__(self, error, *_):
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._previous is None:
+            return
+        signal.signal(signal.SIGINT, self._previous)
+        if error is None and self._pressed and callable(self._previous):
+            self._previous(*self._pressed)
+
+
+class StoppableGAN(GAN):
+    """A `GAN` in which the stop button ends an objective that takes too long.
+
+    A turn delays interrupts until its weights are whole. An objective changes none yet, so that
+    the turn can be given up there.
+    """
+
+    def d_objective(self, batch):
+        with StopButton():
+            return super().d_objective(batch)
+
+    def g_objective(self, batch):
+        with StopButton():
+            return super().g_objective(batch)
+
+
+def listen(player) -> None:
+    """Let the stop button pause a player between cells; within one it stops the cell.
+
+    player: what has `pause(notice)`. Cells put the kernel's own way of ignoring the button back,
+    so this is called again and again while the player plays.
+    """
+    _playing.add(player)
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _pause_all)
+
+
+def listen_no_more(player) -> None:
+    """Undo `listen`."""
+    _playing.discard(player)
+    main = threading.current_thread() is threading.main_thread()
+    if main and not _playing and signal.getsignal(signal.SIGINT) is _pause_all:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _pause_all(*_) -> None:
+    for player in list(_playing):
+        player.pause(PRESSED)
+
+
+def explain(error: BaseException, suspects=()) -> str:
+    """The error in words, with the line of the reader's own code that it came from, if any.
+
+    suspects: functions to name where no line of the reader's was running, such as a loss that has
+        returned something wrong. Those of this package are not named.
+    """
+    text = str(error)
+    if isinstance(error, KeyboardInterrupt):
+        text = text or "stopped by the notebook's stop button"
+    text = f"{type(error).__name__}: {text}"
+    places = traceback.extract_tb(error.__traceback__)
+    places = [(place.name, place.filename, place.lineno) for place in places]
+    codes = [suspect.__code__ for suspect in suspects if hasattr(suspect, "__code__")]
+    defined = [(code.co_name, code.co_filename, code.co_firstlineno) for code in codes]
+    for name, file, line in [*reversed(places), *defined]:
+        if not file.startswith(NOT_THE_READERS) and "site-packages" not in file:
+            return f"{text}\nin {name}, line {line}: {linecache.getline(file, line).strip()}"
+    return text

@@ -1,0 +1,243 @@
+"""The stop button of the notebook: it pauses the playground, and ends a loss that never returns."""
+
+import asyncio
+import signal
+import threading
+import time
+from pathlib import Path
+
+import jupyter_client
+import pytest
+import torch
+
+from ganbook import losses
+from ganbook.playground import playground, stopping
+from ganbook.playground.layers import layers
+from ganbook.playground.stopping import StopButton
+
+ROOT = Path(__file__).parents[2]
+small = {"width": 16, "depth": 1, "batch": 32}
+LIMIT = 180  # seconds until a test stops waiting
+
+
+def press():
+    signal.raise_signal(signal.SIGINT)
+
+
+def forever():
+    """What never ends by itself; it ends in minutes where the button does not work."""
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        pass
+    raise AssertionError("the stop button did not end it")
+
+
+@pytest.fixture
+def between_cells():
+    """Interrupts are ignored, as a kernel has it between cells."""
+    if threading.current_thread() is not threading.main_thread():
+        pytest.skip("signals reach the main thread alone")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+# ---- The button
+
+
+def test_a_press_waits_for_the_end_of_the_block(ctrl_c):
+    done = []
+    with pytest.raises(KeyboardInterrupt), StopButton():
+        press()
+        done.append("to the end")
+    assert done == ["to the end"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_press_does_not_wait(ctrl_c):
+    with pytest.raises(KeyboardInterrupt), StopButton():
+        press()
+        press()
+        raise AssertionError("the second press waited")
+
+
+def test_a_block_that_never_ends_is_ended_by_one_press(ctrl_c, monkeypatch):
+    monkeypatch.setattr(stopping, "PATIENCE", 0.1)
+    with pytest.raises(KeyboardInterrupt), StopButton():
+        press()
+        forever()
+
+
+def test_a_press_between_cells_is_ignored_where_nothing_plays(between_cells):
+    with StopButton():
+        press()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+# ---- A game that plays
+
+
+async def until(condition):
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        await asyncio.sleep(0.01)
+
+
+def weights(game):
+    return torch.cat([w.detach().flatten() for w in game.gan.generator.parameters()])
+
+
+def test_the_stop_button_pauses_every_playground_and_loses_no_turn(between_cells):
+    async def scenario():
+        games = [playground(seed=seed, **small) for seed in (0, 1)]
+        sent = []
+        games[0].send = lambda message, buffers: sent.append(message)
+        for _ in range(3):
+            for game in games:
+                game.play()
+            for game in games:
+                more = game.gan.steps_done + 3
+                await until(lambda game=game, more=more: game.gan.steps_done > more)
+            press()
+            await until(lambda: all(game._task.done() for game in games))
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN, "as the kernel had it"
+            assert not any(game.playing or game.error for game in games)
+            assert sent[-1]["notice"] == stopping.PRESSED and not sent[-1]["playing"]
+        return games
+
+    for seed, game in enumerate(asyncio.run(scenario())):
+        alone = playground(seed=seed, **small, steps=game.gan.steps_done)
+        assert game.board.turns == alone.board.turns
+        assert torch.equal(weights(game), weights(alone))
+
+
+def test_a_press_in_the_middle_of_a_step_waits_for_its_end(between_cells):
+    turns = []
+
+    def d_loss(real, fake):
+        turns.append("D")
+        if len(turns) == 2:
+            press()
+        return losses.minimax.d(real, fake)
+
+    async def scenario():
+        game = playground(loss=(d_loss, losses.minimax.g), d_steps=4, **small)
+        game.play()
+        await until(lambda: game._task.done())
+        assert game.error == "" and game.board.notice == stopping.PRESSED
+        assert (game.board.turns, game.gan.steps_done) == (4, 1)
+
+    asyncio.run(scenario())
+
+
+def endless(real, fake):
+    press()
+    forever()
+
+
+@pytest.mark.parametrize(
+    ("settings", "turns"),
+    [
+        ({"loss": (endless, losses.minimax.g)}, (0, 0)),
+        ({"loss": (losses.minimax.d, endless)}, (1, 0)),
+        ({"penalty": lambda critic, real, fake, *logits: endless(real, fake)}, (0, 0)),
+    ],
+)
+def test_an_endless_loss_or_penalty_is_ended(between_cells, monkeypatch, settings, turns):
+    monkeypatch.setattr(stopping, "PATIENCE", 0.1)
+
+    async def scenario():
+        game = playground(**settings, **small)
+        random = torch.get_rng_state()
+        game.play()
+        await until(lambda: game._task.done())
+        assert "KeyboardInterrupt: stopped by the notebook's stop button\nin forever" in game.error
+        assert (game.board.turns, game.gan.steps_done) == turns and not game.playing
+        assert torch.equal(torch.get_rng_state(), random)
+        game.board.choose("penalty", "none")
+        game.board.choose("loss", "minimax")
+        game.advance(2)
+
+    asyncio.run(scenario())
+
+
+def test_an_endless_loss_is_ended_where_only_its_arrows_are_drawn(between_cells, monkeypatch):
+    monkeypatch.setattr(stopping, "PATIENCE", 0.1)
+    board = playground(loss=(losses.minimax.d, lambda real, fake: -fake), **small).board
+    board.gan.loss = losses.Loss(losses.minimax.d, endless)
+    layers(board)
+    assert "KeyboardInterrupt" in board.error and board.gan.discriminator.training
+
+
+# ---- In a kernel
+
+
+LOSS = """
+import pathlib, asyncio
+import torch.nn.functional as F
+from ganbook.playground import playground, stopping, widget
+stopping.PATIENCE = 1.0
+widget.SILENCE = 1e9
+stuck, heard = False, ""
+
+def d_loss(real, fake):
+    if heard:
+        pathlib.Path(heard).touch()
+    return F.softplus(-real) + F.softplus(fake)
+
+def g_loss(real, fake):
+    while stuck:
+        pathlib.Path(stuck).touch()
+    return F.softplus(-fake)
+
+p = playground(loss=(d_loss, g_loss), width=16, depth=1, batch=32)
+p.play()
+while p.gan.steps_done < 5:
+    await asyncio.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def kernel():
+    """`kernel(code)` runs a cell and gives what it printed; `kernel.interrupt()` as the button."""
+    manager, client = jupyter_client.manager.start_new_kernel(
+        startup_timeout=LIMIT, kernel_name="python3", cwd=str(ROOT)
+    )
+
+    def run(code):
+        printed = []
+
+        def take(message):
+            content = message["content"]
+            assert message["msg_type"] != "error", content
+            printed.append(content.get("text", ""))
+
+        client.execute_interactive(code, output_hook=take, timeout=LIMIT)
+        return "".join(printed).strip()
+
+    run.interrupt = manager.interrupt_kernel
+    yield run
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+def wait_for(path):
+    end = time.monotonic() + LIMIT
+    while not path.exists():
+        assert time.monotonic() < end, "the loss was not called"
+        time.sleep(0.05)
+
+
+def test_the_stop_button_of_a_kernel(kernel, tmp_path):
+    kernel(LOSS)
+    kernel(f"heard = {str(tmp_path / 'heard')!r}")
+    wait_for(tmp_path / "heard")  # it plays between cells
+    kernel.interrupt()
+    waits = "while p.playing:\n    await asyncio.sleep(0.01)"
+    assert kernel(f"{waits}\nprint(repr(p.error), p.board.notice)") == f"'' {stopping.PRESSED}"
+    kernel(f"stuck = {str(tmp_path / 'stuck')!r}\np.play()")
+    wait_for(tmp_path / "stuck")
+    kernel.interrupt()
+    assert "in g_loss, line 1" in kernel("print(p.error)"), "the same kernel answers"
+    kernel("stuck = False\np.advance(3)")
