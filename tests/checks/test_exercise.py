@@ -142,7 +142,7 @@ def test_a_notebook_shows_the_message_of_a_mistake_and_nothing_else(tmp_path):
     package = str(pathlib.Path(checks.__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": package, "IPYTHONDIR": str(tmp_path)}
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     wrong, broken, other = (part.strip() for part in done.stdout.split("CELL\n")[1:])
     assert wrong == "✘ Exercise 7.3: of 1 it makes 3"
