@@ -2,10 +2,12 @@
 
 import os
 import pathlib
+import random
 import subprocess
 import sys
 import textwrap
 
+import conftest
 import numpy as np
 import pytest
 import torch
@@ -107,6 +109,29 @@ def test_a_network_or_a_class_can_be_an_answer(capsys):
     with pytest.raises(Mistake, match="your code raised TypeError"):
         network(nn.Linear)
     assert capsys.readouterr().out == "✔ Exercise 7.6 solved.\n"
+
+
+def drawn():
+    return random.random(), np.random.random(), torch.rand(()).item()  # noqa: NPY002
+
+
+def test_a_check_and_an_answer_draw_the_same_in_every_run_and_the_notebook_goes_on(capsys):
+    seen = []
+
+    @exercise("7.7")
+    def drawing(answer):
+        seen.append((drawn(), answer()))
+        require(len(seen) < 3, "the third")
+
+    conftest.seed_all(5)
+    undisturbed = drawn(), drawn()
+    conftest.seed_all(5)
+    assert drawn() == undisturbed[0]
+    drawing(drawn), drawing(drawn)
+    with pytest.raises(Mistake):
+        drawing(drawn)
+    assert drawn() == undisturbed[1]
+    assert seen[0] == seen[1] == seen[2] and seen[0][0] != seen[0][1]
 
 
 def test_a_check_keeps_its_name_and_its_help():
