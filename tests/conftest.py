@@ -1,10 +1,50 @@
-"""What many tests need: small batches, kernels that repeat, a Ctrl-C that interrupts."""
+"""What all tests have: seeded random numbers; and many: small batches, a Ctrl-C that interrupts.
 
+`pytest --shuffle 3` runs the files in another order, and the tests within each: all must pass.
+"""
+
+import itertools
+import random
 import signal
 import threading
 
+import numpy as np
 import pytest
 import torch
+
+
+def seed_all(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
+# Each test and each fixture starts from a seed, so that what it draws depends on no other test.
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call():
+    seed_all(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup():
+    seed_all(1)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run the tests in another order")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--shuffle") is None:
+        return
+    draw = random.Random(config.getoption("--shuffle"))
+    files = [list(tests) for _, tests in itertools.groupby(items, lambda item: item.path)]
+    draw.shuffle(files)
+    for tests in files:
+        draw.shuffle(tests)
+    items[:] = itertools.chain(*files)
 
 
 @pytest.fixture(scope="session")

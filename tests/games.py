@@ -295,3 +295,4 @@ if __name__ == "__main__":
         if step.index % 3 == 0:
             game.save(path)
         print(step.index, flush=True)
+        input()  # go on when told to, so that the other side decides where this is killed

@@ -51,7 +51,7 @@ class Server:
             request.wfile.write(content[start:half])
         elif self.way == "stop":
             request.wfile.write(content[start:half])
-            self.go_on.wait(20)
+            self.go_on.wait(300)
             with contextlib.suppress(OSError):  # the other side may be dead by now
                 request.wfile.write(content[max(start, half) :])
         else:

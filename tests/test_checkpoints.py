@@ -63,20 +63,22 @@ def test_a_game_that_was_saved_and_resumed_goes_on_bit_for_bit(kind, tmp_path):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
 @every_kind
 def test_a_killed_game_that_is_resumed_ends_with_the_weights_of_one_never_killed(kind, tmp_path):
-    """The program saves at every third step, and is killed at a step drawn at random."""
+    """The program saves at every third step, and is killed in the step after a random one."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        steps, kill_at = 40, random.Random(kind).randint(4, 36)
+        steps, kill_at = 24, random.Random(kind).randint(4, 20)
         command = [sys.executable, games.__file__, kind, str(tmp_path / "game.pt"), str(steps)]
         root = pathlib.Path(checkpoints.__file__).parents[1]
         environment = {**os.environ, "PYTHONPATH": str(root)}
-        program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 1}
+        program = subprocess.Popen(command, **pipes, text=True, env=environment)
         for line in program.stdout:
+            program.stdin.write("\n")
             if int(line) == kill_at:
                 program.kill()
                 break
-        program.stdout.close()
+        program.communicate()
         assert program.wait() == -signal.SIGKILL
         straight, batches = games.KINDS[kind]()
         play(straight, batches, steps)

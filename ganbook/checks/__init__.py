@@ -4,12 +4,19 @@ A check tests properties that a right answer has, on inputs it draws itself, so 
 contain the answer.
 """
 
+import contextlib
 import functools
 import math
 import os
+import random
 
 import numpy as np
 import torch
+
+from ganbook.guards import Randomness
+
+SEED = 8128
+"""Of all that a check draws, so that its verdict depends on the answer alone. Tests try others."""
 
 
 class Mistake(AssertionError):
@@ -82,8 +89,7 @@ def exercise(number: str):
             try:
                 if answer is None or answer is ...:
                     raise _Open
-                # An exercise solved or not, the chapter draws the same numbers.
-                with torch.random.fork_rng(devices=[]):
+                with _own_random_numbers():
                     check(_guarded(answer) if callable(answer) else answer)
             except _Open:
                 is_open = (
@@ -103,6 +109,23 @@ def exercise(number: str):
         return run
 
     return decorate
+
+
+@contextlib.contextmanager
+def _own_random_numbers():
+    """Global generators that start from SEED, for the check and for an answer that draws.
+
+    They are put back afterwards: an exercise solved or not, the chapter draws the same numbers.
+    """
+    before = random.getstate(), np.random.get_state()  # noqa: NPY002
+    random.seed(SEED)
+    np.random.seed(SEED)  # noqa: NPY002
+    try:
+        with Randomness(SEED):
+            yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
 
 
 def _guarded(answer):

@@ -13,7 +13,7 @@ from ganbook.checks import exercise, recognise_number, require
 def other_penalties(answer):
     """Finds each maximum, and the trap, on a fine grid of slopes; never uses the formulas."""
     for share in (0.2, 0.35, 0.8, 2.5):
-        w = random.uniform(0.5, 3.0)
+        w = random.uniform(1.0, 3.0)
         weight = share * w
         try:
             r1, absolute, trap = (float(value) for value in answer(w, weight))

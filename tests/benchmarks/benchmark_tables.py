@@ -7,6 +7,7 @@ COLUMNS = {
     "baseline": "rung seed seconds images_per_s fid fid_same_way machine",
     "engine": "game what pairs steps_per_block inline_wall_us wall_ratio wall_low wall_high"
     " inline_cpu_us cpu_ratio cpu_low cpu_high machine",
+    "speed": "part yardstick pairs ratio low high machine",
     "dcgan_ablation": "variant seed steps seconds fid machine",
     "conditional": "data variant seed steps seconds accuracy fid class_fid "
     + " ".join(f"{what}_{c}" for what in ("accuracy", "fid") for c in range(10))

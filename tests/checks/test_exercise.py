@@ -2,10 +2,12 @@
 
 import os
 import pathlib
+import random
 import subprocess
 import sys
 import textwrap
 
+import conftest
 import numpy as np
 import pytest
 import torch
@@ -109,6 +111,29 @@ def test_a_network_or_a_class_can_be_an_answer(capsys):
     assert capsys.readouterr().out == "✔ Exercise 7.6 solved.\n"
 
 
+def drawn():
+    return random.random(), np.random.random(), torch.rand(()).item()  # noqa: NPY002
+
+
+def test_a_check_and_an_answer_draw_the_same_in_every_run_and_the_notebook_goes_on(capsys):
+    seen = []
+
+    @exercise("7.7")
+    def drawing(answer):
+        seen.append((drawn(), answer()))
+        require(len(seen) < 3, "the third")
+
+    conftest.seed_all(5)
+    undisturbed = drawn(), drawn()
+    conftest.seed_all(5)
+    assert drawn() == undisturbed[0]
+    drawing(drawn), drawing(drawn)
+    with pytest.raises(Mistake):
+        drawing(drawn)
+    assert drawn() == undisturbed[1]
+    assert seen[0] == seen[1] == seen[2] and seen[0][0] != seen[0][1]
+
+
 def test_a_check_keeps_its_name_and_its_help():
     assert doubling.__name__ == "doubling" and doubling.__doc__ == "A check of a function."
     assert doubling.exercise == "7.3"
@@ -142,7 +167,7 @@ def test_a_notebook_shows_the_message_of_a_mistake_and_nothing_else(tmp_path):
     package = str(pathlib.Path(checks.__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": package, "IPYTHONDIR": str(tmp_path)}
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     wrong, broken, other = (part.strip() for part in done.stdout.split("CELL\n")[1:])
     assert wrong == "✘ Exercise 7.3: of 1 it makes 3"

@@ -1,14 +1,13 @@
 """ganbook.data.batches: batch k is a function of the seed and k alone, and costs little."""
 
 import itertools
-import time
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganbook import data
-from ganbook.device import DEVICE
 
 
 def tiny(n=10, **arguments):
@@ -86,32 +85,28 @@ def test_there_is_no_batch_before_the_first():
         tiny().batches(2)[-1]
 
 
-def best(function, times=200) -> float:
-    """The seconds of a call when nothing else runs: the least of many averages over five calls."""
-    seconds = []
-    for _ in range(times):
-        began = time.perf_counter()
-        for k in range(5):
-            function(k)
-        seconds.append((time.perf_counter() - began) / 5)
-    return min(seconds)
+class Operations(TorchDispatchMode):
+    """Counts what torch is asked to compute within the block."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += 1
+        return function(*args, **kwargs or {})
 
 
-def test_a_batch_of_images_costs_little_more_than_its_copy():
-    """About 35 microseconds against 20. With Python work per sample it would be 250."""
-    images = data.Images(torch.zeros(5000, 1, 28, 28), torch.zeros(5000, dtype=int))
-    rows = torch.randperm(5000, device=DEVICE)[:64]
-    copy = best(lambda _: images.images.index_select(0, rows))
-    assert best(images.batches(64).__getitem__) < 3 * copy + 60e-6
-
-
-def test_a_batch_of_points_costs_next_to_nothing():
-    """About 25 microseconds, drawing included; with a loop over samples it would be thousands."""
-    batches = data.grid().batches(256)
-    began = time.process_time()
-    for k in range(640):
-        batches[k]
-    assert (time.process_time() - began) / 640 < 200e-6
+@pytest.mark.parametrize("name", ["grid", "tiny"])
+def test_no_work_is_done_sample_by_sample(name):
+    """A large batch takes as many operations of torch as a small one, and few of them."""
+    points = data.grid() if name == "grid" else tiny(2000)
+    counts = []
+    for size in (4, 1000):
+        batches = points.batches(size)
+        batches[0]  # draws the block that the second one is in as well
+        with Operations() as operations:
+            batches[1]
+        counts.append(operations.count)
+    assert counts[0] == counts[1] <= 10
 
 
 @pytest.mark.parametrize("seed", [None, -1, 1.5, "a", True])
