@@ -21,9 +21,9 @@ class Images:
         in [-1, 1]. It is copied.
     labels: N integers from 0, or None.
     classes: the names of the classes, or how many there are; None means the largest label + 1.
-    Afterwards `.labels` is int64 (N,) or None, and `.classes` a tuple of names. Bytes stay bytes,
-    a quarter of the memory, and are scaled batch by batch. Raises ValueError for other values, NaN
-    among them, and warns of pixels that use little of their range. Chapter 4.
+    Afterwards `.labels` is int64 (N,) or None, and `.classes` a tuple of names. A large set
+    of bytes stays bytes, a quarter of the memory, and is scaled batch by batch. Raises ValueError
+    for other values, NaN among them, and warns of pixels that use little of their range. Chapter 4.
     """
 
     def __init__(self, images, labels=None, classes=None):
@@ -48,7 +48,7 @@ class Images:
 
     @property
     def images(self) -> torch.Tensor:
-        """All images, float32 (N, C, H, W) in [-1, 1]; those of bytes are scaled each time."""
+        """All images, float32 (N, C, H, W) in [-1, 1]; a large set of bytes is scaled each time."""
         return _scaled(self._pixels)
 
     def __len__(self) -> int:
@@ -176,6 +176,9 @@ class Stacks(Points):
         return Batch(images, (digits.labels.view(-1, 3) * places).sum(1))
 
 
+_SMALL = 2**24  # 64 MiB as floats: so small a set is scaled once, which makes its batches faster
+
+
 def _scaled(pixels: torch.Tensor) -> torch.Tensor:
     if pixels.dtype == torch.uint8:
         return pixels.to(torch.float32).div_(127.5).sub_(1)
@@ -183,7 +186,7 @@ def _scaled(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def _checked(images) -> torch.Tensor:
-    """The pixels on the device, bytes or float32, in memory of their own."""
+    """The pixels on the device, float32 or bytes, in memory of their own."""
     given = isinstance(images, torch.Tensor)
     try:
         # A copy, because torch warns of arrays that can't be written to.
@@ -205,7 +208,8 @@ def _checked(images) -> torch.Tensor:
     if bytes_given:
         if low < high <= 16:
             _warn_of_range(low, high, "black is 0 and white is 255", "0 and 1: 255 * images")
-        return images.to(DEVICE, copy=given)
+        images = images.to(DEVICE, copy=given)
+        return images if images.numel() > _SMALL else _scaled(images)
     if math.isnan(low):
         raise ValueError("The pixels hold NaN: find the images that have them and leave them out.")
     if low < -1.0001 or high > 1.0001:

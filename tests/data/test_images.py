@@ -74,17 +74,26 @@ def test_images_take_arrays_tensors_and_read_only_arrays():
     assert torch.allclose(from_array.cpu(), torch.tensor(values, dtype=torch.float32))
 
 
-@pytest.mark.parametrize("labelled", [True, False])
-def test_bytes_stay_bytes_and_every_way_out_scales_them_alike(labelled):
+def test_a_large_set_stays_bytes():
     """20,000 images of 64 x 64 in colour take 234 MiB so, and 938 as floats."""
+    images = data.Images(np.zeros((2**13 + 1, 2, 32, 32), np.uint8))
+    held = [value for value in vars(images).values() if isinstance(value, torch.Tensor)]
+    assert sum(tensor.nbytes for tensor in held) == 2**24 + 2**11
+    assert images.batches(4)[0].x.dtype == torch.float32
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_every_way_out_scales_bytes_alike(monkeypatch, labelled, size):
+    if size == "large":
+        monkeypatch.setattr("ganbook.data.images._SMALL", 0)
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.integers(0, 256, (300, 3, 8, 8), np.uint8)).to(DEVICE)
     pixels.flatten()[:256] = torch.arange(256)
     scaled = pixels.float().div_(127.5).sub_(1)
     labels = torch.from_numpy(rng.integers(0, 10, 300)) if labelled else None
     few = data.Images(pixels, labels, 10)
-    held = [value for value in vars(few).values() if isinstance(value, torch.Tensor)]
-    assert sum(tensor.nbytes for tensor in held) == pixels.nbytes + 8 * 300 * labelled
+    assert few._pixels.dtype == (torch.uint8 if size == "large" else torch.float32)
     rows = np.random.default_rng((7, 0)).permutation(300)
     sources = [few.images, few.sample(300, seed=7), few.batches(300, seed=7)[0].x]
     for found, order in zip(sources, (slice(None), rows, rows), strict=True):
@@ -95,7 +104,7 @@ def test_bytes_stay_bytes_and_every_way_out_scales_them_alike(labelled):
         tail = data.long_tail(few, 4)
         for x, number in [*zip(batch.x, batch.labels, strict=True), (tail.images[0], 0)]:
             assert (scaled[few.labels == number] == x).flatten(1).all(1).any()
-        assert tail._pixels.dtype == torch.uint8 and tail.images.dtype == torch.float32
+        assert tail._pixels.dtype == few._pixels.dtype and tail.images.dtype == torch.float32
         greys = data.Images(pixels[:, :1], labels, 10)
         stack = data.Stacks(greys).batches(40)[1]
         for x, number in zip(stack.x, stack.labels, strict=True):
@@ -105,7 +114,9 @@ def test_bytes_stay_bytes_and_every_way_out_scales_them_alike(labelled):
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
 @pytest.mark.parametrize("form", ["tensor", "array"])
-def test_images_share_no_memory_with_what_they_were_made_of(dtype, form):
+@pytest.mark.parametrize("small", [0, 2**24])
+def test_images_share_no_memory_with_what_they_were_made_of(monkeypatch, dtype, form, small):
+    monkeypatch.setattr("ganbook.data.images._SMALL", small)
     values = torch.tensor([-1, 0, 0.5, 1] if dtype.is_floating_point else [0, 9, 90, 255])
     values = values.to(DEVICE, dtype).view(1, 1, 2, 2)
     images = data.Images(values if form == "tensor" else (values := values.cpu().numpy()))
