@@ -1,5 +1,7 @@
 """Sentences of the course that are executed."""
 
+import sys
+
 import numpy as np
 import torch
 
@@ -21,4 +23,18 @@ def claim(sentence: str, holds) -> None:
         )
     if not values.all():
         raise ClaimFailed(f"This does not hold here: {sentence}")
-    print(f"✔ {sentence}")
+    print(marked("✔", "OK", sentence))
+
+
+def marked(mark: str, plain: str, text: str) -> str:
+    """Put a mark before a text, or a plain word where the output can't show the mark.
+
+    mark: such as "✔". plain: the word, in ASCII. text: what comes after it; of it, too, letters
+        that the output can't show become question marks.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # Windows redirects in cp1252
+    try:
+        f"{mark} {text}".encode(encoding)
+    except UnicodeEncodeError:
+        return f"{plain} {text}".encode(encoding, "replace").decode(encoding)
+    return f"{mark} {text}"

@@ -8,14 +8,26 @@ from torch import Tensor, nn
 
 
 def _pick() -> torch.device:
-    wanted = os.environ.get("GANBOOK_DEVICE")
+    wanted = os.environ.get("GANBOOK_DEVICE", "").strip().lower()
     if wanted:
-        return torch.device(wanted)
+        return _named(wanted)
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def _named(wanted: str) -> torch.device:
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = ["cpu", *["mps"] * torch.backends.mps.is_available(), *["cuda"] * (gpus > 0)]
+    there += [f"cuda:{gpu}" for gpu in range(gpus)]
+    if wanted not in there:
+        raise ValueError(
+            f"GANBOOK_DEVICE is {wanted!r}, which PyTorch does not find on this machine: set it to"
+            f" {' or '.join(there)}, or leave it unset"
+        )
+    return torch.device(wanted)
 
 
 # What torch calls the processors' instructions that multiply bfloat16 faster than float32.

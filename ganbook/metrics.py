@@ -1,7 +1,7 @@
 """How good and how varied samples are: metrics of features (N, F), and the digit classifier."""
 
-import contextlib
 import functools
+import io
 from typing import NamedTuple
 
 import numpy as np
@@ -391,23 +391,22 @@ def digit_classifier() -> DigitClassifier:
     on every machine, so that everybody's features are alike. `.accuracy` is its share of right
     answers on the 1,000 held-out digits.
     """
-    path = files.cache_folder() / f"digit_classifier-v{_VERSION}.pt"
+    name = f"digit_classifier-v{_VERSION}.pt"
     with torch.random.fork_rng(
         devices=[]
     ):  # so that measuring leaves the reader's random numbers unchanged
         classifier = DigitClassifier()
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+    kept = files.read_kept(name)
+    if kept is None:
+        _train(classifier)
+        buffer = io.BytesIO()
+        stored = {"weights": classifier.state_dict(), "accuracy": classifier.accuracy}
+        torch.save(stored, buffer)
+        files.keep(name, buffer.getvalue())
+    else:
+        stored = torch.load(io.BytesIO(kept), map_location="cpu", weights_only=True)
         classifier.load_state_dict(stored["weights"])
         classifier.accuracy = stored["accuracy"]
-    except Exception:  # absent or damaged: either way it is trained again
-        _train(classifier)
-        # If it can't be written, it is trained again next time. On a full disk torch.save raises
-        # RuntimeError.
-        with contextlib.suppress(OSError, RuntimeError), files.atomic(path) as temporary:
-            torch.save(
-                {"weights": classifier.state_dict(), "accuracy": classifier.accuracy}, temporary
-            )
     return classifier.to(DEVICE).eval().requires_grad_(False)
 
 

@@ -47,14 +47,15 @@ def array(values) -> np.ndarray:
 def tile(images, columns: int = 10) -> np.ndarray:
     """Arrange images in a grid: one picture of uint8, (height, width) or (height, width, 3).
 
-    images: (N, C, H, W) in [-1, 1], with 1 or 3 channels.
+    images: (N, C, H, W) in [-1, 1], with 1, 3 or 4 channels. The fourth is how opaque a pixel is;
+        such images are laid on grey.
     columns: how many images in a row.
     The last row is filled up with white. A gap of one pixel separates the images. Raises ValueError
     for another shape, no images, no columns, or values over 100.
     """
     pixels = array(images)
-    if pixels.ndim != 4 or pixels.shape[1] not in (1, 3):
-        raise ValueError(f"images must have the shape (N, 1 or 3, H, W); got {pixels.shape}")
+    if pixels.ndim != 4 or pixels.shape[1] not in (1, 3, 4):
+        raise ValueError(f"images must have the shape (N, 1, 3 or 4, H, W); got {pixels.shape}")
     if not len(pixels) or columns < 1:
         raise ValueError(
             f"a grid needs at least one image and one column; got {len(pixels)} and {columns}"
@@ -63,6 +64,9 @@ def tile(images, columns: int = 10) -> np.ndarray:
         raise ValueError(
             f"images must lie in [-1, 1]; these reach {pixels.max():.3g}: data.Images scales bytes"
         )
+    if pixels.shape[1] == 4:
+        opaque = np.clip((pixels[:, 3:] + 1) / 2, 0, 1)
+        pixels = np.clip(pixels[:, :3], -1, 1) * opaque  # the grey in the middle is 0
     pixels = np.clip((pixels.transpose(0, 2, 3, 1) + 1) * 127.5, 0, 255).round().astype(np.uint8)
     count, height, width, channels = pixels.shape
     columns = min(columns, count)

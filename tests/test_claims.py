@@ -1,11 +1,16 @@
 """ganbook.claims: what holds, what fails, and what is no truth at all."""
 
+import io
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from ganbook import claim
-from ganbook.claims import ClaimFailed
+from ganbook.claims import ClaimFailed, marked
 from ganbook.device import DEVICE
 
 
@@ -71,3 +76,28 @@ def test_a_number_can_not_pass_for_a_truth(no_truth, capsys):
 def test_arguments_the_wrong_way_round_are_noticed():
     with pytest.raises(TypeError):
         claim(True, "The sum is one.")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "printed"),
+    [
+        ("utf-8", "✔ W ≥ 0, as Fréchet says."),
+        ("cp1252", "OK W ? 0, as Fréchet says."),
+        ("ascii", "OK W ? 0, as Fr?chet says."),
+    ],
+)
+def test_a_claim_is_printed_as_the_output_can(encoding, printed):
+    code = "from ganbook import claim; claim('W ≥ 0, as Fréchet says.', True)"
+    environment = os.environ | {
+        "PYTHONIOENCODING": encoding,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode(encoding).strip() == printed
+
+
+@pytest.mark.parametrize("output", [None, io.StringIO()])
+def test_an_output_without_an_encoding_gets_the_mark(monkeypatch, output):
+    monkeypatch.setattr(sys, "stdout", output)
+    assert marked("✔", "OK", "yes") == "✔ yes"

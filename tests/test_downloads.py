@@ -16,7 +16,7 @@ import pytest
 import torch
 import urllib3
 from local_server import Server
-from test_files import cifar, idx
+from test_formats import cifar, idx
 
 from ganbook import data, files
 
@@ -213,6 +213,29 @@ def test_a_damaged_file_in_the_cache_is_replaced(server, cache):
     path = files.fetch("mnist/file")
     path.write_bytes(server.content[:-1] + b"x")
     assert files.fetch("mnist/file").read_bytes() == server.content and len(server.ranges) == 2
+
+
+def test_no_flipped_bit_of_a_download_gets_through(server, cache):
+    path = files.fetch("mnist/file")
+    places = np.linspace(0, len(server.content) - 1, 48).astype(int).tolist()
+    for count, place in enumerate(places, start=1):
+        flipped = bytearray(server.content)
+        flipped[place] ^= 1 << count % 8
+        path.write_bytes(flipped)
+        assert files.fetch("mnist/file").read_bytes() == server.content, place
+        assert len(server.ranges) == 1 + count, place
+
+
+def test_no_flipped_bit_of_an_interrupted_download_gets_through(server, cache):
+    part = cache / "mnist" / "file.part"
+    part.parent.mkdir(parents=True)
+    for place in np.linspace(0, 299_999, 40).astype(int).tolist():
+        flipped = bytearray(server.content[:300_000])
+        flipped[place] ^= 1
+        part.write_bytes(flipped)
+        with pytest.raises(files.DataError, match="wrong checksum, which was thrown away"):
+            files.fetch("mnist/file")
+        assert names(cache) == set(), place
 
 
 def test_a_full_cache_is_only_read(server, cache, monkeypatch):

@@ -20,7 +20,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from ganbook import data, metrics
+from ganbook import data, files, metrics
 from ganbook.device import DEVICE
 from ganbook.metrics import coverage, earth_mover, fid
 
@@ -633,8 +633,40 @@ def test_a_cache_that_can_not_be_written_costs_only_the_training(monkeypatch, tm
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GANBOOK_CACHE", str(tmp_path / "file" / "cache"))
     asked = untrained(monkeypatch)
-    assert metrics.digit_features(torch.zeros(2, 1, 28, 28)).shape == (2, 64)
+    files._warn_of_cache.cache_clear()
+    with pytest.warns(UserWarning, match="can't be written .*: set GANBOOK_CACHE"):
+        assert metrics.digit_features(torch.zeros(2, 1, 28, 28)).shape == (2, 64)
+    metrics.digit_features(torch.zeros(2, 1, 28, 28))
     assert len(asked) == 1
+
+
+def test_no_flipped_bit_of_the_cache_gets_through(cache, held_out, monkeypatch, tmp_path, again):
+    metrics.digit_classifier.cache_clear()
+    classifier = metrics.digit_classifier()
+    right = {name: weight.clone() for name, weight in classifier.state_dict().items()}
+    content = next(cache.glob("*.pt")).read_bytes()
+    monkeypatch.setenv("GANBOOK_CACHE", str(tmp_path))
+    asked = []
+
+    def train(found):
+        asked.append(found)
+        found.load_state_dict(right)
+        found.accuracy = classifier.accuracy
+
+    monkeypatch.setattr(metrics, "_train", train)
+    path = tmp_path / f"digit_classifier-v{metrics._VERSION}.pt"
+    places = [*range(0, 64, 4), *np.linspace(64, len(content) - 1, 48).astype(int).tolist()]
+    for count, place in enumerate(places, start=1):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << count % 8
+        path.write_bytes(flipped)
+        for _ in range(2):  # the second time from the file that was written in its place
+            metrics.digit_classifier.cache_clear()
+            found = metrics.digit_classifier()
+            assert len(asked) == count, place
+            assert found.accuracy == classifier.accuracy
+            for name, weight in found.state_dict().items():
+                assert torch.equal(weight, right[name]), (place, name)
 
 
 def test_a_disk_that_is_full_costs_only_the_training(monkeypatch, tmp_path, again):
@@ -644,8 +676,10 @@ def test_a_disk_that_is_full_costs_only_the_training(monkeypatch, tmp_path, agai
     untrained(monkeypatch)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    files._warn_of_cache.cache_clear()
     try:
-        accuracy = metrics.digit_classifier().accuracy
+        with pytest.warns(UserWarning, match="can't be written"):
+            accuracy = metrics.digit_classifier().accuracy
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert accuracy == 0.125

@@ -61,6 +61,16 @@ def test_colours_stay_in_their_channels():
     assert picture[0, 3].tolist() == [255, 255, 255]
 
 
+def test_transparent_images_are_laid_on_grey():
+    image = torch.tensor(
+        [[1.0, 1.0, 1.0, 9.0], [-1.0, -1.0, -1.0, 9.0], [0.2, 0.2, 0.2, 9.0], [1, 0.0, -1.0, 9.0]]
+    ).view(1, 4, 1, 4)  # red, green, blue and how opaque, of four pixels
+    assert tile(image).tolist() == [[[255, 0, 153], [191, 64, 140], [128, 128, 128], [255] * 3]]
+    pair = tile(image.expand(2, 4, 1, 4), columns=2)
+    assert pair.shape == (1, 9, 3) and pair[0, 4].tolist() == [255] * 3  # the line stays white
+    assert show_images(image).images[0].get_array().shape == (1, 4, 3)
+
+
 def test_few_images_make_a_narrow_picture():
     assert tile(numbered(3), columns=10).shape == (2, 3 * 4 - 1)
     assert tile(numbered(1), columns=10).shape == (2, 3)
@@ -80,10 +90,10 @@ def test_tiles_take_arrays_and_any_precision():
 
 
 @pytest.mark.parametrize(
-    "shape", [(28, 28), (1, 28, 28), (5, 2, 4, 4), (5, 28, 28, 1), (5, 4, 4, 3)]
+    "shape", [(28, 28), (1, 28, 28), (5, 2, 4, 4), (5, 28, 28, 1), (5, 5, 4, 3)]
 )
 def test_what_is_no_set_of_images_is_refused(shape):
-    with pytest.raises(ValueError, match=r"images must have the shape \(N, 1 or 3, H, W\)"):
+    with pytest.raises(ValueError, match=r"images must have the shape \(N, 1, 3 or 4, H, W\)"):
         tile(torch.zeros(shape))
 
 

@@ -13,6 +13,7 @@ import random
 import numpy as np
 import torch
 
+from ganbook.claims import marked
 from ganbook.guards import Randomness
 
 SEED = 8128
@@ -23,7 +24,7 @@ class Mistake(AssertionError):
     """What is wrong with an answer. Jupyter shows its message without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
-        return [f"✘ {self}"]
+        return [marked("✘", "x", f"{self}")]
 
 
 class _Open(Exception):
@@ -99,11 +100,11 @@ def exercise(number: str):
                 # Where points are given, an open exercise gets none.
                 if os.environ.get("NBGRADER_EXECUTION"):
                     raise Mistake(is_open) from None
-                print(f"○ {is_open}")
+                print(marked("○", "o", is_open))
             except Mistake as mistake:
                 raise Mistake(f"Exercise {number}: {mistake}") from mistake.__cause__
             else:
-                print(f"✔ Exercise {number} solved.")
+                print(marked("✔", "OK", f"Exercise {number} solved."))
 
         run.exercise = number
         return run

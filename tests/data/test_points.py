@@ -118,6 +118,36 @@ def test_the_noise_is_a_standard_deviation(toy, noise):
     assert abs(float(torch.corrcoef(blur.T)[0, 1])) < 0.035
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+def test_whole_numbers_have_a_density_too(dtype):
+    x = torch.tensor([[0, 2], [2, 4], [1, 1]])
+    assert torch.equal(data.grid().log_density(x.to(dtype)), data.grid().log_density(x.float()))
+    assert data.grid().density(x.to(dtype)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("draw", "found"),
+    [
+        (lambda rng, n: rng.random(n), r"\(100,\)"),
+        (lambda rng, n: rng.random((n + 1, 2)), r"\(101, 2\)"),
+        (lambda rng, n: rng.random((2, n)), r"\(2, 100\)"),
+        (lambda rng, n: rng.random((n, 2, 1)), r"\(100, 2, 1\)"),
+        (lambda rng, n: None, r"\(\)"),
+    ],
+)
+def test_points_of_another_shape_are_refused(draw, found):
+    with pytest.raises(ValueError, match=rf"\(n, D\), here \(100, D\); draw gave {found}"):
+        data.Points(draw).sample(100)
+
+
+def test_points_may_be_lists_or_whole_numbers_and_are_copied():
+    kept = np.zeros((3, 2), np.float32)
+    points = data.Points(lambda rng, n: kept[:n])
+    points.sample(3).add_(1)
+    assert not kept.any()
+    assert data.Points(lambda rng, n: [[1, 2]] * n).sample(3).tolist() == [[1.0, 2.0]] * 3
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

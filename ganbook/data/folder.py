@@ -1,0 +1,124 @@
+"""A folder of the reader's own pictures as a set of images."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ganbook.arguments import check_choice, check_count
+from ganbook.data.images import Images
+from ganbook.files import DataError
+
+# What Pillow reads, and what phones write, so that it is not left out without a word.
+_SUFFIXES = frozenset(
+    ".avif .bmp .dib .gif .heic .heif .ico .j2k .jfif .jp2 .jpe .jpeg .jpg .pbm .pcx .pgm .png .pnm"
+    " .ppm .qoi .tga .tif .tiff .webp".split()
+)
+
+
+def folder(path, size: int, channels: int | None = None) -> Images:
+    """Return the pictures in a folder, (N, C, size, size), each folder within it a class.
+
+    path: the folder. Pictures are PNG, JPEG and other files that Pillow reads, of any size. They
+        lie in it (a set without labels) or in folders of it, however deep. Other files, and hidden
+        ones, are left out.
+    size: the middle square of each picture is scaled to size x size pixels.
+    channels: 1 grey, 3 colours, or 4 with transparency; None takes 1 if all pictures are grey, 4 if
+        a pixel is transparent, else 3. With 1 and 3, transparent pictures are laid on white.
+    Pictures and classes are in the order of their names; `.classes` are the names of the folders.
+    Raises DataError if a picture can't be read, if there are none, or if they lie both in the
+    folder and in folders of it, and ValueError for another size or number of channels.
+    """
+    from tqdm.auto import tqdm
+
+    size = check_count("size", size)
+    check_choice("channels", channels, [None, 1, 3, 4])
+    files, labels, classes = _pictures(Path(os.path.expanduser(path)))
+    pixels = np.empty((len(files), channels or 4, size, size), np.uint8)
+    # The bar appears after a second.
+    for i, file in enumerate(tqdm(files, desc="Pictures", unit="", delay=1, leave=False)):
+        pixels[i] = _square(file, size, channels or 4)
+    return Images(pixels[:, : channels or _channels(pixels)], labels, classes)
+
+
+def _pictures(root: Path) -> tuple[list[Path], list[int] | None, list[str] | None]:
+    """The files in the order of their names, their labels and the names of the classes."""
+    if not root.is_dir():
+        wrong = "is a file: give the folder that it lies in" if root.exists() else "does not exist"
+        raise DataError(f"The folder {str(root)!r} {wrong}.")
+    try:
+        shown = sorted(name for name in os.listdir(root) if not name.startswith("."))
+    except OSError as error:
+        _refuse(error)
+    direct = [root / name for name in shown if _is_picture(root / name)]
+    by_class = {name: _inside(root / name) for name in shown if (root / name).is_dir()}
+    by_class = {name: found for name, found in by_class.items() if found}
+    if direct and by_class:
+        raise DataError(
+            f"{root} holds {len(direct)} pictures beside folders of pictures"
+            f" ({', '.join(list(by_class)[:3])}): put each picture into the folder of its class, or"
+            " all into one folder."
+        )
+    if direct:
+        return direct, None, None
+    if not by_class:
+        raise DataError(f"{root} holds no pictures, such as .png or .jpg files.")
+    labels = [label for label, found in enumerate(by_class.values()) for _ in found]
+    return [file for found in by_class.values() for file in found], labels, list(by_class)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The pictures in a folder, however deep, in the order of their names."""
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    return sorted(filter(_is_picture, found), key=Path.as_posix)
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in _SUFFIXES and file.is_file()
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename} can't be read: {error.strerror}.") from error
+
+
+def _square(file: Path, size: int, channels: int) -> np.ndarray:
+    """The middle of a picture as bytes (channels, size, size)."""
+    try:
+        with Image.open(file) as picture:
+            picture.draft(picture.mode, (2 * size, 2 * size))  # a large JPEG is decoded smaller
+            whole = _eight_bits(ImageOps.exif_transpose(picture))
+            side, (width, height) = min(whole.size), whole.size
+            left, top = (width - side) // 2, (height - side) // 2
+            square = whole.crop((left, top, left + side, top + side)).convert("RGBA")
+    except Exception as error:  # each format has its own
+        unknown = isinstance(error, Image.UnidentifiedImageError)
+        reason = "it is damaged, or of a format that Pillow does not know" if unknown else error
+        raise DataError(
+            f"{file} can't be read as a picture: {reason}. Mend it, or take it out of the folder."
+        ) from error
+    square = square.resize((size, size), Image.Resampling.LANCZOS)
+    if channels < 4:
+        white = Image.new("RGBA", square.size, "white")
+        square = Image.alpha_composite(white, square).convert("L" if channels == 1 else "RGB")
+    return np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1)
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    if not picture.mode.startswith(("I", "F")):
+        return picture
+    low, high = picture.getextrema()
+    if picture.mode == "F" or low < 0 or high >= 2**16:
+        raise ValueError("it has more than 16 bits a pixel, and nobody knows which value is white")
+    return Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))  # of 16 bits
+
+
+def _channels(pixels: np.ndarray) -> int:
+    """How many of the four channels of bytes (N, 4, H, W) tell the pictures apart."""
+    if (pixels[:, 3] < 255).any():
+        return 4
+    grey = (pixels[:, 0] == pixels[:, 1]).all() and (pixels[:, 1] == pixels[:, 2]).all()
+    return 1 if grey else 3
