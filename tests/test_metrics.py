@@ -683,6 +683,24 @@ def test_training_is_a_function_of_nothing_but_the_digits(cache, held_out, monke
     assert trained[0].accuracy == trained[1].accuracy
 
 
+def test_the_classifier_learns_from_digits_shifted_by_up_to_two_pixels(monkeypatch):
+    images = torch.full((4, 1, 28, 28), -1.0)
+    images[:, :, 10, 20] = 1  # one white pixel, whose place tells the shift
+    few = data.Images(images, torch.zeros(4, dtype=torch.int64))
+    monkeypatch.setattr(data, "digits", lambda split: few)
+    classifier, seen = metrics.DigitClassifier(), set()
+
+    def watch(module, inputs):
+        places = (inputs[0] == 1).nonzero()[:, 2:] - torch.tensor([10, 20])
+        if module.training and torch.is_grad_enabled():
+            seen.update(map(tuple, places.tolist()))
+
+    classifier.register_forward_pre_hook(watch)
+    metrics._train(classifier, epochs=200, batch=4)
+    shifts = range(-2, 3)
+    assert seen == {(down, right) for down in shifts for right in shifts}
+
+
 def test_measuring_leaves_the_readers_random_numbers_alone(cache, features, again):
     metrics.digit_classifier.cache_clear()
     state = torch.get_rng_state()
@@ -750,6 +768,17 @@ def test_digits_laid_over_each_other_cover_modes_with_less_confidence_than_real_
     assert real.reverse_kl == pytest.approx(999 / 10_000, rel=0.15)
     mixed = metrics.stacked_coverage((stacks + stacks.roll(1, 0)) / 2)
     assert mixed.confidence < 0.8 * real.confidence and mixed.modes > 500
+
+
+def test_confidence_is_that_of_three_digits_at_once():
+    """The product of their probabilities: as sure of the number as of all three together."""
+    noise = torch.randn(40, 3, 28, 28, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    expected = []
+    for stack in noise:
+        a, b, c = metrics.digit_logits(stack[:, None]).softmax(1).amax(1).tolist()
+        expected.append(a * b * c)
+    found = metrics.stacked_coverage(noise.to(DEVICE)).confidence
+    assert found == pytest.approx(sum(expected) / 40, rel=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 28, 28), (5, 3, 32, 32), (0, 3, 28, 28), (3, 28, 28)])

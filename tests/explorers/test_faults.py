@@ -116,3 +116,10 @@ def timed(picture, fault, strength):
     start = time.perf_counter()
     picture(fault, strength)
     return time.perf_counter() - start
+
+
+def test_noise_stays_between_black_and_white():
+    images = torch.tensor([-1.0, 1.0]).repeat(28, 14).view(1, 1, 28, 28)
+    found = faults.noisy(images, 0.5)
+    assert found.min() == -1 and found.max() == 1
+    assert (found == images).float().mean().item() == pytest.approx(0.5, abs=0.1)

@@ -129,3 +129,13 @@ def test_without_classes_networks_are_as_they_were():
 def test_networks_say_what_they_can_not_condition_on(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_projections_vectors_give_logits_of_the_size_of_a_features_whatever_their_number():
+    """Of the scale n^-1/2 in n features, as a dense layer's: their product with h is of size 1."""
+    torch.manual_seed(0)
+    for features in (16, 1024):
+        layer = networks.Projection(features, 200)
+        assert layer.weight.std().item() == pytest.approx(features**-0.5, rel=0.05)
+        products = torch.randn(200, features) @ layer.weight.detach().T
+        assert products.std().item() == pytest.approx(1, rel=0.1)
