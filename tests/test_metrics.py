@@ -334,6 +334,19 @@ def test_the_bootstrap_takes_the_bias_off():
     assert held >= 18 and unreflected == 0
 
 
+def test_without_settings_metrics_are_measured_as_published():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 60, 3))
+    assert metrics.kid(a, b) == metrics.kid(a, b, blocks=10, seed=0)
+    assert metrics.precision_recall(a, b) == metrics.precision_recall(a, b, k=3)
+    assert metrics.density_coverage(a, b) == metrics.density_coverage(a, b, k=5)
+    ours, published = (
+        metrics.bootstrap(np.mean, a, **settings)
+        for settings in ({}, {"draws": 200, "level": 0.95, "seed": 0})
+    )
+    assert ours == published
+
+
 def test_a_bootstrap_is_decided_by_its_seed_and_leaves_the_sets():
     a = draws(30, 2, seed=1)
     before = a.clone()
@@ -412,6 +425,10 @@ def test_three_standard_deviations_are_the_limit():
         for direction in (torch.tensor([1.0, 0.0]), torch.tensor([0.6, -0.8])):
             points = 0.1 * distance * direction[None]
             assert coverage(points, CORNERS, 0.1)[:2] == (good, good)
+
+
+def test_a_point_at_three_standard_deviations_is_within_them():
+    assert coverage(torch.tensor([[3.0, 0.0]]), torch.zeros(1, 2), 1.0)[:2] == (1, 1.0)
 
 
 def test_points_off_every_mode_cover_none_but_count_in_the_shares():
