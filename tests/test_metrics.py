@@ -508,6 +508,14 @@ def test_the_earth_mover_takes_the_best_pairing_of_all():
     assert earth_mover(a, b) == pytest.approx(best)
 
 
+def test_points_that_keep_gradients_are_measured_too():
+    points = torch.rand(8, 2, generator=torch.Generator().manual_seed(0))
+    kept = points.clone().requires_grad_() * 1
+    assert earth_mover(kept, points + 1) == earth_mover(points, points + 1)
+    assert fid(kept, points + 1) == fid(points, points + 1)
+    assert coverage(kept, CORNERS, 0.1) == coverage(points, CORNERS, 0.1)
+
+
 def test_earth_mover_by_hand():
     corners = CORNERS.double()
     assert earth_mover(corners, corners.flip(0)) == 0
