@@ -1,5 +1,7 @@
 """ganbook.arguments: one wording for what is wrong."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -47,3 +49,41 @@ def test_images_a_hundredth_beyond_the_tanh_are_named():
         arguments.check_range(torch.full((1, 1, 2, 2), -1.01))
     arguments.check_range(torch.full((1, 1, 2, 2), 1.00005))
     arguments.check_range(torch.full((1, 2), 7.0))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+def test_one_number_that_is_not_finite_is_enough(wrong):
+    samples = torch.zeros(3, 2)
+    samples[1, 0] = wrong
+    with pytest.raises(ValueError, match="the data holds NaN or infinity"):
+        arguments.check_range(samples)
+
+
+def test_the_largest_count_is_allowed_and_functions_are_tried_at_both_ends():
+    assert arguments.check_count("n", 10, most=10) == 10
+    arguments.check_number("lr", 0)
+    for wrong in (lambda share: share - 0.5, lambda share: 0.5 - share, -1e-9, "1", math.inf):
+        with pytest.raises(ValueError, match="lr must be a finite number, 0 or more; got"):
+            arguments.check_number("lr", wrong)
+
+
+def test_samples_are_a_batch_of_floats_of_the_shape_that_is_drawn():
+    arguments.check_samples(torch.zeros(1, 2), (2,))
+    for wrong, error, message in (
+        ([[0.0, 1.0]], TypeError, "samples must be a tensor, not list"),
+        (torch.zeros(0, 2), ValueError, "the batch is empty"),
+        (torch.zeros(4, 3), ValueError, r"draws samples of shape \(2,\); the batch holds \(3,\)"),
+        (torch.zeros(4, 2).long(), ValueError, "floating-point numbers; it is torch.int64"),
+    ):
+        with pytest.raises(error, match=message):
+            arguments.check_samples(wrong, (2,))
+
+
+def test_values_per_sample_come_back_and_others_are_named():
+    values = torch.arange(3.0)
+    assert arguments.check_per_sample("g_loss", values, 3) is values
+    for wrong, found in ((values.mean(), r"\(\)"), (values[:, None], r"\(3, 1\)"), (1.0, "float")):
+        with pytest.raises(
+            ValueError, match=rf"g_loss must give one .* shape \(3,\); it gave {found}"
+        ):
+            arguments.check_per_sample("g_loss", wrong, 3)

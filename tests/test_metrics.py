@@ -333,6 +333,19 @@ def test_the_bootstrap_takes_the_bias_off():
     assert held >= 18 and unreflected == 0
 
 
+def test_without_settings_metrics_are_measured_as_published():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 60, 3))
+    assert metrics.kid(a, b) == metrics.kid(a, b, blocks=10, seed=0)
+    assert metrics.precision_recall(a, b) == metrics.precision_recall(a, b, k=3)
+    assert metrics.density_coverage(a, b) == metrics.density_coverage(a, b, k=5)
+    ours, published = (
+        metrics.bootstrap(np.mean, a, **settings)
+        for settings in ({}, {"draws": 200, "level": 0.95, "seed": 0})
+    )
+    assert ours == published
+
+
 def test_a_bootstrap_is_decided_by_its_seed_and_leaves_the_sets():
     a = draws(30, 2, seed=1)
     before = a.clone()
@@ -395,6 +408,10 @@ def test_three_standard_deviations_are_the_limit():
         for direction in (torch.tensor([1.0, 0.0]), torch.tensor([0.6, -0.8])):
             points = 0.1 * distance * direction[None]
             assert coverage(points, CORNERS, 0.1)[:2] == (good, good)
+
+
+def test_a_point_at_three_standard_deviations_is_within_them():
+    assert coverage(torch.tensor([[3.0, 0.0]]), torch.zeros(1, 2), 1.0)[:2] == (1, 1.0)
 
 
 def test_points_off_every_mode_cover_none_but_count_in_the_shares():
@@ -472,6 +489,14 @@ def test_the_earth_mover_takes_the_best_pairing_of_all():
     every = itertools.permutations(range(6))
     best = min(np.linalg.norm(a - b[list(order)], axis=1).mean() for order in every)
     assert earth_mover(a, b) == pytest.approx(best)
+
+
+def test_points_that_keep_gradients_are_measured_too():
+    points = torch.rand(8, 2, generator=torch.Generator().manual_seed(0))
+    kept = points.clone().requires_grad_() * 1
+    assert earth_mover(kept, points + 1) == earth_mover(points, points + 1)
+    assert fid(kept, points + 1) == fid(points, points + 1)
+    assert coverage(kept, CORNERS, 0.1) == coverage(points, CORNERS, 0.1)
 
 
 def test_earth_mover_by_hand():
@@ -700,6 +725,24 @@ def test_training_is_a_function_of_nothing_but_the_digits(cache, held_out, monke
     assert trained[0].accuracy == trained[1].accuracy
 
 
+def test_the_classifier_learns_from_digits_shifted_by_up_to_two_pixels(monkeypatch):
+    images = torch.full((4, 1, 28, 28), -1.0)
+    images[:, :, 10, 20] = 1  # one white pixel, whose place tells the shift
+    few = data.Images(images, torch.zeros(4, dtype=torch.int64))
+    monkeypatch.setattr(data, "digits", lambda split: few)
+    classifier, seen = metrics.DigitClassifier(), set()
+
+    def watch(module, inputs):
+        places = (inputs[0] == 1).nonzero()[:, 2:] - torch.tensor([10, 20])
+        if module.training and torch.is_grad_enabled():
+            seen.update(map(tuple, places.tolist()))
+
+    classifier.register_forward_pre_hook(watch)
+    metrics._train(classifier, epochs=200, batch=4)
+    shifts = range(-2, 3)
+    assert seen == {(down, right) for down in shifts for right in shifts}
+
+
 def test_measuring_leaves_the_readers_random_numbers_alone(cache, features, again):
     metrics.digit_classifier.cache_clear()
     state = torch.get_rng_state()
@@ -767,6 +810,17 @@ def test_digits_laid_over_each_other_cover_modes_with_less_confidence_than_real_
     assert real.reverse_kl == pytest.approx(999 / 10_000, rel=0.15)
     mixed = metrics.stacked_coverage((stacks + stacks.roll(1, 0)) / 2)
     assert mixed.confidence < 0.8 * real.confidence and mixed.modes > 500
+
+
+def test_confidence_is_that_of_three_digits_at_once():
+    """The product of their probabilities: as sure of the number as of all three together."""
+    noise = torch.randn(40, 3, 28, 28, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    expected = []
+    for stack in noise:
+        a, b, c = metrics.digit_logits(stack[:, None]).softmax(1).amax(1).tolist()
+        expected.append(a * b * c)
+    found = metrics.stacked_coverage(noise.to(DEVICE)).confidence
+    assert found == pytest.approx(sum(expected) / 40, rel=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 28, 28), (5, 3, 32, 32), (0, 3, 28, 28), (3, 28, 28)])

@@ -102,3 +102,10 @@ def test_the_explorer_redraws_for_each_control_and_leaves_a_still():
     assert len(set(pictures)) == 3
     still = base64.b64decode(explorer._repr_mimebundle_()["image/png"])
     assert still == pictures[-1] and PIL.Image.open(io.BytesIO(still)).width <= 760
+
+
+def test_noise_stays_between_black_and_white():
+    images = torch.tensor([-1.0, 1.0]).repeat(28, 14).view(1, 1, 28, 28)
+    found = faults.noisy(images, 0.5)
+    assert found.min() == -1 and found.max() == 1
+    assert (found == images).float().mean().item() == pytest.approx(0.5, abs=0.1)

@@ -103,3 +103,10 @@ def test_an_unknown_activation_is_refused_with_those_there_are():
 def test_a_spread_below_zero_is_refused(init_std):
     with pytest.raises(ValueError, match="init_std=.*: give a standard deviation, 0 or more"):
         networks.dcgan(init_std=init_std)
+
+
+def test_the_discriminators_leaky_units_leak_a_fifth():
+    leaky = [n for n in networks.dcgan_discriminator(width=4) if isinstance(n, nn.LeakyReLU)]
+    assert len(leaky) == 3
+    for layer in leaky:
+        assert layer(torch.tensor([-5.0, 5.0])).tolist() == [-1, 5]

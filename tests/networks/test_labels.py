@@ -129,3 +129,33 @@ def test_without_classes_networks_are_as_they_were():
 def test_networks_say_what_they_can_not_condition_on(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_projections_vectors_give_logits_of_the_size_of_a_features_whatever_their_number():
+    """Of the scale n^-1/2 in n features, as a dense layer's: their product with h is of size 1."""
+    torch.manual_seed(0)
+    for features in (16, 1024):
+        layer = networks.Projection(features, 200)
+        assert layer.weight.std().item() == pytest.approx(features**-0.5, rel=0.05)
+        products = torch.randn(200, features) @ layer.weight.detach().T
+        assert products.std().item() == pytest.approx(1, rel=0.1)
+
+
+def test_drawing_again_makes_conditional_batch_norm_plain_again():
+    layer = networks.ConditionalBatchNorm2d(3, 4)
+    nn.init.normal_(layer.scale), nn.init.normal_(layer.shift)
+    networks.Network(layer).draw()
+    assert (layer.scale == 1).all() and (layer.shift == 0).all()
+
+
+@pytest.mark.parametrize("condition", networks.D_CONDITIONS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_residual_discriminators_take_labels_in_every_way(condition, channels):
+    settings = {"size": 16, "width": 4, "channels": channels}
+    discriminator = networks.resnet_discriminator(classes=5, condition=condition, **settings)
+    torch.manual_seed(0)
+    images, labels = torch.rand(5, channels, 16, 16, device=DEVICE), torch.arange(5, device=DEVICE)
+    verdict = logits_of(discriminator, images, labels)
+    other = logits_of(discriminator, images, (labels + 1) % 5)
+    assert verdict.shape == (5,)
+    assert torch.equal(verdict, other) == (condition == "auxiliary")

@@ -51,3 +51,12 @@ def test_a_fresh_residual_block_is_its_shortcut_and_learns_to_be_more():
     assert torch.equal(block(x), x)
     block(x).square().sum().backward()
     assert block.gain.grad != 0
+
+
+def test_the_power_iteration_of_spectral_norm_starts_at_a_random_vector():
+    torch.manual_seed(0)
+    starts = [networks.SpectralNorm(nn.Linear(3, 2000)).u for _ in range(2)]
+    for u in starts:
+        assert u.mean().item() == pytest.approx(0, abs=0.1)
+        assert u.std().item() == pytest.approx(1, rel=0.1)
+    assert not torch.equal(*starts)

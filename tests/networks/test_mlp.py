@@ -105,3 +105,13 @@ def test_several_discriminators_for_each_generator_are_copies_too():
     next(gan.train(data.ring().batches(12), 1, progress=False))
     with pytest.raises(ValueError, match="multiple of 6; it has 8 rows"):
         next(GAN(*networks.mlp(copies=6)).train(data.ring().batches(8), 1, progress=False))
+
+
+def test_leaky_units_leak_a_fifth():
+    """As the discriminator's docstring has it: of what is below 0 a fifth passes."""
+    generator, discriminator = networks.mlp(width=4)
+    for network in (generator, discriminator):
+        leaky = [layer for layer in network if isinstance(layer, nn.LeakyReLU)]
+        assert len(leaky) == 3
+        for layer in leaky:
+            assert layer(torch.tensor([-5.0, 5.0])).tolist() == [-1, 5]

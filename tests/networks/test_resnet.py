@@ -59,3 +59,13 @@ def test_a_residual_game_is_played_saved_and_goes_on(settings, tmp_path):
 def test_resnet_says_what_is_wrong_with_its_settings(wrong, message):
     with pytest.raises(ValueError, match=message):
         networks.resnet(**wrong)
+
+
+def test_in_fresh_networks_every_block_is_its_shortcut_and_drawing_makes_it_so_again():
+    for network in networks.resnet(size=16, width=4, blocks=2):
+        blocks = [layer for layer in network if isinstance(layer, networks.ResidualBlock)]
+        assert blocks and all(block.gain.item() == 0 for block in blocks)
+        for block in blocks:
+            torch.nn.init.ones_(block.gain)
+        network.draw()
+        assert all(block.gain.item() == 0 for block in blocks)

@@ -1,4 +1,4 @@
-"""GANBOOK_DEVICE: harmless spellings work, and others are one sentence."""
+"""ganbook.device: what the environment asks for, and which networks compute in bfloat16."""
 
 import os
 import subprocess
@@ -6,8 +6,9 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
-from ganbook import device
+from ganbook import device, networks
 
 HERE = (torch.cuda.is_available() and "cuda") or (torch.backends.mps.is_available() and "mps")
 
@@ -58,3 +59,41 @@ def test_an_import_ends_in_one_sentence(name):
     sentence = done.stderr.strip().splitlines()[-1]
     assert sentence.startswith("ValueError: GANBOOK_DEVICE is 'gpu', which PyTorch does not find")
     assert done.stderr.count("Traceback") == 1  # none on the way to it
+
+
+@pytest.mark.parametrize("name", ["float32", " Bfloat16 ", "", None])
+def test_the_precision_is_the_processors_unless_it_is_named(monkeypatch, name):
+    monkeypatch.delenv("GANBOOK_PRECISION", raising=False)
+    if name is not None:
+        monkeypatch.setenv("GANBOOK_PRECISION", name)
+    for flags in ((), ("_is_amx_tile_supported",), ("_is_avx512_bf16_supported",)):
+        for flag in device._CPU_FLAGS:
+            monkeypatch.setattr(torch.cpu, flag, lambda flag=flag: flag in flags, raising=False)
+        expected = {"float32": False, "bfloat16": True}.get(
+            (name or "").strip().lower(), bool(flags)
+        )
+        assert device._multiplies_bf16(torch.device("cpu")) == expected
+
+
+def test_another_precision_is_refused(monkeypatch):
+    monkeypatch.setenv("GANBOOK_PRECISION", "half")
+    with pytest.raises(
+        ValueError, match="GANBOOK_PRECISION='half': it must be float32 or bfloat16"
+    ):
+        device._multiplies_bf16(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("here", [False, True])
+def test_networks_with_convolutions_compute_in_bfloat16_and_dense_ones_do_not(here, monkeypatch):
+    monkeypatch.setattr(device, "BF16", here)
+    for network, convolutions in (
+        (networks.dcgan_generator(size=16, width=4, latent=4), True),
+        (networks.spectral(networks.dcgan_discriminator(size=16, width=4)), True),
+        (networks.mlp_generator(latent=4, width=8), False),
+        (nn.Linear(4, 4), False),
+    ):
+        layer = next(m for m in network.modules() if isinstance(m, nn.Linear))
+        x = torch.zeros(2, layer.in_features, device=device.DEVICE)
+        with torch.no_grad(), device.autocast(network):
+            half = layer(x).dtype == torch.bfloat16
+        assert half == (here and convolutions)
