@@ -81,9 +81,9 @@ def test_samples_are_a_batch_of_floats_of_the_shape_that_is_drawn():
 
 def test_values_per_sample_come_back_and_others_are_named():
     values = torch.arange(3.0)
-    assert arguments.check_per_sample("g_loss", values, 3) is values
+    assert arguments.check_per_sample("g_loss", min, values, 3) is values
     for wrong, found in ((values.mean(), r"\(\)"), (values[:, None], r"\(3, 1\)"), (1.0, "float")):
         with pytest.raises(
             ValueError, match=rf"g_loss must give one .* shape \(3,\); it gave {found}"
         ):
-            arguments.check_per_sample("g_loss", wrong, 3)
+            arguments.check_per_sample("g_loss", min, wrong, 3)

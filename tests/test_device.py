@@ -68,7 +68,7 @@ def test_the_precision_is_the_processors_unless_it_is_named(monkeypatch, name):
         monkeypatch.setenv("GANBOOK_PRECISION", name)
     for flags in ((), ("_is_amx_tile_supported",), ("_is_avx512_bf16_supported",)):
         for flag in device._CPU_FLAGS:
-            monkeypatch.setattr(torch.cpu, flag, lambda flag=flag: flag in flags, raising=False)
+            monkeypatch.setattr(torch.cpu, flag, lambda here=flag in flags: here, raising=False)
         expected = {"float32": False, "bfloat16": True}.get(
             (name or "").strip().lower(), bool(flags)
         )
@@ -77,9 +77,7 @@ def test_the_precision_is_the_processors_unless_it_is_named(monkeypatch, name):
 
 def test_another_precision_is_refused(monkeypatch):
     monkeypatch.setenv("GANBOOK_PRECISION", "half")
-    with pytest.raises(
-        ValueError, match="GANBOOK_PRECISION='half': it must be float32 or bfloat16"
-    ):
+    with pytest.raises(ValueError, match="GANBOOK_PRECISION='half': it must be float32 or"):
         device._multiplies_bf16(torch.device("cpu"))
 
 
