@@ -156,11 +156,11 @@ class Notebook:
         raise AssertionError(f"{self.path.name} did not finish in {RUN_SECONDS} s")
 
     def save(self):
-        """Save, and wait until the file has been written."""
+        """Save, and wait until the file has been written to its end."""
         before = self.path.stat().st_mtime_ns
         self.menu("File", "docmanager:save")
         deadline = time.monotonic() + RUN_SECONDS
-        while self.path.stat().st_mtime_ns == before:
+        while self.path.stat().st_mtime_ns == before or self.path.read_bytes()[-2:] != b"}\n":
             assert time.monotonic() < deadline, "nothing was written"
             self.page.wait_for_timeout(100)
 
