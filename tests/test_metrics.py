@@ -757,6 +757,14 @@ def test_only_digits_have_features(measure, shape, cache, features):
         measure(torch.zeros(shape))
 
 
+@pytest.mark.parametrize("measure", [metrics.digit_features, metrics.digit_logits])
+def test_bytes_are_no_digits_and_a_little_beyond_white_is_one(measure):
+    with pytest.raises(ValueError, match="these reach 255: data.Images scales bytes"):
+        measure(torch.tensor([0.0, 255.0]).view(2, 1, 1, 1).expand(2, 1, 28, 28))
+    assert len(measure(torch.full((2, 1, 28, 28), 1.5))) == 2
+    assert len(measure(torch.zeros(0, 1, 28, 28))) == 0
+
+
 # ---- All eight
 
 

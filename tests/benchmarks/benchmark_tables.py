@@ -13,6 +13,7 @@ COLUMNS = {
     + " ".join(f"{what}_{c}" for what in ("accuracy", "fid") for c in range(10))
     + " machine",
     "modes": "data variant games steps seed seconds modes quality reverse_kl machine",
+    "mutants": "file number line kind before after caught_by machine",
     "overfitting": "images mend seed steps step seconds train_logit held_logit fake_logit"
     " train_told held_told fid fid_choosing fid_reporting copies centre margin p machine",
     "stacked": "variant seed steps seconds cpu_seconds modes reverse_kl confidence machine",
