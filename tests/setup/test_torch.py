@@ -36,8 +36,8 @@ class Index:
         self.url = f"http://127.0.0.1:{self.http.server_port}/cpu"
         threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
 
-    def offer(self, name, *versions, **options):
-        page = self.folder / "cpu" / name
+    def offer(self, name, *versions, where="cpu", **options):
+        page = self.folder / where / name
         page.mkdir(parents=True)
         files = [write_wheel(page, name, version=version, **options) for version in versions]
         links = [f'<a href="{file.replace("+", "%2B")}">{file}</a>' for file in files]
@@ -106,10 +106,15 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="CUDA comes unaske
 def test_without_a_driver_torch_and_nothing_else_comes_from_its_own_index(course, pip, index):
     index.offer("torch", "1+cpu", "2+cpu", requires=["other"])
     index.offer("other", "9")
+    # Newer for pip, and from elsewhere.
+    write_wheel(pip["PIP_FIND_LINKS"], "torch", version="1+elsewhere")
+    index.offer("torch", "1+elsewhere", where="extra")
+    pip |= {"PIP_EXTRA_INDEX_URL": index.url.replace("/cpu", "/extra")}
     said = install(course, pip)
     assert "PyTorch comes without CUDA, from 127.0.0.1:" in said and "no NVIDIA driver" in said
     assert installed(course) == "1+cpu" and installed(course, "other") == "1"
-    assert {path.split("/")[2] for path in index.asked} == {"torch"}
+    cpu = [path for path in index.asked if path.startswith("/cpu/")]
+    assert {path.split("/")[2] for path in cpu} == {"torch"}
     assert install(course, pip) == ""
 
 
