@@ -31,7 +31,7 @@ def pixels_of(images: data.Images) -> np.ndarray:
 
 
 def test_a_class_is_a_folder_and_all_is_in_the_order_of_names(tmp_path):
-    save(tmp_path / "dog" / "b.png", BLUE)
+    save(tmp_path / "dog" / "bb.png", BLUE)
     save(tmp_path / "dog" / "a.png", GREEN)
     save(tmp_path / "cat" / "deep" / "down" / "z.png", RED)
     save(tmp_path / "cat" / "A.PNG", BLUE)
@@ -86,6 +86,15 @@ def test_large_and_small_ones_are_scaled_as_pillow_does(tmp_path):
     pictures = pixels_of(data.folder(tmp_path, 10))[..., 0].astype(int)
     assert np.abs(pictures[0] - np.linspace(11, 244, 10)).max() <= 4
     assert np.abs(pictures[1] - 128).max() <= 3 and (pictures[2] == 90).all()
+
+
+def test_a_large_photograph_is_decoded_smaller_and_loses_nothing_by_it(tmp_path):
+    wave = np.sin(np.arange(400) * 2 * np.pi / 16)  # four pixels long when it is 100 wide
+    array = (128 + 60 * wave[:, None] * wave).round().astype(np.uint8)
+    Image.fromarray(array).save(tmp_path / "a.jpg", quality=98)
+    exact = Image.fromarray(array).resize((100, 100), Image.Resampling.LANCZOS)
+    found = pixels_of(data.folder(tmp_path, 100))[0, :, :, 0].astype(int)
+    assert np.abs(found - np.asarray(exact)).max() <= 8
 
 
 def palette(transparent) -> Image.Image:
@@ -157,6 +166,7 @@ def test_a_photograph_stands_as_its_exif_says(tmp_path):
     [
         ([(77, 77, 77, 255), (3, 3, 3, 255)], 1),
         ([(77, 77, 77, 255), (*RED, 255)], 3),
+        ([(77, 77, 77, 255), (77, 77, 76, 255)], 3),
         ([(77, 77, 77, 255), (77, 77, 77, 254)], 4),
         ([(*GREEN, 255), (*RED, 0)], 4),
     ],
