@@ -1,5 +1,7 @@
 """Checks of arguments, with the same error messages throughout the course."""
 
+import functools
+import inspect
 import math
 import numbers
 
@@ -83,15 +85,10 @@ def check_samples(samples: Tensor, shape: tuple[int, ...]) -> None:
         raise ValueError(f"the data must be floating-point numbers; it is {samples.dtype}")
 
 
-def check_range(samples: Tensor) -> None:
-    """Raise ValueError for samples that are not finite, or images (N, C, H, W) beyond [-1, 1]."""
+def check_finite(samples: Tensor) -> None:
+    """Raise ValueError for samples that are not finite."""
     if not torch.isfinite(samples).all():
         raise ValueError("the data holds NaN or infinity")
-    reach = samples.abs().max().item()
-    if samples.ndim == 4 and reach > 1.0001:  # as data.Images has it
-        raise ValueError(
-            f"images must lie in [-1, 1], as the generator's do; these reach {reach:.3g}"
-        )
 
 
 def check_network(name: str, network) -> None:
@@ -118,7 +115,7 @@ def check_per_sample(name: str, function, values, n: int) -> Tensor:
     if found != (n,):
         raise ValueError(
             f"{name} must give one value per sample, shape ({n},); it gave {found}:"
-            " leave the mean to the game"
+            " return the values without averaging them"
         )
     return values
 
@@ -129,7 +126,14 @@ def check_returned(name: str, function, value) -> None:
     name: what the function is for. function: the function. value: what it returned.
     """
     if value is None:
-        own = getattr(function, "__name__", type(function).__name__)
-        code = getattr(function, "__code__", None)
-        line = f", line {code.co_firstlineno}" if code else ""
-        raise TypeError(f"{name} ({own}{line}) returned None: is `return` missing?")
+        raise TypeError(f"{name} ({name_and_line(function)}) returned None: is `return` missing?")
+
+
+def name_and_line(function) -> str:
+    """A function's name and the line that it begins on, through decorators and `partial`."""
+    function = inspect.unwrap(function)
+    while isinstance(function, functools.partial):
+        function = inspect.unwrap(function.func)
+    name = getattr(function, "__name__", type(function).__name__)
+    code = getattr(function, "__code__", None)
+    return f"{name}, line {code.co_firstlineno}" if code else name

@@ -26,13 +26,12 @@ def save(game, path) -> None:
     read again. An old file at `path` is then left as it was.
     """
     path = user_path(path)
-    for player, networks in game.players.items():
-        for network in (*networks, *game.averages.get(player, ())):
-            if not all(torch.isfinite(weight).all() for weight in network.parameters()):
-                raise FloatingPointError(
-                    f"the weights of the {player} hold NaN or infinity, so the game was not saved:"
-                    " go back to an earlier checkpoint"
-                )
+    for player in game.players:
+        if not all(torch.isfinite(value).all() for value in _floats(game, player)):
+            raise FloatingPointError(
+                f"the weights, buffers or moments of the {player} hold NaN or infinity, so the game"
+                " was not saved: go back to an earlier checkpoint"
+            )
     buffer = io.BytesIO()
     content = {"format": FORMAT, "layers": _layers(game), "state": _state(game)}
     torch.save(content, buffer)
@@ -94,6 +93,14 @@ def resume(game, path) -> None:
         raise ValueError(f"{path} belongs to other networks: {reason}") from error
 
 
+def _floats(game, player: str) -> list[Tensor]:
+    """What a player's networks, their averages and its optimiser hold."""
+    networks = (*game.players[player], *game.averages.get(player, ()))
+    values = [value for network in networks for value in network.state_dict().values()]
+    values += [v for kept in game.optimizers[player].state.values() for v in kept.values()]
+    return [value for value in values if isinstance(value, Tensor) and value.is_floating_point()]
+
+
 def _state(game) -> dict:
     return {
         "modules": {
@@ -129,7 +136,7 @@ def _restore(game, state: dict) -> None:
             ):
                 raise ValueError(f"the optimiser of the {name} belongs to weights of other shapes")
     if not all(s.dtype == torch.uint8 for s in (*state["random"], state["sampling"])):
-        raise ValueError("its random states are no such states")
+        raise ValueError("its random states are invalid")
     if [s.shape for s in state["random"]] == [s.shape for s in game.randomness.state]:
         game.randomness.state = [s.cpu() for s in state["random"]]
         game.sampling.set_state(state["sampling"].cpu())

@@ -73,7 +73,8 @@ def placed(network: nn.Module) -> nn.Module:
     # channels_last is for 2-D convolutions; 3-D ones have weights of five axes.
     flat = all(weight.ndim != 5 for weight in network.parameters())
     layout = torch.channels_last if flat else torch.preserve_format
-    return network.to(DEVICE, torch.float32, memory_format=layout)
+    single = torch.float32 if not any(w.is_complex() for w in network.parameters()) else None
+    return network.to(DEVICE, single, memory_format=layout)
 
 
 def on_device(batch):

@@ -60,6 +60,10 @@ class Game:
         average: dict[str, float] | None = None,
         seed: int = 0,
     ):
+        if not isinstance(players, dict) or not isinstance(memory or {}, dict):
+            raise TypeError("players and memory are dictionaries: {name: network}, {name: module}")
+        if not all(isinstance(module, nn.Module) for module in (memory or {}).values()):
+            raise TypeError("memory holds modules, {name: module}: keep a tensor as a buffer")
         self.players = {name: placed_networks(name, given) for name, given in players.items()}
         self.turns = [Turn(*turn) for turn in turns]
         self.memory = {name: module.to(DEVICE) for name, module in (memory or {}).items()}
@@ -101,7 +105,7 @@ class Game:
         progress: whether to show a progress bar, in a terminal or a notebook.
         Raises ValueError if the steps are done already, TypeError if the batches can't be indexed,
         FloatingPointError if a loss is not finite, naming step, player and term. Warns of a network
-        that learns nothing in the first step. An interrupt
+        that no term of the first step depends on. An interrupt
         waits for the end of the step, which then is not yielded; a second one does not wait.
         """
         steps = check_count("steps", steps)
@@ -135,7 +139,10 @@ class Game:
                             losses |= means
                             seen |= shown
                     self.end_step()
-                self._idle = warn_of_idle(self.players, self._idle)
+                if self._idle:
+                    acting = {turn.player for turn in self.turns}
+                    players = {name: self.players[name] for name in self.players if name in acting}
+                    self._idle = warn_of_idle(players, self._idle)
                 bar.update()
                 yield Step(self.steps_done, losses, seen)
         self._finite.read()
@@ -172,8 +179,14 @@ class Game:
                 if not network.training:
                     network.train()
         versions = [tensor._version for tensor in tensors(batch)]
-        found = checked(turn, turn.objective(batch))
-        means, seen, _ = found
+        try:
+            found = checked(turn, turn.objective(batch))
+        except Exception as error:
+            error.add_note(
+                f"This was in the objective of the {player}, step {self.steps_done + 1}."
+            )
+            raise
+        means, seen = found
         if versions != [tensor._version for tensor in tensors(batch)]:
             raise ValueError(
                 f"the objective of the {player} changes the batch in place, for everyone after it:"
@@ -258,8 +271,12 @@ class Game:
             check_count("times", turn.times)
         if len(set(map(id, self._networks()))) < len(self._networks()):
             raise ValueError("a network is given twice: give each to one player, once")
-        if not all(isinstance(module, nn.Module) for module in self.memory.values()):
-            raise TypeError("memory holds modules, {name: module}: keep a tensor as a buffer")
+        for name, module in self.memory.items():
+            if not module.state_dict() and not any(part._buffers for part in module.modules()):
+                raise ValueError(
+                    f"the memory {name!r} has nothing that can be saved: keep tensors as buffers,"
+                    " with register_buffer, and not in lists"
+                )
         if not isinstance(self.average, dict):
             raise TypeError(f"average={self.average}: give {{player: share that stays}}")
         if len(self.betas) != 2:

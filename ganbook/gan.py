@@ -8,24 +8,26 @@ from torch import Tensor, nn
 from ganbook import losses, penalties
 from ganbook.arguments import (
     check_count,
+    check_finite,
     check_labels,
     check_network,
     check_per_sample,
-    check_range,
     check_samples,
 )
 from ganbook.data import Batch
 from ganbook.device import DEVICE, autocast, on_device
 from ganbook.game import Game, Turn
+from ganbook.guards import ONE_AT_A_TIME
 from ganbook.losses import Loss
 from ganbook.networks import generate
 from ganbook.players import (
     call,
+    check_range,
     common_classes,
+    farthest,
     first_samples,
     has_batch_norm,
     warn_of_nonsense,
-    warn_of_range,
 )
 
 
@@ -36,7 +38,8 @@ class GAN(Game):
     discriminator: maps samples (N, ...) to logits (N,).
     loss: a `losses.Loss`.
     penalty: regularises the discriminator: one of `ganbook.penalties`, a function (critic, real,
-        fake, real_logits, fake_logits) to (N,), or None.
+        fake, real_logits, fake_logits) to (N,), or None. The critic computes in this machine's
+        precision (`device.autocast`).
     lr: Adam's learning rate, a number or a function of the share of steps done.
     d_lr: the discriminator's learning rate; None for that of `lr`.
     betas: Adam's two decay rates.
@@ -101,8 +104,9 @@ class GAN(Game):
         with self.randomness:
             first = first_samples(generator, discriminator, self.latent, self.classes)
             warn_of_nonsense(discriminator, loss, self.penalty, *first)
+            self._range = farthest(generator, self.latent, first[1])
         self.randomness.state = state
-        self.shape, self._lowest = tuple(first[0].shape[1:]), first[0].min().item()
+        self.shape = tuple(first[0].shape[1:])
 
     # The two objectives
 
@@ -119,7 +123,9 @@ class GAN(Game):
         terms = {"d_loss": self._values("d", *logits)}
         if due:
             critic = functools.partial(self.logits, labels=labels)
-            terms["penalty"] = penalty(critic, real, fake, *logits, step=turn, share=self.share)
+            terms["penalty"] = penalty(
+                critic, real, fake, *logits, step=turn, share=self.share, learned=True
+            )
         return terms, {"real_logits": logits[0], "fake_logits": logits[1]}
 
     def g_objective(self, batch: Batch):
@@ -194,7 +200,7 @@ class GAN(Game):
 
         labels, batch: as for `sample`. Raises ValueError if z or labels don't fit.
         """
-        z = torch.as_tensor(z, dtype=torch.float32).clone()
+        z = torch.as_tensor(z, dtype=torch.float32)
         if z.ndim != 2 or z.shape[1] != self.latent:
             raise ValueError(f"z must have the shape (N, {self.latent}); got {tuple(z.shape)}")
         if self.classes is None and labels is not None:
@@ -207,7 +213,8 @@ class GAN(Game):
             chosen = torch.as_tensor(chosen)
             chosen = chosen.expand(len(z)) if chosen.ndim == 0 else chosen
             labels = check_labels(chosen, len(z), self.classes)
-        return generate(self.averaged, z, labels, batch)
+        with ONE_AT_A_TIME:  # without an average, this is the generator that a thread may train
+            return generate(self.averaged, z, labels, batch)
 
     @property
     def averaged(self) -> nn.Module:
@@ -223,8 +230,8 @@ class GAN(Game):
                 " data.Images(images).batches(64) does"
             )
         real = self._prepared(batch).x
-        check_range(real)
-        warn_of_range(real, self._lowest)
+        check_finite(real)
+        check_range(real, *self._range)
 
     def _prepared(self, batch) -> Batch:
         real, labels = batch.x, getattr(batch, "labels", None)

@@ -11,6 +11,9 @@ from ganbook.device import DEVICE, tensors
 
 _ON_CPU = DEVICE.type == "cpu"
 
+ONE_AT_A_TIME = threading.RLock()
+"""Held by the thread in which a game takes its step, or draws samples."""
+
 
 class WholeStep:
     """Delay an interrupt (Ctrl-C, the notebook's stop button) until the step is done.
@@ -52,17 +55,15 @@ class Randomness:
     wait here for each other.
     """
 
-    _one_at_a_time = threading.RLock()
-
     def __init__(self, seed: int):
         kinds = dict.fromkeys(("cpu", DEVICE.type))
         self.state = [torch.Generator(kind).manual_seed(seed).get_state() for kind in kinds]
         self._outside = None
 
     def __enter__(self):
-        self._one_at_a_time.acquire()
+        ONE_AT_A_TIME.acquire()
         if self._outside is not None:
-            self._one_at_a_time.release()
+            ONE_AT_A_TIME.release()
             raise RuntimeError("this game is in the middle of a turn: finish that one first")
         self._outside = get_random_state()
         set_random_state(self.state)
@@ -71,7 +72,7 @@ class Randomness:
         self.state = get_random_state()
         set_random_state(self._outside)
         self._outside = None
-        self._one_at_a_time.release()
+        ONE_AT_A_TIME.release()
 
 
 def get_random_state() -> list[Tensor]:

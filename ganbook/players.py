@@ -7,7 +7,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from ganbook import losses
+from ganbook import device, losses
 from ganbook.arguments import check_network
 from ganbook.device import DEVICE, autocast, placed
 from ganbook.networks import evaluating
@@ -29,7 +29,7 @@ def placed_networks(name: str, given) -> tuple[nn.Module, ...]:
 
 
 def check_owners(players: dict[str, tuple[nn.Module, ...]]) -> None:
-    """Raise ValueError for a weight that belongs to two players.
+    """Raise ValueError for a weight that two players learn.
 
     players: {name: networks}.
     """
@@ -66,9 +66,10 @@ def has_gradient(network: nn.Module) -> bool:
 
 
 def warn_of_idle(players: dict[str, tuple[nn.Module, ...]], idle: set[int]) -> set[int]:
-    """Warn of networks that learned nothing in a step; afterwards none is idle.
+    """Warn of networks that no term of a step depended on; afterwards none is idle.
 
-    players: {name: networks}. idle: the `id` of each network that has got no gradient.
+    players: {name: networks}, those who have a turn. idle: the `id` of each network that has got no
+        gradient.
     """
     for name, networks in players.items():
         for place, network in enumerate(networks, 1):
@@ -85,8 +86,9 @@ def warn_of_idle(players: dict[str, tuple[nn.Module, ...]], idle: set[int]) -> s
 
 
 def _names(networks) -> dict[int, str]:
-    """The names of the networks' weights, by identity."""
-    return {id(w): name for network in networks for name, w in network.named_parameters()}
+    """The names of the weights that networks learn, by identity."""
+    named = (pair for network in networks for pair in network.named_parameters())
+    return {id(weight): name for name, weight in named if weight.requires_grad}
 
 
 # ---- Of a generator and a discriminator
@@ -118,14 +120,16 @@ def first_samples(generator, discriminator, latent, classes) -> tuple[Tensor, Te
     networks = (generator, discriminator)
     # Two rows, or two for each of the copies that play side by side.
     count = 2 * math.lcm(*(getattr(network, "copies", 1) for network in networks))
-    labels = None if classes is None else torch.arange(count, device=DEVICE) % classes
+    labels = None
+    if classes is not None:  # the last ones first, to see whether the networks know them
+        labels = (classes - 1 - torch.arange(count, device=DEVICE)) % classes
     with evaluating(*networks):
         try:
             with autocast(generator):
                 fake = call(generator, torch.randn(count, latent, device=DEVICE), labels)
         except Exception as error:
             raise ValueError(
-                f"the generator can't take z of shape (N, latent={latent}): {error}"
+                f"the generator can't take z of shape (N, latent={latent}): {error}{_half()}"
             ) from error
         if not isinstance(fake, Tensor) or len(fake) != count:
             raise ValueError(
@@ -138,7 +142,7 @@ def first_samples(generator, discriminator, latent, classes) -> tuple[Tensor, Te
         except Exception as error:
             raise ValueError(
                 "the discriminator can't take the generator's samples of shape"
-                f" {tuple(fake.shape[1:])}: {error}"
+                f" {tuple(fake.shape[1:])}: {error}{_half()}"
             ) from error
     if not isinstance(logits, Tensor) or logits.shape != (count,):
         numbers = logits.numel() if isinstance(logits, Tensor) else 0
@@ -155,6 +159,11 @@ def first_samples(generator, discriminator, latent, classes) -> tuple[Tensor, Te
     return fake.float(), labels
 
 
+def _half() -> str:
+    advice = ". It computes in bfloat16 here; set GANBOOK_PRECISION=float32 where a layer can't"
+    return advice if device.BF16 else ""
+
+
 def _found(value) -> str:
     if isinstance(value, Tensor):
         return str(tuple(value.shape))
@@ -168,74 +177,106 @@ def has_batch_norm(*networks: nn.Module) -> bool:
 
 
 def warn_of_nonsense(discriminator, loss, penalty, fake: Tensor, labels: Tensor | None) -> None:
-    """Warn of settings that train without an error and make no sense together.
+    """Warn of settings that train without an error and make no sense together, where it shows.
 
-    loss: a `losses.Loss`. penalty: a `penalties.Penalty` or None. fake: samples (N, ...).
-    labels: of the samples, or None.
+    loss: a `losses.Loss`; one's own is not judged. penalty: a `penalties.Penalty` or None.
+    fake: samples (N, ...). labels: of the samples, or None.
     """
-    constraints = penalty is not None and (penalty.terms or penalty.constraints)
-    if loss == losses.wasserstein and not constraints and not _has_spectral_norm(discriminator):
+    far = _far(discriminator, fake, labels)
+    bounded = far is not None and far.abs().max() < 1e3
+    free = not (bounded or penalty or _has_spectral_norm(discriminator))
+    if loss == losses.wasserstein and free:
         _warn(
             "nothing bounds the slope of this Wasserstein critic, so its loss can fall without end:"
             " add penalty=penalties.wgan_gp(), or penalties.clip(0.01)"
         )
     if penalty is not None and penalty.terms and has_batch_norm(discriminator):
         _warn(
-            "the discriminator has batch norm, which mixes the samples of a batch, so the gradient"
-            " of a logit is not that of its own sample: build it without for a gradient penalty"
+            "the discriminator has batch norm, which mixes the samples of a batch, so a gradient of"
+            " a logit is not that of its own sample alone: leave batch norm out if the penalty is"
+            " on gradients"
         )
-    try:
-        squashed = _gives_probabilities(discriminator, fake, labels) and _takes_logits(loss)
-    except Exception:  # a loss or a network that takes no such values says nothing
-        squashed = False
-    if squashed:
+    if loss in LOGITS and (_ends_in_sigmoid(discriminator) or _are_probabilities(far)):
         _warn(
-            "the discriminator ends in a sigmoid or softmax, but this loss takes logits, which it"
-            " squashes itself: leave the last layer out"
+            "the discriminator ends in a sigmoid or softmax, but this loss takes logits, which may"
+            " be any number: leave the last layer out"
         )
 
 
-def warn_of_range(samples: Tensor, lowest: float) -> None:
-    """Warn of images (N, C, H, W) that are nowhere below 0 while the generator's are.
+LOGITS = (losses.minimax, losses.nonsaturating, losses.relativistic, losses.hinge)
+"""The losses for which logits in [0, 1] are a mistake."""
 
-    samples: of the data. lowest: the lowest pixel of the generator's samples.
+
+@torch.no_grad()
+def farthest(generator: nn.Module, latent: int, labels: Tensor | None) -> tuple[float, float]:
+    """The smallest and the largest value of a generator far away: -1 and 1 for a tanh.
+
+    labels: two or more, or None. Infinite for a generator that takes no such latents.
     """
-    if samples.ndim == 4 and samples.min() >= 0 > lowest:
+    count = 2 * getattr(generator, "copies", 1) if labels is None else len(labels)
+    far = _far(generator, torch.zeros(count, latent, device=DEVICE), labels)
+    return (-math.inf, math.inf) if far is None else (far.min().item(), far.max().item())
+
+
+def check_range(samples: Tensor, low: float, high: float) -> None:
+    """Check that a generator can reach the data, if they are images: of 64 numbers or more.
+
+    samples: of the data. low, high: what `farthest` gives for the generator.
+    Raises ValueError for data beyond the reach of a generator that ends in tanh or sigmoid, and
+    warns of data in [0, 1] for one that ends in tanh.
+    """
+    if samples[0].numel() < 64 or max(-low, high) > 1:
+        return
+    lowest, highest = (value.item() for value in samples.aminmax())
+    if lowest < low - 1e-4 or highest > high + 1e-4:
+        raise ValueError(
+            f"images must lie in [{low:.3g}, {high:.3g}], as the generator's do; these reach from"
+            f" {lowest:.3g} to {highest:.3g}"
+        )
+    if lowest >= 0 > low:
         _warn(
-            f"all pixels of the first batch lie in [0, {samples.max():.3g}], and the generator's"
-            " below 0 too: for a generator that ends in tanh pass 2 * images - 1",
+            f"all pixels of the first batch lie in [0, {highest:.3g}], half the range of this"
+            " generator, which ends in tanh: scale the images with 2 * images - 1",
             stacklevel=5,
         )
 
 
+@torch.no_grad()
+def _far(network: nn.Module, like: Tensor, labels: Tensor | None) -> Tensor | None:
+    """What a network gives far away from all data, or None if it can't take that.
+
+    like: inputs (N, ...) of the right shape. labels: (N,), or None.
+    """
+    far = 1e6 * torch.randn(8 * len(like), *like.shape[1:], device=like.device)
+    labels = None if labels is None else labels.repeat(8)
+    try:
+        with evaluating(network):
+            return call(network, far, labels).float()
+    except Exception:
+        return None
+
+
 def _has_spectral_norm(network: nn.Module) -> bool:
-    """Whether a layer divides its weights by their norm: the course's, or one of torch's own."""
+    """Whether a layer has the course's spectral norm, or one of torch's two."""
+    torchs = nn.utils.parametrizations._SpectralNorm
     return any(
-        isinstance(layer, SpectralNorm)
-        or hasattr(layer, "parametrizations")
-        or hasattr(layer, "weight_orig")
+        isinstance(layer, (SpectralNorm, torchs)) or hasattr(layer, "weight_u")
         for layer in network.modules()
     )
 
 
-def _gives_probabilities(discriminator: nn.Module, fake: Tensor, labels: Tensor | None) -> bool:
-    """Whether logits stay in [0, 1] far away, and reach its ends."""
-    computing = [layer for layer in discriminator.modules() if not isinstance(layer, nn.Flatten)]
-    if isinstance(computing[-1], (nn.Sigmoid, nn.Softmax)):
-        return True
-    far = 1e6 * torch.randn(8 * len(fake), *fake.shape[1:], device=fake.device)
-    labels = None if labels is None else labels.repeat(8)
-    with torch.no_grad(), evaluating(discriminator):
-        logits = call(discriminator, far, labels).float()
-    low, high = logits.min(), logits.max()
+def _ends_in_sigmoid(network: nn.Module) -> bool:
+    while isinstance(network, nn.Sequential) and len(network):
+        network = [layer for layer in network if not isinstance(layer, nn.Flatten)][-1]
+    return isinstance(network, (nn.Sigmoid, nn.Softmax))
+
+
+def _are_probabilities(far: Tensor | None) -> bool:
+    """Whether logits far away stay in [0, 1], and reach its ends."""
+    if far is None:
+        return False
+    low, high = far.min(), far.max()
     return bool(low < high and ((low == 0 and high <= 1) or (low >= 0 and high == 1)))
-
-
-def _takes_logits(loss: losses.Loss) -> bool:
-    """Whether the discriminator's loss exists outside [0, 1], and falls beyond its ends."""
-    low, zero, one, high = torch.tensor([-2.0, 0.0, 1.0, 3.0]).split(1)
-    right, wrong = loss.d(high, low), loss.d(low, high)
-    return bool(right.isfinite() & wrong.isfinite() & (right < loss.d(one, zero)))
 
 
 def _warn(message: str, stacklevel: int = 4) -> None:

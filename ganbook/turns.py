@@ -1,5 +1,6 @@
 """A turn of a game, the step that it is part of, and what an objective may return."""
 
+import numbers
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,10 +14,10 @@ class Turn(NamedTuple):
     """Whose turn it is, what that player minimises, and how often the turn comes in a step.
 
     player: the name of one of the game's players.
-    objective: a function of the batch that returns {term: values}, each (N, ...) or a number. The
-        sum of the terms' means is minimised. It may return a pair: the terms, and {name: tensor}
-        to show in the `Step`. The batch is on the device, its floats in single precision; do not
-        change its values in place.
+    objective: a function of the batch that returns {term: values}, each (N, ...), or 0 where a
+        term is not due. The sum of the terms' means is minimised. It may return a pair: the terms,
+        and {name: tensor} to show in the `Step`. The batch is on the device, its floats in single
+        precision; do not change its values in place.
     times: how often the turn is taken in each step.
     after: a function without arguments, called after each of these turns with gradients off, for
         example to clip weights.
@@ -59,12 +60,10 @@ class Returned(NamedTuple):
     """What an objective returned, checked before any weight is changed.
 
     means: {term: mean}. seen: {name: tensor}, to show in the `Step`.
-    constants: the terms that are plain numbers or whole numbers, from which nobody can learn.
     """
 
     means: dict[str, Tensor]
     seen: dict[str, Tensor]
-    constants: set[str]
 
 
 def checked(turn: Turn, found) -> Returned:
@@ -87,24 +86,17 @@ def checked(turn: Turn, found) -> Returned:
             raise TypeError(
                 f"{name}, to show in the step, must be a tensor, not {type(value).__name__}"
             )
-    constants = {name for name, values in terms.items() if not _is_float(values)}
-    means = {name: _mean(player, name, values) for name, values in terms.items()}
-    return Returned(means, seen, constants)
-
-
-def _is_float(values) -> bool:
-    return isinstance(values, Tensor) and values.is_floating_point()
+    return Returned({name: _mean(player, name, values) for name, values in terms.items()}, seen)
 
 
 def _mean(player: str, name: str, values) -> Tensor:
     if isinstance(values, Tensor):
         return (values if values.is_floating_point() else values.float()).mean()
-    try:
-        return torch.tensor(float(values))
-    except TypeError as error:
+    if not isinstance(values, numbers.Real):
         raise TypeError(
             f"the {player}'s {name} must be a tensor or a number, not {type(values).__name__}"
-        ) from error
+        )
+    return torch.tensor(float(values))
 
 
 class Terms:
@@ -139,7 +131,7 @@ class Terms:
         turn: the turn. found: what its objective returned. weights: those that the player learns.
         Each term is looked at until it has been found to depend on them once.
         """
-        means = {name: mean for name, mean in found.means.items() if name not in found.constants}
+        means = found.means
         unknown = [name for name in means if (id(turn), name) not in self._learned]
         if not unknown:
             return
@@ -151,7 +143,7 @@ class Terms:
             if not depends[name] and means[name].item():
                 raise ValueError(
                     f"the {name} that the {turn.player} minimises does not depend on its weights,"
-                    " so nothing is learned from it: look for detach, no_grad, or a"
+                    " so nothing is learned from it: look for detach, item, no_grad, or a"
                     " torch.autograd.grad without create_graph=True. To show a tensor, return it"
                     " beside the terms: {term: values}, {name: tensor}"
                 )

@@ -8,16 +8,9 @@ import random
 import signal
 import threading
 
-import numpy as np
 import pytest
 import torch
-
-
-def seed_all(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    torch.manual_seed(seed)
-
+from seeds import seed_all
 
 # Each test and each fixture starts from a seed, so that what it draws depends on no other test.
 

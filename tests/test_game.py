@@ -271,18 +271,18 @@ def test_the_first_turn_draws_and_the_others_see_what_was_drawn_last(moons):
     assert game.batches_drawn == 4 and game.turns_done == {"a": 8}
 
 
-def test_terms_are_numbers_or_values_of_any_shape(moons):
+def test_terms_are_zero_or_values_of_any_shape(moons):
     network = nn.Linear(2, 3)
 
     def objective(batch):
         y = network(batch.x)
-        return {"values": y.square(), "number": 2.0, "mean": y.abs().mean()}, {"y": y}
+        return {"values": y.square(), "number": 0, "mean": y.abs().mean()}, {"y": y}
 
     game = Game({"a": network}, [Turn("a", objective)], lr=0.0)
     (step,) = play(game, moons, 1)
     y = network(moons[0].x.to(DEVICE))
     torch.testing.assert_close(step.values, y.square().mean())
-    assert step.number == 2 and step.y.shape == (16, 3) and not step.y.requires_grad
+    assert step.number == 0 and step.y.shape == (16, 3) and not step.y.requires_grad
     assert step.floats()["mean"] == pytest.approx(y.abs().mean().item())
     with pytest.raises(AttributeError, match="no 'd_loss'; it has index, values, number, mean, y"):
         step.d_loss  # noqa: B018
@@ -433,20 +433,19 @@ def test_what_an_objective_returns_is_looked_at_before_anything_moves(found, err
     assert game.turns_done == {"a": 0} and game.batches_drawn == 0
 
 
-def test_a_term_may_be_whole_numbers_or_below_zero(moons):
+@pytest.mark.parametrize("value", [-2.0, 3, torch.tensor([1, 2]), np.float32(0.5)])
+def test_a_number_that_nothing_is_learned_from_is_no_term(value, moons):
     network = nn.Linear(2, 1)
+    turn = Turn("a", lambda batch: {"y": network(batch.x), "size": value})
+    with pytest.raises(ValueError, match="the size that the a minimises does not depend"):
+        play(Game({"a": network}, [turn]), moons, 1)
 
-    def objective(batch):
-        return {"y": network(batch.x), "count": torch.tensor([1, 2]), "cost": -2.0}
 
+def test_names_that_a_step_uses_are_no_terms(moons):
+    network = nn.Linear(2, 1)
+    turn = Turn("a", lambda batch: {"count": network(batch.x)})
     with pytest.raises(ValueError, match="a term can't be called 'count'"):
-        play(Game({"a": network}, [Turn("a", objective)]), moons, 1)
-
-    def objective(batch):
-        return {"y": network(batch.x), "many": torch.tensor([1, 2]), "cost": -2.0}
-
-    (step,) = play(Game({"a": network}, [Turn("a", objective)]), moons, 1)
-    assert step.many == 1.5 and step.cost == -2 and step.floats()["cost"] == -2
+        play(Game({"a": network}, [turn]), moons, 1)
 
 
 # ---- Rates
@@ -580,3 +579,29 @@ def test_a_loop_that_is_not_begun_plans_nothing(moons):
     gan = points_game()
     gan.train(moons, 100)
     assert gan.steps_planned is None and gan.share == 0
+
+
+def test_an_error_in_an_objective_says_whose_it_was(moons):
+    network = nn.Linear(3, 1)  # for points of two numbers
+    game = Game({"a": network}, [Turn("a", lambda batch: {"t": network(batch.x)})])
+    with pytest.raises(RuntimeError) as caught:
+        play(game, moons, 1)
+    assert caught.value.__notes__ == ["This was in the objective of the a, step 1."]
+
+
+def test_a_memory_that_keeps_its_images_in_a_list_is_refused():
+    class Pool(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.images = []
+
+    with pytest.raises(ValueError, match="the memory 'pool' has nothing that can be saved: keep"):
+        Game({"a": nn.Linear(2, 1)}, [Turn("a", None)], memory={"pool": Pool()})
+    empty = nn.Module()
+    empty.register_buffer("images", None)  # filled later
+    Game({"a": nn.Linear(2, 1)}, [Turn("a", None)], memory={"pool": empty})
+
+
+def test_players_are_a_dictionary():
+    with pytest.raises(TypeError, match="players and memory are dictionaries"):
+        Game([nn.Linear(2, 1)], [Turn("a", None)])

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import math
 import pickle
 import re
 import threading
@@ -95,6 +96,12 @@ def test_a_layer_that_two_players_share_is_named():
         GAN(generator, discriminator)
 
 
+def test_a_frozen_layer_may_serve_two_players():
+    backbone = nn.Linear(2, 2).requires_grad_(False)
+    one, other = nn.Sequential(backbone, nn.Linear(2, 1)), nn.Sequential(backbone, nn.Linear(2, 1))
+    Game({"a": one, "b": other}, [Turn("a", lambda batch: {"t": one(batch.x)})])
+
+
 def test_networks_of_one_player_may_share_layers(moons):
     trunk = nn.Linear(2, 4)
     one, other = nn.Sequential(trunk, nn.Linear(4, 1)), nn.Sequential(trunk, nn.Linear(4, 2))
@@ -114,25 +121,40 @@ def test_a_network_that_learns_nothing_in_the_first_step_is_warned_of_once(moons
     assert len(seen) == 1 and seen[0].filename == games.__file__
 
 
-def gradient(logits, inputs, create_graph):
-    (slope,) = torch.autograd.grad(logits.sum(), inputs, create_graph=create_graph, retain_graph=1)
+def test_a_frozen_network_and_a_player_without_a_turn_are_not_warned_of(moons):
+    frozen, learned = nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 1)
+    turn = Turn("both", lambda batch: {"t": learned(frozen(batch.x)).square()})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        play(Game({"both": (frozen, learned), "idle": nn.Linear(1, 1)}, [turn]), moons, 3)
+
+
+def without_create_graph(critic, real, fake, on_real, on_fake):
+    (slope,) = torch.autograd.grad(on_real.sum(), real)
     return slope.square().sum(1)
 
 
-@pytest.mark.parametrize(
-    "penalty",
-    [
-        lambda f, real, fake, on_real, on_fake: gradient(on_real, real, create_graph=False),
-        lambda f, real, fake, on_real, on_fake: gradient(on_real, real, True).detach(),
-        lambda f, real, fake, on_real, on_fake: real.square().sum(1),
-    ],
-    ids=["no create_graph", "detached", "of the data alone"],
-)
-def test_a_penalty_that_the_discriminator_can_not_learn_from_is_named(penalty, moons):
-    gan = points_game(penalty=penalties.Term(penalty, 1.0, every=3))
+def detached(critic, real, fake, on_real, on_fake):
+    (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
+    return slope.square().sum(1).detach()
+
+
+def of_the_data_alone(critic, real, fake, on_real, on_fake):
+    return real.square().sum(1)
+
+
+@pytest.mark.parametrize("penalty", [without_create_graph, detached, of_the_data_alone])
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside r1"])
+def test_a_penalty_that_the_discriminator_can_not_learn_from_is_named(penalty, beside, moons):
+    if beside and penalty is of_the_data_alone:
+        pytest.skip("their sum depends on the weights")
+    term = penalties.Term(penalty, 1.0, every=3)
+    gan = points_game(penalty=penalties.total(penalties.r1(), term) if beside else term)
     before = weights(gan)
-    message = "the penalty that the discriminator minimises does not depend on its weights.*create_"
-    with pytest.raises(ValueError, match=message):
+    name = rf"penalty \({penalty.__name__}, line {penalty.__code__.co_firstlineno}\) does not dep"
+    if penalty is of_the_data_alone:
+        name = "penalty that the discriminator minimises does not depend on its weights"
+    with pytest.raises(ValueError, match=f"the {name}.*create_graph=True"):
         play(gan, moons, 9)
     assert_same_weights(before, gan)  # it is due at the first turn
 
@@ -215,6 +237,38 @@ class SigmoidInForward(Discriminator):
         return torch.sigmoid(super().forward(x))
 
 
+class Gated(nn.Module):
+    """A sigmoid that is registered last, and is not the end."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.last, self.gate = nn.Linear(2, 8), nn.Linear(8, 1), nn.Sigmoid()
+
+    def forward(self, x):
+        return self.last(self.gate(self.layer(x)) * self.layer(x)).flatten(0)
+
+
+class Conditional(nn.Linear):
+    classes = 3
+
+    def forward(self, x, labels):
+        assert len(labels) == len(x)
+        return torch.sigmoid(super().forward(x).flatten(0) + labels)
+
+
+def with_weight_norm():
+    linear = nn.utils.parametrizations.weight_norm(nn.Linear(2, 1))
+    return nn.Sequential(linear, nn.Flatten(0))
+
+
+def old_spectral_norm():
+    return nn.Sequential(nn.utils.spectral_norm(nn.Linear(2, 1)), nn.Flatten(0))
+
+
+def ends_in_tanh():
+    return nn.Sequential(nn.Linear(2, 1), nn.Tanh(), nn.Flatten(0))
+
+
 def norms():
     return nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 1), nn.Flatten(0))
 
@@ -225,13 +279,29 @@ def probabilities():
 
 def own_cross_entropy(real, fake):
     """On probabilities, as many scripts have it."""
-    return -(real.log() + (1 - fake).log())
+    return -(real.clamp(min=1e-7).log() + (1 - fake).clamp(min=1e-7).log())
+
+
+class Labelled(nn.Module):
+    """A generator that takes labels, and does not look at them."""
+
+    classes, latent = 3, 2
+
+    def __init__(self, generator):
+        super().__init__()
+        self.generator, self.latent = generator, generator.latent
+
+    def forward(self, z, labels):
+        return self.generator(z)
 
 
 def warned(discriminator, **settings) -> list[str]:
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        GAN(networks.mlp_generator(), discriminator, **settings)
+        generator = networks.mlp_generator()
+        if getattr(discriminator, "classes", None):
+            generator = Labelled(generator)
+        GAN(generator, discriminator, **settings)
     assert all(warning.filename == __file__ for warning in seen), "the reader's own line is named"
     return [str(warning.message) for warning in seen]
 
@@ -244,6 +314,12 @@ def warned(discriminator, **settings) -> list[str]:
             for make in (probabilities, lambda: SigmoidInForward(False))
             for loss in (losses.nonsaturating, losses.relativistic, losses.hinge)
         ],
+        (
+            lambda: Conditional(2, 1),
+            {"loss": losses.minimax},
+            "ends in a sigmoid or softmax, but this loss takes logits",
+        ),
+        (with_weight_norm, {"loss": losses.wasserstein}, "nothing bounds the slope"),
         *[
             (norms, {"penalty": penalty}, "has batch norm, which mixes the samples of a batch")
             for penalty in (penalties.r1(), penalties.wgan_gp(), lambda f, real, *_: f(real))
@@ -273,6 +349,10 @@ def with_torchs_spectral_norm():
         (networks.mlp_discriminator, {"loss": losses.wasserstein, "penalty": penalties.wgan_gp()}),
         (lambda: networks.spectral(networks.mlp_discriminator()), {"loss": losses.wasserstein}),
         (with_torchs_spectral_norm, {"loss": losses.wasserstein}),
+        (old_spectral_norm, {"loss": losses.wasserstein}),
+        (ends_in_tanh, {"loss": losses.wasserstein}),
+        (ends_in_tanh, {}),
+        (Gated, {}),
         (norms, {}),
         (norms, {"loss": losses.wasserstein, "penalty": penalties.clip(0.1)}),
         (probabilities, {"loss": losses.least_squares}),
@@ -294,38 +374,101 @@ def test_no_kind_of_game_of_the_course_is_warned_of(kind):
 
 def test_discriminators_of_the_course_do_not_look_like_probabilities():
     """With any weights that they may be drawn with; also where every weight is 0."""
-    makers = [networks.mlp_discriminator]
-    for shape in (networks.dcgan_discriminator, networks.resnet_discriminator):
-        makers += [functools.partial(shape, size=16)]
-    for make in makers:
+    shapes = {
+        networks.mlp_discriminator: (2,),
+        functools.partial(networks.dcgan_discriminator, size=16): (1, 16, 16),
+        functools.partial(networks.resnet_discriminator, size=16): (1, 16, 16),
+    }
+    for make, shape in shapes.items():
         for seed in range(10):
             torch.manual_seed(seed)
-            discriminator = make()
-            shape = (2,) if make is makers[0] else (1, 16, 16)
-            fake = torch.zeros(2, *shape, device=device.DEVICE)
+            discriminator, fake = make(), torch.zeros(2, *shape, device=device.DEVICE)
             for scale in (1.0, 1e-3, 0.0):
                 with torch.no_grad():
                     for weight in discriminator.parameters():
                         weight *= scale
-                assert not players._gives_probabilities(discriminator, fake, None), (seed, scale)
+                far = players._far(discriminator, fake, None)
+                assert not players._are_probabilities(far), (make, seed, scale)
 
 
-def pixels(low, high):
-    drawn = torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+def images(end, shape=(1, 16, 16)):
+    """A game of images whose generator ends in `end`."""
+    size = math.prod(shape)
+    generator = nn.Sequential(nn.Linear(4, size), end, nn.Unflatten(1, shape))
+    discriminator = nn.Sequential(nn.Flatten(), nn.Linear(size, 1), nn.Flatten(0))
+    return GAN(generator, discriminator, latent=4)
+
+
+def batches(low, high, shape=(1, 16, 16)):
+    drawn = torch.rand(8, *shape, generator=torch.Generator().manual_seed(0))
     return [data.Batch(low + (high - low) * drawn)] * 3
 
 
-def test_images_in_half_the_range_of_a_tanh_are_warned_of_once():
-    gan = GAN(*networks.dcgan(size=16, latent=4, width=4))
-    with pytest.warns(UserWarning, match=r"lie in \[0, 0.95\].*pass 2 \* images - 1") as seen:
-        play(gan, pixels(0.0, 0.95), 2)
+@pytest.mark.parametrize("shape", [(1, 16, 16), (16, 16), (256,)])
+def test_images_in_half_the_range_of_a_tanh_are_warned_of_once(shape):
+    with pytest.warns(UserWarning, match=r"lie in \[0, 0.95\], half the range of this") as seen:
+        play(images(nn.Tanh(), shape), batches(0.0, 0.95, shape), 2)
     assert len(seen) == 1 and seen[0].filename == games.__file__
-    generator, discriminator = networks.dcgan(size=16, latent=4, width=4)
-    generator[-1] = nn.Sigmoid()
-    for game, low in ((gan, -1.0), (GAN(generator, discriminator), 0.0)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            play(game, pixels(low, 0.95), 3)
+
+
+@pytest.mark.parametrize(
+    ("end", "low", "high"), [(nn.Tanh(), 0.0, 255.0), (nn.Tanh(), -1.1, 1.0), (nn.Sigmoid(), -1, 1)]
+)
+def test_images_that_the_generator_can_not_reach_are_refused(end, low, high):
+    with pytest.raises(ValueError, match=r"must lie in \[(-1|0), 1\], as the generator's do"):
+        play(images(end), batches(low, high), 2)
+
+
+@pytest.mark.parametrize(
+    ("end", "low", "high"),
+    [
+        (nn.Tanh(), -1.0, 0.95),
+        (nn.Sigmoid(), 0.0, 1.0),
+        (nn.Identity(), -2.0, 3.0),
+        (nn.Identity(), 0.0, 1.0),
+        (nn.Softplus(), 0.0, 3.0),
+    ],
+)
+def test_images_that_the_generator_can_reach_are_healthy(end, low, high):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        play(images(end), batches(low, high), 2)
+
+
+def test_a_label_that_the_discriminator_does_not_know_is_named():
+    class Judge(nn.Module):
+        classes = 4
+
+        def __init__(self):
+            super().__init__()
+            self.table, self.layer = nn.Embedding(2, 2), nn.Linear(2, 1)
+
+        def forward(self, x, labels):
+            return self.layer(x + self.table(labels)).flatten(0)
+
+    generator = Labelled(networks.mlp_generator())
+    generator.classes = 4
+    with pytest.raises(ValueError, match="the discriminator can't take .* index out of range"):
+        GAN(generator, Judge())
+
+
+def test_a_layer_that_can_not_compute_in_bfloat16_is_told_how(monkeypatch):
+    class Judge(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = nn.Conv2d(1, 1, 16)
+
+        def forward(self, x):
+            out = torch.zeros(len(x), device=x.device)
+            out[torch.arange(len(x))] = self.convolution(x).flatten()
+            return out
+
+    monkeypatch.setattr(device, "BF16", True)
+    generator = networks.dcgan_generator(size=16, width=4)
+    with pytest.raises(ValueError, match="in bfloat16 here; set GANBOOK_PRECISION=float32"):
+        GAN(generator, Judge())
+    monkeypatch.setattr(device, "BF16", False)
+    GAN(generator, Judge())
 
 
 # ---- What is no network, and generators that give something else
@@ -362,6 +505,24 @@ def test_a_generator_must_give_one_tensor(kind, found):
 
 
 # ---- Threads
+
+
+def test_samples_drawn_in_another_thread_change_no_training(pictures):
+    """Without an average they come from the generator that is trained."""
+    alone, beside = (games.images_game(average=0) for _ in range(2))
+    play(alone, pictures, 30)
+    done = threading.Event()
+
+    def draw():
+        while not done.is_set():
+            beside.sample(2, seed=0)
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    play(beside, pictures, 30)
+    done.set()
+    thread.join(600)
+    assert_same_weights(alone, beside)
 
 
 def test_games_in_several_threads_play_as_they_would_alone(moons):

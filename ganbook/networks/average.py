@@ -13,27 +13,36 @@ class Average:
 
     live: the network. Weights whose `data` is replaced later are still followed; layers added
         later are not.
-    The running statistics of its batch norms are averaged as its weights are. Its other buffers are
-    copied, so that a network which keeps a stage or a mixing weight there is at the same one.
+    The running statistics of its batch norms are averaged as its weights are. Its other buffers,
+    and the numbers and texts that its own layers keep as attributes, are copied, so that a network
+    which grows is at the same stage. Raises TypeError for a network that can't be copied.
     Yazici et al. 2019 (arXiv:1806.04498). Chapter 4.
     """
 
     def __init__(self, live: nn.Module):
         live = uncompiled(live)
-        self.network = copy.deepcopy(live).eval().requires_grad_(False)
-        self._averaged, self._copied = [], []
+        try:
+            self.network = copy.deepcopy(live).eval().requires_grad_(False)
+        except Exception as error:
+            raise TypeError(
+                f"a {type(live).__name__} can't be copied for an average ({error}): use"
+                " torch.nn.utils.parametrizations in place of older hooks, or no average"
+            ) from error
+        # Dictionaries and names, because the tensors in them may be replaced.
+        self._averaged, self._copied, self._attributes = [], [], []
         seen = set()
         for own, layer in zip(self.network.modules(), live.modules(), strict=True):
+            for name, value in own._parameters.items():
+                if value is not None and id(value) not in seen:  # layers may share a weight
+                    seen.add(id(value))
+                    self._averaged.append((own._parameters, layer._parameters, name))
             statistics = isinstance(layer, nn.modules.batchnorm._NormBase)
-            for kind in ("_parameters", "_buffers"):
-                values, lives = getattr(own, kind), getattr(layer, kind)
-                for name, value in values.items():
-                    if value is None or id(value) in seen:
-                        continue
-                    seen.add(id(value))  # a weight that layers share comes once
-                    averaged = value.is_floating_point() and (kind == "_parameters" or statistics)
-                    places = self._averaged if averaged else self._copied
-                    places.append((values, lives, name))
+            for name, value in own._buffers.items():
+                averaged = statistics and value is not None and value.is_floating_point()
+                places = self._averaged if averaged else self._copied
+                places.append((own._buffers, layer._buffers, name))
+            if not type(layer).__module__.startswith("torch."):
+                self._attributes.append((own.__dict__, layer.__dict__))
 
     @torch.no_grad()
     def update(self, kept: float) -> None:
@@ -45,4 +54,12 @@ class Average:
         lives = [values[name] for _, values, name in self._averaged]
         torch._foreach_lerp_(averages, lives, 1 - kept)
         for values, lives, name in self._copied:
-            values[name].copy_(lives[name])
+            own, live = values[name], lives[name]
+            if own is None or live is None or own.shape != live.shape:
+                values[name] = None if live is None else live.clone()
+            else:
+                own.copy_(live)
+        for values, lives in self._attributes:
+            for name, value in lives.items():
+                if type(value) in (bool, int, float, str) and name != "training":
+                    values[name] = value

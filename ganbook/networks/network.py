@@ -93,8 +93,12 @@ class Network(nn.Sequential):
 
         torch's own counter of changes misses `weight.data.normal_()`, which many scripts use.
         """
-        weights = (weight.detach().float().cpu().contiguous() for weight in self.parameters())
-        return [zlib.crc32(weight.numpy().tobytes()) for weight in weights]
+        # Other buffers change as a network is used; Fourier features' are drawn as weights are.
+        drawn = [b for name, b in self.named_buffers() if name.endswith("frequencies")]
+        values = (
+            value.detach().float().cpu().contiguous() for value in (*self.parameters(), *drawn)
+        )
+        return [zlib.crc32(value.numpy().tobytes()) for value in values]
 
 
 def drawn(make):
@@ -133,7 +137,7 @@ def generate(generator: nn.Module, z: torch.Tensor, labels=None, batch: int = 50
     copies = getattr(generator, "copies", 1)
     # Each part must begin with the first copy, as the whole batch does.
     batch = max(1, int(batch) // copies) * copies
-    parts = z.to(DEVICE).split(batch)
+    parts = z.to(DEVICE).clone().split(batch)  # a first layer may write into its input
     calls = [(part,) for part in parts]
     if labels is not None:
         calls = list(zip(parts, labels.to(DEVICE).split(batch), strict=True))

@@ -11,9 +11,9 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from seeds import seed_all
 from torch import nn
 
-import conftest
 from ganbook import checks
 from ganbook.checks import Mistake, exercise, require
 
@@ -124,9 +124,9 @@ def test_a_check_and_an_answer_draw_the_same_in_every_run_and_the_notebook_goes_
         seen.append((drawn(), answer()))
         require(len(seen) < 3, "the third")
 
-    conftest.seed_all(5)
+    seed_all(5)
     undisturbed = drawn(), drawn()
-    conftest.seed_all(5)
+    seed_all(5)
     assert drawn() == undisturbed[0]
     drawing(drawn), drawing(drawn)
     with pytest.raises(Mistake):

@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 
@@ -46,6 +47,38 @@ def test_buffers_are_copied_and_the_statistics_of_batch_norms_averaged():
     assert average.network.faded == 0.25 and average.network.stage == 3
     assert average.network[1].num_batches_tracked == 7
     torch.testing.assert_close(average.network[1].running_mean, torch.full((2,), 0.25))
+
+
+class Growing(nn.Module):
+    """A generator as many scripts have it: its stage is an attribute, its mean comes later."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.stage, self.faded = nn.Linear(2, 2), 0, 0.0
+        self.register_buffer("mean", None)
+        self.register_buffer("seen", torch.zeros(0, 2))
+
+
+def test_attributes_and_buffers_that_come_or_grow_later_are_followed():
+    live = Growing()
+    average = networks.Average(live)
+    live.stage, live.faded, live.mean = 2, 0.5, torch.ones(3)
+    live.seen = torch.ones(4, 2)
+    average.update(0.9)
+    own = average.network
+    assert (own.stage, own.faded) == (2, 0.5) and not own.training
+    assert torch.equal(own.mean, live.mean) and own.mean is not live.mean
+    assert torch.equal(own.seen, live.seen) and own.seen is not live.seen
+    live.mean = None
+    average.update(0.9)
+    assert own.mean is None
+
+
+def test_a_network_that_can_not_be_copied_is_named():
+    live = torch.nn.utils.weight_norm(nn.Linear(2, 2))
+    live(torch.zeros(1, 2))
+    with pytest.raises(TypeError, match="a Linear can't be copied for an average"):
+        networks.Average(live)
 
 
 def test_a_deep_copy_follows_the_copied_network():
