@@ -25,8 +25,9 @@ _playing = weakref.WeakSet()  # those whose `pause(notice)` is called when the b
 class StopButton:
     """A context: an interrupt in it waits for the end of the block, but not for ever.
 
-    After PATIENCE seconds, or at a second interrupt, KeyboardInterrupt is raised in the block. A
-    wait, such as a sleep, ends at once; a computation in C, such as a product of matrices, first.
+    After PATIENCE seconds, or at a second interrupt, KeyboardInterrupt is raised in the block. That
+    ends a sleep too (on Windows only the second interrupt does), but a single call into C, such as
+    a product of matrices, is first computed to its end.
     """
 
     def __enter__(self):
