@@ -426,8 +426,8 @@ function render({ model, el }) {
     make("div", { class: "gp-main" }, make("div", { class: "gp-frame" }, plane, hint),
       make("div", { class: "gp-layers" },
         ...LAYERS.map(([name, text, drawing, color], k) => {
-          const range = name === "surface" ? shades : "";
-          return make("label", {}, boxes[k], icon(drawing, color), text, range);
+          const label = make("label", {}, boxes[k], icon(drawing, color), text);
+          return name === "surface" ? make("span", { class: "gp-shaded" }, label, shades) : label;
         }),
         wipe),
       curves));
@@ -604,7 +604,8 @@ function render({ model, el }) {
     alert.hidden = false;
     alert.textContent = STOPPED;
     for (const control of root.querySelectorAll("button, select, input")) control.disabled = true;
-    say("");
+    clearTimeout(speaking);
+    spoken.textContent = ""; // the alert speaks
   }
 
   // Drawing, by pointer and by keyboard
@@ -660,11 +661,17 @@ function render({ model, el }) {
     Object.assign(stroke, { points: [], sent: event.timeStamp });
   }
 
+  /** Let the notebook have the keys: I twice, for one, is its stop button. */
+  function giveKeysBack() {
+    root.closest(".jp-Cell")?.focus({ preventScroll: true });
+  }
+
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   root.addEventListener("keydown", (event) => {
     const { key, target } = event;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (key === "Escape" || (event.shiftKey && key === "Enter")) return;
+    if (key === "Escape") return giveKeysBack();
+    if (event.shiftKey && key === "Enter") return;
     event.stopPropagation(); // to the notebook, D pressed twice would mean: delete the cell
     if (target.tagName === "SELECT") return; // where letters choose
     if (target === plane && canDraw() && (ARROWS[key] || key === " ")) {

@@ -19,13 +19,15 @@ PATIENCE = 5.0  # seconds that a computation may go on after the button is press
 PRESSED = "Paused by the notebook's stop button"
 NOT_THE_READERS = (str(Path(__file__).parents[1]), sysconfig.get_path("stdlib"))
 
-_playing = weakref.WeakSet()  # what `pause(notice)` is called of when the button is pressed
+_playing = weakref.WeakSet()  # those whose `pause(notice)` is called when the button is pressed
 
 
 class StopButton:
     """A context: an interrupt in it waits for the end of the block, but not for ever.
 
-    After PATIENCE seconds, or at a second interrupt, KeyboardInterrupt is raised in the block.
+    After PATIENCE seconds, or at a second interrupt, KeyboardInterrupt is raised in the block. That
+    ends a sleep too (on Windows only the second interrupt does), but a single call into C, such as
+    a product of matrices, is first computed to its end.
     """
 
     def __enter__(self):
@@ -37,7 +39,7 @@ class StopButton:
         if self._pressed:
             raise KeyboardInterrupt
         self._pressed = signal_and_frame
-        self._timer = threading.Timer(PATIENCE, _thread.interrupt_main)
+        self._timer = threading.Timer(PATIENCE, _interrupt_main)
         self._timer.daemon = True
         self._timer.start()
 
@@ -51,11 +53,18 @@ class StopButton:
             self._previous(*self._pressed)
 
 
+def _interrupt_main() -> None:
+    if not hasattr(signal, "pthread_kill"):  # as on Windows
+        return _thread.interrupt_main()
+    # interrupt_main would only leave a note, which a main thread that sleeps does not read.
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
 class StoppableGAN(GAN):
     """A `GAN` in which the stop button ends an objective that takes too long.
 
-    A turn delays interrupts until its weights are whole. An objective changes none yet, so that
-    the turn can be given up there.
+    A turn delays interrupts until its weights are whole. Computing an objective changes no
+    weights, so a turn can safely be abandoned there.
     """
 
     def d_objective(self, batch):
@@ -70,8 +79,8 @@ class StoppableGAN(GAN):
 def listen(player) -> None:
     """Let the stop button pause a player between cells; within one it stops the cell.
 
-    player: what has `pause(notice)`. Cells put the kernel's own way of ignoring the button back,
-    so this is called again and again while the player plays.
+    player: what has `pause(notice)`. After each cell the kernel ignores the button again, so this
+    is called again and again while the player plays.
     """
     _playing.add(player)
     main = threading.current_thread() is threading.main_thread()
@@ -96,7 +105,8 @@ def explain(error: BaseException, suspects=()) -> str:
     """The error in words, with the line of the reader's own code that it came from, if any.
 
     suspects: functions to name where no line of the reader's was running, such as a loss that has
-        returned something wrong. Those of this package are not named.
+        returned something wrong. Those of this package, and one that the error names with its
+        line, are not named.
     """
     text = str(error)
     if isinstance(error, KeyboardInterrupt):
@@ -106,6 +116,7 @@ def explain(error: BaseException, suspects=()) -> str:
     places = [(place.name, place.filename, place.lineno) for place in places]
     codes = [suspect.__code__ for suspect in suspects if hasattr(suspect, "__code__")]
     defined = [(code.co_name, code.co_filename, code.co_firstlineno) for code in codes]
+    defined = [place for place in defined if f"({place[0]}, line {place[2]})" not in text]
     for name, file, line in [*reversed(places), *defined]:
         if not file.startswith(NOT_THE_READERS) and "site-packages" not in file:
             return f"{text}\nin {name}, line {line}: {linecache.getline(file, line).strip()}"

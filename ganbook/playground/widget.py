@@ -55,11 +55,12 @@ def playground(
     pair: your own (generator, discriminator) in its place. seed: determines all random numbers.
     steps: how many are done before it is shown.
 
-    Keys, with the focus on it: R runs or pauses, D and G take one turn of that player, 0 resets.
-    Reset uses your functions as they are defined then. It trains between cells, in the thread that
-    runs them, and waits while one runs; the notebook's stop button pauses it. Beside it may go on
-    other playgrounds, and games that cells train: each gives what it gives alone. Without a kernel
-    a picture is shown. Raises ValueError or TypeError for what can't be played.
+    Keys, with the focus on it: R runs or pauses, D and G take one turn of that player, 0 resets,
+    Escape gives the keys back to the notebook. Reset uses your functions as they are defined then.
+    It trains between cells, in the thread that runs them, and waits while one runs; the notebook's
+    stop button pauses it. Other playgrounds and games can run at the same time; results are the
+    same as when each runs alone. Without a kernel a picture is shown. Raises ValueError or
+    TypeError for what can't be played.
     """
     board = Board(loss, penalty, data, lr, d_lr, d_steps, batch, width, depth, pair, seed)
     return Playground(board, steps)

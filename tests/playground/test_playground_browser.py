@@ -39,9 +39,15 @@ def restart(it):
     it.page.locator(".jp-Dialog .jp-mod-accept").click()
 
 
+def says(it):
+    """What a screen reader has been told last."""
+    return it.root.locator(".gp-spoken").text_content()
+
+
 def says_that_it_stopped(it):
     alert = it.root.locator(".gp-alert")
     sync_api.expect(alert).to_have_text(STOPPED, timeout=1000 * LIMIT)
+    assert says(it) == "", "the alert speaks"
     assert "steps/s" not in it.root.inner_text() and not it.plays()
     controls = it.root.locator("button:visible, select, input")
     assert controls.evaluate_all("all => all.every(control => control.disabled)")
@@ -51,6 +57,7 @@ def says_that_it_stopped(it):
 
 def test_it_notices_a_restart_and_running_the_cell_again_mends_it(playing):
     with playing() as it:
+        it.until(lambda: says(it) == "Running", "it said nothing", LIMIT)
         restart(it)
         says_that_it_stopped(it)
         it.page.locator(IDLE).wait_for(timeout=1000 * LIMIT)
@@ -108,6 +115,19 @@ def test_the_stop_button_pauses_the_playground(playing):
         sync_api.expect(speed).not_to_contain_text(PRESSED)
 
 
+def test_escape_gives_the_keys_back_to_the_notebook(playing):
+    with playing() as it:
+        it.root.locator(".gp-primary").focus()
+        for key in ("i", "i"):
+            it.page.keyboard.press(key)
+        goes_on(it)
+        for key in ("Escape", "i", "i"):
+            it.page.keyboard.press(key)
+        speed = it.root.locator(".gp-speed")
+        sync_api.expect(speed).to_have_text(PRESSED, timeout=1000 * LIMIT)
+        assert it.page.locator(".jp-Dialog").count() == 0
+
+
 ENDLESS = """def g_loss(real, fake):
     while True:
         pass
@@ -141,6 +161,18 @@ def test_every_control_is_named_and_shows_its_focus(game):  # noqa: F811
             it.page.keyboard.press("Tab")
             if it.root.evaluate("root => root.contains(document.activeElement)"):
                 assert it.page.evaluate(OUTLINE) == "solid"
+
+
+def test_no_name_changes_while_it_plays(game):  # noqa: F811
+    with game() as it:
+        controls = it.root.locator("select, input")
+        names = controls.evaluate_all(NAMES)
+        assert names[-5:] == ["real", "generated", "D(x)", "pull on G", "latent grid"]
+        shades = it.root.locator(".gp-shades")
+        before = shades.inner_text()
+        it.press("r")
+        it.until(lambda: shades.inner_text() != before, "D did not change", LIMIT)
+        assert controls.evaluate_all(NAMES) == names
 
 
 def test_a_screen_reader_hears_what_it_does_but_not_every_step(game):  # noqa: F811

@@ -61,11 +61,24 @@ def test_a_second_press_does_not_wait(ctrl_c):
         raise AssertionError("the second press waited")
 
 
-def test_a_block_that_never_ends_is_ended_by_one_press(ctrl_c, monkeypatch):
+@pytest.mark.parametrize("windows", [False, True])
+def test_a_block_that_never_ends_is_ended_by_one_press(ctrl_c, monkeypatch, windows):
     monkeypatch.setattr(stopping, "PATIENCE", 0.1)
+    if windows:  # where a thread can't be sent a signal
+        monkeypatch.delattr(signal, "pthread_kill", raising=False)
     with pytest.raises(KeyboardInterrupt), StopButton():
         press()
         forever()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to a thread")
+def test_a_block_that_sleeps_is_ended_by_one_press(ctrl_c, monkeypatch):
+    monkeypatch.setattr(stopping, "PATIENCE", 0.1)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), StopButton():
+        press()
+        time.sleep(LIMIT)
+    assert time.monotonic() - start < LIMIT, "it slept to the end"
 
 
 def test_a_press_between_cells_is_ignored_where_nothing_plays(between_cells):
@@ -174,12 +187,12 @@ def test_an_endless_loss_is_ended_where_only_its_arrows_are_drawn(between_cells,
 
 
 LOSS = """
-import pathlib, asyncio
+import asyncio, pathlib, time
 import torch.nn.functional as F
 from ganbook.playground import playground, stopping, widget
 stopping.PATIENCE = 1.0
 widget.SILENCE = 1e9
-stuck, heard = False, ""
+stuck, asleep, heard = "", "", ""
 
 def d_loss(real, fake):
     if heard:
@@ -189,6 +202,9 @@ def d_loss(real, fake):
 def g_loss(real, fake):
     while stuck:
         pathlib.Path(stuck).touch()
+    if asleep:
+        pathlib.Path(asleep).touch()
+        time.sleep(1000)
     return F.softplus(-fake)
 
 p = playground(loss=(d_loss, g_loss), width=16, depth=1, batch=32)
@@ -236,8 +252,9 @@ def test_the_stop_button_of_a_kernel(kernel, tmp_path):
     kernel.interrupt()
     waits = "while p.playing:\n    await asyncio.sleep(0.01)"
     assert kernel(f"{waits}\nprint(repr(p.error), p.board.notice)") == f"'' {stopping.PRESSED}"
-    kernel(f"stuck = {str(tmp_path / 'stuck')!r}\np.play()")
-    wait_for(tmp_path / "stuck")
-    kernel.interrupt()
-    assert "in g_loss, line 1" in kernel("print(p.error)"), "the same kernel answers"
-    kernel("stuck = False\np.advance(3)")
+    for way in ("stuck", "asleep"):
+        kernel(f"{way} = {str(tmp_path / way)!r}\np.play()")
+        wait_for(tmp_path / way)
+        kernel.interrupt()
+        assert "in g_loss, line 1" in kernel("print(p.error)"), "the same kernel answers"
+        kernel(f"{way} = ''\np.advance(3)")
