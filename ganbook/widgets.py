@@ -19,7 +19,8 @@ class MovingPicture(ipywidgets.VBox):
     """Controls, and below them a picture that is redrawn whenever one of them changes.
 
     draw: a function that takes the value of every control by its name and returns a PNG as bytes.
-    say: a function that takes the same values and returns in a line what the picture shows.
+    say: a function that takes the same values and returns in a line what the picture shows, which
+        in JupyterLab is the picture's alternative text too.
     controls: widgets with a `value` and a `description`.
     Without a kernel, as in a notebook on a web page, the picture stays as it was when the cell ran.
     """

@@ -13,8 +13,10 @@ sources/NN_name.md  ->  chapters/NN_name.ipynb    exercises open
 In a source, a section headed `Exercise N.K` is an exercise. What stands between the lines
 `### BEGIN SOLUTION` and `### END SOLUTION` is its answer, and becomes dots in the chapter.
 A cell with the tag `solution` is in the solutions only; one with the tag `setup` is in both.
-A cell that draws has an alternative text, `:alt:`, in the head of the cell. "chapter 03" in prose
-becomes a link, and every notebook begins and ends with links to its neighbours.
+A cell that draws has an alternative text, `:alt:`, in the head of the cell, where "#" and ":" are
+letters like any other. "chapter 03" in prose becomes a link, and every notebook begins and ends
+with links to its neighbours. A notebook stores hashes of the code that ran and of its outputs, so
+that outputs of other code are seen.
 """
 
 import argparse
@@ -31,8 +33,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+import yaml
 from IPython.core.inputtransformer2 import TransformerManager
-from jupytext.myst import MystMetadataParsingError, myst_to_notebook
+from jupytext.myst import MystMetadataParsingError, get_parser, myst_to_notebook
 from markdown_it import MarkdownIt
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -56,12 +59,17 @@ MARKER = re.compile(r"(\s*)### (BEGIN|END) SOLUTION\s*")
 NEARLY_MARKER = re.compile(r"#\s*(BEGIN|END)[\s_-]*SOLUTION", re.IGNORECASE)
 DOTS = re.compile(r"\s*(\w.* = )?\.\.\.")
 CHECK = re.compile(r"\bchecks\.ch\d\d\.\w+\(")
-# What comes first is left alone: code, formulas, links, headings, HTML.
+OPTION = re.compile(r"\s*:(\w[\w-]*):(.*)")
+# What comes first is left alone: code, formulas, links, comments, tags.
 MENTION = re.compile(
-    r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|!?\[[^\]]*\]\([^)]*\)|^#+ .*?$|^<.*?$"
-    r"|(?P<mention>\b[Cc]hapters?\s+\d\d\b(?:(?:,| and| or| to|, and)\s+\d\d\b)*)",
-    re.DOTALL | re.MULTILINE,
+    r"(?P<ticks>`+).*?(?<!`)(?P=ticks)(?!`)|\$\$.*?\$\$|\$[^$\n]*\$|!?\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])?"
+    r"|<!--.*?-->|</?\w[^>]*>"
+    r"|(?P<mention>\b[Cc]hapters?\s+\d\d\b"
+    r"(?:(?:,|,?\s+(?:and|or|to)|(?P<dash>[-–]))(?(dash)|\s+)\d\d\b)*)",
+    re.DOTALL,
 )
+IMG = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+ALT = re.compile(r"""(?<![\w-])alt\s*=\s*("\s*[^"\s]|'\s*[^'\s]|[^\s"'>])""", re.IGNORECASE)
 
 # What JupyterLab writes into a notebook that it opens, so that it finds nothing to change. The
 # version of a kernel is "3" where environment.py has made .venv.
@@ -97,11 +105,20 @@ class Cell:
 
 def read(path: Path) -> list[Cell]:
     """The cells of a source in order, a Markdown cell cut so that each section begins a cell."""
-    text = _text(path)
+    text = _quoted(_text(path), path.name)
     try:
         notebook = myst_to_notebook(text, add_source_map=True)
-    except MystMetadataParsingError as error:
-        raise BuildError(f"{path.name}: {error}") from error
+    except (
+        MystMetadataParsingError,
+        yaml.YAMLError,
+        nbformat.ValidationError,
+        ValueError,
+        TypeError,
+    ) as error:
+        raise BuildError(
+            f"{path.name}:1: the lines between `---` at the top can't be read; they should say"
+            " `kernelspec: {name: python3, display_name: Python 3, language: python}`."
+        ) from error
     cells, seen, exercise, depth = [], set(), None, 0
     blank = [not line.strip() for line in text.splitlines()]
     for cell, line in zip(notebook.cells, notebook.metadata["source_map"], strict=True):
@@ -149,6 +166,77 @@ def _text(path: Path) -> str:
     return text
 
 
+def _quoted(text: str, name: str) -> str:
+    """The source with every alternative text in quotes, so that YAML takes it letter by letter.
+
+    Raises BuildError where the options of a cell can't be read, or one is there twice.
+    """
+    lines = text.split("\n")
+    for token in get_parser().parse(text + "\n"):
+        if token.type == "fence" and token.level == 0:
+            if token.info.startswith(("{code-cell}", "{raw-cell}")):
+                _quote(lines, token.map[0] + 1, name)
+        elif token.type == "myst_block_break" and token.content:
+            where = f"{name}:{token.map[0] + 1}"
+            try:
+                pairs = json.loads(token.content, object_pairs_hook=tuple)
+            except ValueError:
+                pairs = None
+            if not isinstance(pairs, tuple):
+                raise BuildError(
+                    f"{where}: write the options of a cell of prose as"
+                    ' `+++ {"tags": ["solution"]}`.'
+                )
+            _once([option for option, _ in pairs], where)
+            _check_values(dict(pairs), where)
+    return "\n".join(lines)
+
+
+def _quote(lines: list[str], first: int, name: str) -> None:
+    """Quote the alternative text among the options of a cell, which begin at lines[first]."""
+    where = f"{name}:{first + 1}"
+    if re.fullmatch(r"-{3,}\s*", "".join(lines[first : first + 1])):
+        raise BuildError(f"{where}: write each option of a cell as `:name: value`.")
+    head = itertools.takewhile(lambda line: line.lstrip().startswith(":"), lines[first:])
+    end = first + len(list(head))
+    begins = [i for i in range(first, end) if OPTION.match(lines[i])]
+    _once([OPTION.match(lines[i])[1] for i in begins], where)
+    for i, following in itertools.pairwise([*begins, end]):
+        option, text = OPTION.match(lines[i]).groups()
+        if option == "alt":
+            rest = (line.lstrip().removeprefix(":") for line in lines[i + 1 : following])
+            text = " ".join(" ".join([text, *rest]).split())
+            quoted = f":alt: {json.dumps(text, ensure_ascii=False)}"
+            lines[i:following] = [quoted, *":" * (following - i - 1)]
+    try:
+        options = yaml.safe_load("\n".join(line.lstrip()[1:] for line in lines[first:end])) or {}
+    except yaml.YAMLError as error:
+        raise BuildError(
+            f"{where}: the options of this cell can't be read; write each on a line of its own,"
+            " as `:tags: [setup]`."
+        ) from error
+    _check_values(options, where)
+
+
+def _once(names: list[str], where: str) -> None:
+    twice = [name for name, number in Counter(names).items() if number > 1]
+    if twice:
+        raise BuildError(f"{where}: `{twice[0]}` is there twice; leave one of them.")
+
+
+def _check_values(options, where: str) -> None:
+    """Raise BuildError where the value of an option is of no use."""
+    if not isinstance(options, dict):
+        raise BuildError(f"{where}: write each option of a cell as `:name: value`.")
+    tags, hidden = options.get("tags", []), options.get("jupyter", {})
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise BuildError(f"{where}: tags are a list of words, as `:tags: [setup]`; got {tags!r}.")
+    if not isinstance(hidden, dict) or not all(isinstance(v, bool) for v in hidden.values()):
+        raise BuildError(
+            f"{where}: write `:jupyter: {{source_hidden: true}}` to fold a cell; got {hidden!r}."
+        )
+
+
 def _cut(cell: nbformat.NotebookNode) -> list[tuple[str, int, int, str]]:
     """Cut a Markdown cell before its headings: (text, first line, level or 0, heading or "")."""
     if cell.cell_type != "markdown":
@@ -175,6 +263,22 @@ def _validate(cell: Cell) -> None:
             f"{cell.where}: `{unknown[0]}` is no option and no tag of a cell; the options are"
             f" {', '.join(sorted(OPTIONS))}, the tags {', '.join(sorted(TAGS))}."
         )
+    if cell.kind != "code" and "alt" in cell.metadata:
+        raise BuildError(
+            f"{cell.where}: `alt` is for a cell of code that draws; prose describes its picture"
+            " itself, as `![Two curves that cross.](x.png)`."
+        )
+    if not cell.metadata.get("alt", "-"):
+        raise BuildError(
+            f"{cell.where}: this alternative text is empty; say what the picture shows, as"
+            " `:alt: Two curves that cross.`"
+        )
+    bare = _undescribed(cell.source) if cell.kind == "markdown" else None
+    if bare:
+        raise BuildError(
+            f"{cell.where}: `{bare}` has no alternative text; write"
+            ' `![Two curves that cross.](x.png)`, or alt="Two curves that cross." in HTML.'
+        )
     marked = any(NEARLY_MARKER.search(line) for line in cell.source.splitlines())
     if marked and cell.kind != "code":
         raise BuildError(
@@ -199,6 +303,20 @@ def _validate(cell: Cell) -> None:
                 raise BuildError(
                     f"{cell.where}: this is not valid Python ({error.msg}):\n{source}"
                 ) from error
+
+
+def _undescribed(source: str) -> str | None:
+    """The first picture in Markdown or HTML without an alternative text, or None."""
+    tokens = MarkdownIt("commonmark").parse(source)
+    for token in itertools.chain(*([token, *(token.children or [])] for token in tokens)):
+        if token.type == "image" and not token.content.strip():
+            return token.attrs["src"]
+        if token.type in ("html_block", "html_inline"):
+            shown = re.sub(r"<!--.*?(-->|\Z)", "", token.content, flags=re.DOTALL)
+            for tag in IMG.findall(shown):
+                if not ALT.search(tag):
+                    return tag
+    return None
 
 
 def stub(cell: Cell) -> str:
@@ -238,7 +356,9 @@ def notebooks(path: Path) -> dict[str, nbformat.NotebookNode | None]:
     title, _, opening = cells[0].source.partition("\n")
     title = title.removeprefix("# ")
     chapter = [
-        (cell.kind, stub(cell), cell.metadata) for cell in cells if not cell.tagged("solution")
+        (cell.kind, stub(cell), cell.metadata | _built(cell, stub(cell)))
+        for cell in cells
+        if not cell.tagged("solution")
     ]
     solved = any(cell.exercise for cell in cells)
     way = _way(path, "chapters", solved)
@@ -256,13 +376,33 @@ def notebooks(path: Path) -> dict[str, nbformat.NotebookNode | None]:
         )
         count = Counter()
         solved = [("markdown", lead, {})] + [
-            (cell.kind, cell.source, cell.metadata | _nbgrader(cell, count))
+            (
+                cell.kind,
+                cell.source,
+                cell.metadata | _nbgrader(cell, count) | _built(cell, cell.source),
+            )
             for cell in cells
             if cell.exercise or cell.tagged("setup")
         ]
         solved = _linked([*solved, ("markdown", way, {})], path, "solutions")
         result["solutions"] = _notebook(solved, f"Solutions: {title}")
     return result
+
+
+def _built(cell: Cell, shown: str) -> dict:
+    """What the page compares: {"built": a hash of the code}, but none where the reader writes.
+
+    lab/'s extension gives a live picture its alternative text while no hash differs.
+    """
+    return {"built": fnv(shown)} if cell.kind == "code" and shown == cell.source else {}
+
+
+def fnv(text: str) -> str:
+    """A hash in 8 hexadecimal digits that JavaScript makes in one line: FNV-1a, of UTF-8."""
+    value = 0x811C9DC5
+    for byte in text.encode():
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return f"{value:08x}"
 
 
 def _way(path: Path, folder: str, solved: bool) -> str:
@@ -281,8 +421,13 @@ def _way(path: Path, folder: str, solved: bool) -> str:
 
 
 def _title(path: Path) -> str:
-    found = re.search(r"^# (.+)$", _text(path), re.MULTILINE)
-    return found[1] if found else path.stem
+    tokens = get_parser().parse(_text(path))  # which knows a comment in code from a heading
+    headings = (
+        following.content
+        for token, following in itertools.pairwise(tokens)
+        if token.type == "heading_open" and token.tag == "h1" and token.markup == "#"
+    )
+    return next(headings, path.stem)
 
 
 def _linked(cells: list, path: Path, folder: str) -> list:
@@ -302,14 +447,27 @@ def _linked(cells: list, path: Path, folder: str) -> list:
         mention = found["mention"]
         if not mention:
             return found[0]
-        if len(mention.split()) == 2:
-            return link(mention, mention[-2:])
+        numbers = re.findall(r"\d\d", mention)
+        if len(numbers) == 1:
+            return link(mention, numbers[0])
         return re.sub(r"\d\d", lambda number: link(number[0], number[0]), mention)
 
+    def linked(source):
+        lines = source.split("\n")
+        for first, end in reversed(_prose(source)):
+            lines[first:end] = MENTION.sub(mend, "\n".join(lines[first:end])).split("\n")
+        return "\n".join(lines)
+
     return [
-        (kind, MENTION.sub(mend, source) if kind == "markdown" else source, metadata)
+        (kind, linked(source) if kind == "markdown" else source, metadata)
         for kind, source, metadata in cells
     ]
+
+
+def _prose(source: str) -> list[tuple[int, int]]:
+    """The paragraphs of Markdown, as (first line, line after the last), without code and HTML."""
+    tokens = MarkdownIt("commonmark").parse(source)
+    return [tuple(token.map) for token in tokens if token.type == "paragraph_open"]
 
 
 def _nbgrader(cell: Cell, count: Counter) -> dict:
@@ -385,6 +543,23 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, name: str) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if _still(output)]
+    notebook.metadata["ran"] = ran(notebook)
+
+
+def ran(notebook: nbformat.NotebookNode) -> dict[str, str]:
+    """Hashes of a notebook's code, and of its outputs with the code, alternative texts aside."""
+    notebook = nbformat.reads(nbformat.writes(notebook), as_version=4)  # as it will be read
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for output in itertools.chain(*(cell.outputs for cell in cells)):
+        output.pop("metadata", None)
+
+    def digest(what):
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+
+    return {
+        "code": digest([cell.source for cell in cells]),
+        "outputs": digest([[cell.source, cell.outputs] for cell in cells]),
+    }
 
 
 def _still(output: nbformat.NotebookNode) -> bool:
@@ -400,7 +575,8 @@ def _still(output: nbformat.NotebookNode) -> bool:
 def keep_outputs(notebook: nbformat.NotebookNode, path: Path, name: str) -> None:
     """Take the outputs from the committed notebook.
 
-    Raises BuildError where its code is not this notebook's code, or where it is damaged.
+    Raises BuildError where its code is not this notebook's code, where its outputs are not those of
+    the run that its hashes tell of, or where it is damaged.
     """
     made = [cell for cell in notebook.cells if cell.cell_type == "code"]
     try:
@@ -413,19 +589,25 @@ def keep_outputs(notebook: nbformat.NotebookNode, path: Path, name: str) -> None
             f"{name} is damaged ({type(error).__name__}), so that no outputs can be kept:"
             " build it without --prose"
         ) from error
-    ran = [cell for cell in committed.cells if cell.cell_type == "code"]
-    if [cell.source for cell in made] != [cell.source for cell in ran]:
+    there = [cell for cell in committed.cells if cell.cell_type == "code"]
+    if [cell.source for cell in made] != [cell.source for cell in there]:
         raise BuildError(
             f"{name}: code has changed, so it must be executed: build it without --prose"
         )
-    for cell, before in zip(made, ran, strict=True):
+    if committed.metadata.get("ran") != ran(committed):
+        raise BuildError(
+            f"{name}: its outputs are not those that its code made when it was built, so it must be"
+            " executed: build it without --prose"
+        )
+    notebook.metadata["ran"] = committed.metadata["ran"]
+    for cell, before in zip(made, there, strict=True):
         cell.outputs, cell.execution_count = before.outputs, before.execution_count
 
 
 def describe(notebook: nbformat.NotebookNode, name: str) -> None:
     """Give every stored picture the alternative text of its cell.
 
-    Raises BuildError where a picture has none.
+    Raises BuildError where a picture has none, or a text no picture.
     """
     for i, cell in enumerate(notebook.cells, 1):
         pictures = [output for output in cell.get("outputs", []) if _formats(output)]
@@ -434,6 +616,11 @@ def describe(notebook: nbformat.NotebookNode, name: str) -> None:
             raise BuildError(
                 f"{name}: cell {i} draws a picture without an alternative text: say in the head of"
                 f" the cell, as `:alt: Two curves that cross.`, what it shows:\n{cell.source}"
+            )
+        if alt and not pictures:
+            raise BuildError(
+                f"{name}: cell {i} has an alternative text and draws no picture: leave `:alt:` out,"
+                f" or draw:\n{cell.source}"
             )
         for output in pictures:
             for kind in _formats(output):
@@ -448,17 +635,23 @@ def difference(built: nbformat.NotebookNode, path: Path) -> str | None:
     """What keeps the committed notebook from being the built one, its outputs aside, or None."""
     try:
         committed = _skeleton(path.read_text(encoding="utf-8"))
+        hashes = committed["metadata"].pop("ran", {})
+        code = ran(built)["code"]
         built = _skeleton(nbformat.writes(built))
     except FileNotFoundError:
         return "is missing"
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         return f"is not a notebook ({type(error).__name__}: {error})"
     for i, (a, b) in enumerate(
         itertools.zip_longest(committed.pop("cells"), built.pop("cells")), 1
     ):
         if a != b:
             return f"differs from its source at cell {i}"
-    return None if committed == built else "differs from its source in the notebook's metadata"
+    if committed != built:
+        return "differs from its source in the notebook's metadata"
+    if hashes.get("code") != code:
+        return "holds the outputs of other code than its own: execute it"
+    return None
 
 
 def _skeleton(text: str) -> dict:

@@ -1,6 +1,7 @@
 """The course in a browser: JupyterLab opens and runs chapters, and pictures follow a hand."""
 
 import contextlib
+import importlib.util
 import io
 import json
 import os
@@ -24,6 +25,10 @@ if CHROMIUM is None:
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 ROOT = Path(__file__).parents[1]
+spec = importlib.util.spec_from_file_location("course_build", ROOT / "sources" / "build.py")
+build = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = build
+spec.loader.exec_module(build)
 CHAPTERS = sorted(ROOT.glob("chapters/[0-9][0-9]_*.ipynb"))
 SOLUTIONS = sorted(ROOT.glob("solutions/[0-9][0-9]_*.ipynb"))
 # The notebook's own indicator says idle before there is a kernel, and cells run then are dropped.
@@ -604,7 +609,7 @@ def test_a_screen_reader_finds_names_and_a_line_that_changes(opened, tmp_path):
     pictures = "[np.full((60, 90, 3), shade, np.uint8) for shade in (0, 80, 160)]"
     explorer = code("from ganbook import explorers, widgets\nexplorers.density.explorer()")
     film = code(f"import numpy as np\nwidgets.film({pictures}, labels=list('abc'), interval=100)")
-    explorer.metadata["alt"] = "Two bells."
+    explorer.metadata["alt"], film.metadata["alt"] = "Two bells.", "Three greys."
     with opened(write(tmp_path / "names.ipynb", explorer, film)) as notebook:
         notebook.run_all()
         page = notebook.page
@@ -612,14 +617,63 @@ def test_a_screen_reader_finds_names_and_a_line_that_changes(opened, tmp_path):
             sync_api.expect(page.get_by_role("slider", name=name)).to_have_count(1)
         for name in ("Play", "Stop", "Repeat"):
             sync_api.expect(page.get_by_role("button", name=name, exact=True)).to_have_count(1)
-        sync_api.expect(page.get_by_role("img", name="Two bells.")).to_have_count(1)
         line = page.get_by_role("status").filter(has_text="divergence")
         sync_api.expect(line).to_contain_text("divergence of 0.317 nats")
+        picture = page.get_by_role("img", name=line.text_content(), exact=True)
+        sync_api.expect(picture).to_have_count(1)
         page.get_by_role("slider", name="mean of q").press("ArrowLeft")
         sync_api.expect(line).to_contain_text("divergence of 0.291 nats")
+        picture = page.get_by_role("img", name=line.text_content(), exact=True)
+        sync_api.expect(picture).to_have_count(1)
+        frames = page.get_by_role("img", name="Frame a. Three greys.")
+        sync_api.expect(frames).to_have_count(1)
         frame = page.get_by_role("slider", name="frame")
         frame.press("ArrowRight")
         sync_api.expect(frame).to_have_attribute("aria-valuetext", "b")
+        sync_api.expect(page.get_by_role("img", name="Frame b. Three greys.")).to_have_count(1)
+
+
+def test_a_picture_has_the_text_of_the_course_only_while_the_code_is_the_course_s(opened, tmp_path):
+    """The reader's own answer, in a cell without a hash, changes nothing; other code does."""
+    draw = "from IPython.display import display\nimport PIL.Image\n"
+    draw += "display(PIL.Image.new('L', (60, 90), shade))  # θ"
+    cells = [code("shade = 80"), code("answer = ...  # your code here"), code(draw), code(draw)]
+    for cell in (cells[0], *cells[2:]):
+        cell.metadata["built"] = build.fnv(cell.source)
+    cells[2].metadata["alt"], cells[3].metadata["alt"] = "A grey card.", "One more."
+    with opened(write(tmp_path / "texts.ipynb", *cells)) as notebook:
+        page = notebook.page
+        notebook.run_all()
+
+        def shown(*texts):
+            for text in texts:
+                picture = page.get_by_role("img", name=text, exact=True)
+                sync_api.expect(picture).to_have_count(1)
+
+        def edit(nth, key):
+            page.locator(".jp-CodeCell .cm-content").nth(nth).click()
+            page.keyboard.press(key)
+
+        before = "Before the code was changed: "
+        shown("A grey card.", "One more.")
+        edit(1, "7")
+        shown("A grey card.", "One more.")
+        edit(3, "7")
+        shown("A grey card.", before + "One more.")
+        edit(0, "7")
+        shown(before + "A grey card.", before + "One more.")
+        edit(0, "Backspace")
+        shown("A grey card.", before + "One more.")
+
+
+def test_every_handle_of_a_slider_has_a_name_of_its_own(opened, tmp_path):
+    sliders = "FloatRangeSlider(value=(0.2, 0.7), max=1, description='share'), IntSlider(3)"
+    source = f"from ipywidgets import *\nVBox([{sliders}])"
+    with opened(write(tmp_path / "sliders.ipynb", code(source))) as notebook:
+        notebook.run_all()
+        for name, value in (("share, from", "0.20"), ("share, to", "0.70"), ("slider", "3")):
+            handle = notebook.page.get_by_role("slider", name=name, exact=True)
+            sync_api.expect(handle).to_have_attribute("aria-valuetext", value)
 
 
 def test_pictures_are_dimmed_on_a_dark_page(opened, tmp_path):

@@ -232,10 +232,20 @@ def test_a_chapter_without_exercises_has_no_solutions(course):
 def test_what_is_made_is_a_valid_notebook_with_little_metadata(made):
     for notebook in made.values():
         nbformat.validate(notebook)
-        assert set(notebook.metadata) == {"title", "kernelspec", "language_info"}
+        assert set(notebook.metadata) == {"title", "kernelspec", "language_info"}  # and no "ran"
         assert notebook.metadata.language_info.version == "3"
         assert "tags" not in notebook.cells[0].metadata
-    assert made["chapters"].cells[1].metadata == {"tags": ["setup"]}
+    built = build.fnv(made["chapters"].cells[1].source)
+    assert made["chapters"].cells[1].metadata == {"tags": ["setup"], "built": built}
+
+
+def test_code_carries_its_hash_but_not_where_the_reader_writes(made):
+    assert build.fnv("") == "811c9dc5" and build.fnv("foobar") == "bf9cf968"  # of FNV's own tests
+    for notebook in made.values():
+        for cell in notebook.cells:
+            expected = cell.cell_type == "code" and "# your code here" not in cell.source
+            assert ("built" in cell.metadata) == expected, cell.source
+            assert cell.metadata.get("built") in (None, build.fnv(cell.source))
 
 
 def test_an_edit_changes_one_id_and_twins_have_two(course, made):
@@ -365,6 +375,79 @@ See [chapter 01]{first} and chapter 02."""
     assert "See [chapter 01](../chapters/01_first.ipynb) and [chapter 02](../chap" in solved
 
 
+NO_PROSE = """\
+<details><summary>chapter 01</summary>
+chapter 01
+</details>
+
+~~~
+chapter 01
+~~~
+
+````
+```
+chapter 01
+````
+
+    chapter 01
+
+Text.
+    chapter 03, of the paragraph.
+
+<!-- chapter 01
+
+chapter 01 -->
+
+A <b title="chapter 01">word</b>, <!-- chapter 01 --> ``a ` chapter 01``, [chapter 01][x].
+
+chapter 01
+==========
+
+### chapter 01
+
+- In chapter 03.
+"""
+
+
+def test_only_prose_gets_links(course):
+    course("01_first", "# 1. First\n"), course("03_third", "# 3. Third\n")
+    root = course("02_second", f"# 2. Second\n\n{NO_PROSE}")
+    shown = "\n\n".join(sources(build.notebooks(root / "sources" / "02_second.md")["chapters"]))
+    assert "(01_first.ipynb)" not in shown.partition("3. Third")[2].rpartition("[← 1.")[0]
+    third = "[chapter 03](03_third.ipynb)"
+    assert f"    {third}, of the paragraph." in shown and f"- In {third}." in shown
+
+
+MENTIONS = {
+    "Chapters 01-03 say": "Chapters [01](A)-[03](B) say",
+    "chapters 01–03": "chapters [01](A)–[03](B)",
+    "chapters 01 and 03": "chapters [01](A) and [03](B)",
+    "chapters 01, 03, or 04": "chapters [01](A), [03](B), or 04",
+    "chapters 01\nand 03": "chapters [01](A)\nand [03](B)",
+    "chapters 01 to\n03": "chapters [01](A) to\n[03](B)",
+    "chapters 03": "[chapters 03](B)",
+    "chapter 01, 05 and no 03": "chapter [01](A), 05 and no 03",
+    "chapter 01-2003": "[chapter 01](A)-2003",
+}
+
+
+@pytest.mark.parametrize("text, expected", MENTIONS.items())
+def test_each_number_is_a_link_of_its_own(course, text, expected):
+    course("01_first", "# 1. First\n"), course("03_third", "# 3. Third\n")
+    root = course("02_second", f"# 2. Second\n\n{text}\n")
+    opening = sources(build.notebooks(root / "sources" / "02_second.md")["chapters"])[0]
+    expected = expected.replace("(A)", "(01_first.ipynb)").replace("(B)", "(03_third.ipynb)")
+    assert opening.splitlines()[4:] == expected.splitlines()
+
+
+def test_a_title_is_a_heading_and_no_comment(course):
+    head = "---\n# a comment\nkernelspec: {name: python3}\n---\n\n"
+    course("02_second", f"{head}```python\n# code\n```\n\n# 2. The *title*\n")
+    root = course("01_first", "# 1. First\n")
+    shown = sources(build.notebooks(root / "sources" / "01_first.md")["chapters"])
+    assert shown[-1] == "[2. The *title* →](02_second.ipynb)"
+
+
 # What a bad source says
 
 BEGIN, END, TAG = "### BEGIN SOLUTION", "### END SOLUTION", '+++ {"tags": ["solution"]}'
@@ -412,7 +495,42 @@ BAD = {
         r"01_x\.md:4: `atl` is no option"),
     "a byte-order mark": ("\ufeff" + cells("Prose."), r"01_x\.md: .* byte-order mark"),
     "bad options": (cells(code("a = 1", ":tags: [setup\n\n")),
-        r"01_x\.md: Code cell .* Invalid YAML"),
+        r"^01_x\.md:4: the options of this cell can't be read"),
+    "an option that is none": (cells(code("a = 1", ":tags\n\n")),
+        r"^01_x\.md:4: write each option"),
+    "a tag alone": (cells(code("a = 1", ":tags: setup\n\n")), r"^01_x\.md:4: tags are a list"),
+    "no tag": (cells(code("a = 1", ":tags:\n\n")), r"^01_x\.md:4: tags are a list"),
+    "a number as tag": (cells(code("a = 1", ":tags: [1]\n\n")), r"^01_x\.md:4: tags are a list"),
+    "nonsense to fold": (cells(code("a = 1", ":jupyter: nonsense\n\n")),
+        r"^01_x\.md:4: write `:jupyter: "),
+    "nonsense in folds": (cells(code("a = 1", ":jupyter: {source_hidden: 1}\n\n")),
+        r"^01_x\.md:4: write `:jupyter: "),
+    "options between dashes": (cells(code("a = 1", "---\ntags: [setup]\n---\n")),
+        r"^01_x\.md:4: write each option"),
+    "an unclosed cell": ("# Title\n\n```{code-cell}\n:tags: setup",
+        r"^01_x\.md:4: tags are a list"),
+    "an option twice": (cells(code("a = 1", ":alt: One.\n:alt: Two.\n\n")),
+        r"^01_x\.md:4: `alt` is there twice"),
+    "a tag alone, of prose": (exercise('+++ {"tags": "solution"}\n\nIt is 3.'),
+        r"^01_x\.md:5: tags are a list"),
+    "options of prose": (exercise("+++ {tags: 3}\n\nIt is 3."), r"^01_x\.md:5: write the options"),
+    "options of prose, a list": (exercise("+++ [3]\n\nIt is 3."),
+        r"^01_x\.md:5: write the options"),
+    "an option of prose twice": (
+        exercise('+++ {"tags": ["solution"], "tags": []}\n\nIt is 3.'), r"`tags` is there twice"),
+    "bad lines at the top": ("---\nkernelspec: [\n---\n\n" + cells("Prose."),
+        r"^01_x\.md:1: the lines between `---`"),
+    "a list at the top": ("---\n- 3\n---\n\n" + cells("Prose."),
+        r"^01_x\.md:1: the lines between `---`"),
+    "an empty alternative text": (cells(code("a = 1", ":alt:\n\n")),
+        r"^01_x\.md:4: this alternative text is empty"),
+    "an alternative text of prose": (cells('+++ {"alt": "A curve."}\n\nIt is 3.'),
+        r"^01_x\.md:5: `alt` is for a cell of code"),
+    "a bare picture": (cells("See ![ ](x.png)."), r"^01_x\.md:1: `x.png` has no alternative text"),
+    "a bare picture by name": (cells("See ![][x].\n\n[x]: y.png"), r"`y.png` has no alternative"),
+    "a bare picture in HTML": (cells("<img src='x.png' data-alt='No.'>"),
+        r"`<img src='x.png' data-alt='No.'>` has no alternative text"),
+    "an empty one in HTML": (cells("Text, <IMG alt=' ' src=x.png>"), r"has no alternative text"),
 }  # fmt: skip
 
 
@@ -420,6 +538,38 @@ BAD = {
 def test_a_bad_source_is_one_clear_error(course, text, message):
     with pytest.raises(build.BuildError, match=message):
         build.notebooks(course("01_x", text) / "sources" / "01_x.md")
+
+
+def test_every_error_in_a_source_is_one_sentence(course, capsys):
+    for name, (text, _) in BAD.items():
+        assert build.main(["--check"], course("01_x", text)) == 1
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 1 or "not valid Python" in said[0], name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ten modes # of the ring",
+        "Two things: a and b.",
+        "'Quotes' and \"more\", a \\ and [a list, {of} &words *here | > % @ `x`",
+        "- a dash: ? no # key",
+        "D* at 1/2, \u03b8 and \U0001f600",
+        "3",
+    ],
+)
+def test_an_alternative_text_is_taken_letter_by_letter(course, text):
+    first, _, rest = text.partition(" ")
+    for written in (f":alt: {text}\n", f":tags: [setup]\n:alt: {first}\n:   {rest}\n"):
+        root = course("01_x", cells(code("a = 1", written + "\n")))
+        cell = build.notebooks(root / "sources" / "01_x.md")["chapters"].cells[1]
+        assert cell.metadata["alt"] == text and cell.source == "a = 1"
+
+
+def test_described_pictures_in_prose_are_fine(course):
+    shown = "![A curve.](x.png) <img src=x.png alt='A curve.'> <!-- <img src=x.png> -->"
+    shown += "\n\n`![](x.png)`\n\n```\n<img src=x.png>\n```\n\n<img\n src=x.png\n alt=Curves>"
+    build.notebooks(course("01_x", cells(shown)) / "sources" / "01_x.md")
 
 
 def test_a_source_that_is_not_utf_8_is_one_sentence(course, capsys):
@@ -493,8 +643,11 @@ def test_a_build_makes_both_notebooks_and_nothing_else(built):
     assert "○ Exercise 1.1 is open" in built["chapters/01_game.ipynb"]
     assert "✔ Exercise 1.2 solved." in built["solutions/01_game.ipynb"]
     assert (
-        set(chapter.metadata) == set(solutions.metadata) == {"title", "kernelspec", "language_info"}
+        set(chapter.metadata)
+        == set(solutions.metadata)
+        == {"title", "kernelspec", "language_info", "ran"}
     )
+    assert chapter.metadata.ran == build.ran(chapter)
     assert chapter.metadata.language_info.name == "python"
     assert not [cell for cell in chapter.cells if "execution" in cell.metadata]
 
@@ -527,12 +680,19 @@ def test_every_stored_picture_has_the_alternative_text_of_its_cell(built):
 
 def test_a_picture_without_an_alternative_text_is_an_error(course, capsys):
     draw = "from IPython.display import Image\nImage(b'not a real PNG', format='png')"
-    for options in ("", ":alt:\n\n"):
-        root = course("01_x", cells(code(draw, options)))
-        assert build.main([], root) == 1
-        said = capsys.readouterr().err
-        assert said.startswith("chapters/01_x.ipynb: cell 2 draws a picture without")
-        assert draw in said and not (root / "chapters" / "01_x.ipynb").exists()
+    root = course("01_x", cells(code(draw)))
+    assert build.main([], root) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("chapters/01_x.ipynb: cell 2 draws a picture without")
+    assert draw in said and not (root / "chapters" / "01_x.ipynb").exists()
+
+
+def test_an_alternative_text_without_a_picture_is_an_error(course, capsys):
+    root = course("01_x", cells(code("print(1)", ":alt: A curve.\n\n")))
+    assert build.main([], root) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("chapters/01_x.ipynb: cell 2 has an alternative text and draws no pict")
+    assert not (root / "chapters" / "01_x.ipynb").exists()
 
 
 def test_a_second_build_changes_nothing(built, copy):
@@ -557,6 +717,51 @@ def test_prose_alone_is_built_without_running_anything(built, copy, capsys, monk
     )
     assert build.main(["--prose"], copy) == 1
     assert capsys.readouterr().err.startswith("solutions/01_game.ipynb: code has changed")
+
+
+def spoil_hash(notebook):
+    del notebook.metadata["ran"]
+
+
+def spoil_code(notebook):
+    """As who edits source and notebook by hand, and leaves the outputs."""
+    cell = next(cell for cell in notebook.cells if cell.source == "print(2 + 2)")
+    cell.source = "print(2 + 3)"
+
+
+def spoil_picture(notebook):
+    cell = next(cell for cell in notebook.cells if "FloatSlider" in cell.source)
+    one, other = cell.outputs[:2]
+    one.data, other.data = other.data, one.data
+
+
+@pytest.mark.parametrize("spoil", [spoil_hash, spoil_code, spoil_picture])
+def test_prose_refuses_outputs_of_another_run(copy, capsys, spoil):
+    path, source = copy / "chapters" / "01_game.ipynb", copy / "sources" / "01_game.md"
+    assert build.main(["--prose"], copy) == 0
+    notebook = nbformat.read(path, 4)
+    spoil(notebook)
+    nbformat.write(notebook, path)
+    before = path.read_bytes()
+    if spoil is spoil_code:
+        source.write_text(SOURCE.replace("print(2 + 2)", "print(2 + 3)"), encoding="utf-8")
+    capsys.readouterr()
+    assert build.main(["--prose"], copy) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and "its outputs are not those that its code made" in said[0]
+    assert path.read_bytes() == before
+
+
+def test_check_sees_outputs_of_other_code(copy, capsys):
+    path = copy / "chapters" / "01_game.ipynb"
+    text = SOURCE.replace("print(2 + 2)", "print(2 + 3)")
+    (copy / "sources" / "01_game.md").write_text(text, encoding="utf-8")
+    unrun = build.notebooks(copy / "sources" / "01_game.md")["chapters"]
+    unrun.metadata["ran"] = nbformat.read(path, 4).metadata["ran"]
+    nbformat.write(unrun, path)
+    assert build.main(["--check"], copy) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("chapters/01_game.ipynb holds the outputs of other code than its own")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"cells": 3}', "\xff"])

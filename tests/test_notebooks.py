@@ -1,6 +1,9 @@
 """What every committed notebook promises: from its source, run, without answers or noise."""
 
+import base64
 import importlib
+import importlib.util
+import io
 import json
 import re
 import subprocess
@@ -8,9 +11,14 @@ import sys
 from pathlib import Path
 
 import nbformat
+import PIL.Image
 import pytest
 
 ROOT = Path(__file__).parents[1]
+spec = importlib.util.spec_from_file_location("course_build", ROOT / "sources" / "build.py")
+build = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = build
+spec.loader.exec_module(build)
 SOURCES = sorted(ROOT.glob("sources/[0-9][0-9]_*.md"))
 CHAPTERS = sorted(ROOT.glob("chapters/[0-9][0-9]_*.ipynb"))
 SOLUTIONS = sorted(ROOT.glob("solutions/[0-9][0-9]_*.ipynb"))
@@ -80,6 +88,160 @@ def test_notebooks_are_what_their_sources_make():
 @each_notebook
 def test_every_cell_has_run_in_order(path):
     assert [cell.execution_count for cell in code(path)] == list(range(1, len(code(path)) + 1))
+
+
+def outputs_are_of_another_run(notebook):
+    """What is wrong with a notebook as it was stored, or None: outputs of other code, or edited."""
+    stored = notebook.metadata.get("ran", {})
+    for what, value in build.ran(notebook).items():
+        if stored.get(what) != value:
+            return f"its {what} changed after it was built: python sources/build.py NN"
+    return None
+
+
+def bad_pictures(notebook):
+    """What is wrong with the pictures of a notebook and their alternative texts, a line each."""
+    wrong, texts = [], []
+    for i, cell in enumerate(notebook.cells, 1):
+        alt, pictures = cell.metadata.get("alt"), 0
+        texts += [alt] if alt else []
+        for output in cell.get("outputs", []):
+            for kind, data in output.get("data", {}).items():
+                if kind.startswith("image/"):
+                    pictures += 1
+                    if not alt or output.metadata.get(kind, {}).get("alt") != alt:
+                        wrong.append(f"cell {i}: a picture without the cell's alternative text")
+                    if not is_picture(kind, data):
+                        wrong.append(f"cell {i}: {kind} that is no picture")
+        if alt and not pictures:
+            wrong.append(f"cell {i}: an alternative text and no picture")
+    wrong += [f"one text for two cells: {text}" for text in texts if texts.count(text) > 1]
+    return wrong
+
+
+def is_picture(kind, data):
+    if kind == "image/svg+xml":
+        return "<svg" in data
+    try:
+        with PIL.Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+            picture.load()
+            return picture.get_format_mimetype() == kind and min(picture.size) > 1
+    except (OSError, ValueError, SyntaxError):
+        return False
+
+
+def claims_without_a_tick(notebook):
+    """The checked cells of a notebook with fewer ticks than claims, and lines with another mark."""
+    wrong = []
+    for cell in notebook.cells:
+        lines = printed([cell]).splitlines()
+        marks = [line for line in lines if re.match(r"\s*[✗✘✕✖×❌☒](?! Exercise)", line)]
+        kept = [line for line in lines if re.match(r"✔ |This does not hold here: ", line)]
+        if "nbval-check-output" in cell.metadata.get("tags", []) and "claim(" in cell.source:
+            # what else a cell prints, it prints itself
+            other = len(kept) < len(lines) and "print(" not in cell.source
+            if other or len(kept) < cell.source.count("claim("):
+                marks = lines
+        wrong += marks
+    return wrong
+
+
+@each_notebook
+def test_outputs_are_those_of_the_code_as_it_ran(path):
+    assert outputs_are_of_another_run(nbformat.read(path, 4)) is None
+
+
+@each_notebook
+def test_every_picture_can_be_seen_and_is_described(path):
+    assert bad_pictures(nbformat.read(path, 4)) == []
+
+
+@each_notebook
+def test_claims_hold_in_the_stored_outputs(path):
+    assert claims_without_a_tick(nbformat.read(path, 4)) == []
+
+
+def with_pictures(notebook):
+    return [
+        (cell, output)
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+
+
+def spoil_no_pictures(notebook):
+    for cell, output in with_pictures(notebook):
+        cell.outputs.remove(output)
+
+
+def spoil_broken_pictures(notebook):
+    for _, output in with_pictures(notebook):
+        output.data["image/png"] = "AAAA"
+
+
+def spoil_cut_pictures(notebook):
+    for _, output in with_pictures(notebook):
+        output.data["image/png"] = output.data["image/png"][:200]
+
+
+def spoil_undescribed_svg(notebook):
+    for _, output in with_pictures(notebook):
+        output.data["image/svg+xml"] = "<svg/>"
+        del output.data["image/png"]
+
+
+def spoil_one_text(notebook):
+    for cell, output in with_pictures(notebook):
+        cell.metadata["alt"] = "A picture that shows some things here."
+        output.metadata["image/png"]["alt"] = cell.metadata["alt"]
+
+
+def spoil_ticks(notebook):
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = output.text.replace("✔", "✗")
+
+
+def spoil_ticks_plainly(notebook):
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = output.text.replace("✔ ", "")
+
+
+def spoil_turn(notebook):
+    pictures = [output for _, output in with_pictures(notebook)]
+    shown = [output.data for output in pictures]
+    for output, data in zip(pictures, shown[1:] + shown[:1], strict=True):
+        output.data = data
+
+
+def spoil_code(notebook):
+    next(cell for cell in notebook.cells if cell.cell_type == "code").source += "  # changed"
+
+
+@pytest.mark.parametrize(
+    "spoil, finds",
+    [
+        (spoil_no_pictures, bad_pictures),
+        (spoil_broken_pictures, bad_pictures),
+        (spoil_cut_pictures, bad_pictures),
+        (spoil_undescribed_svg, bad_pictures),
+        (spoil_one_text, bad_pictures),
+        (spoil_ticks, claims_without_a_tick),
+        (spoil_ticks_plainly, claims_without_a_tick),
+        (spoil_turn, outputs_are_of_another_run),
+        (spoil_code, outputs_are_of_another_run),
+    ],
+)
+def test_a_broken_notebook_is_seen(spoil, finds):
+    notebook = nbformat.read(CHAPTERS[3], 4)
+    notebook.metadata["ran"] = build.ran(notebook)
+    assert not finds(notebook)
+    spoil(notebook)
+    assert finds(notebook)
 
 
 @each_notebook
