@@ -1,10 +1,16 @@
 """What many tests need: small batches, kernels that repeat, a Ctrl-C that interrupts."""
 
+import os
 import signal
 import threading
 
 import pytest
 import torch
+
+if os.environ.get("GANBOOK_CUDA_REHEARSAL"):  # before anything asks for the device
+    import pretended_gpu
+
+    pretended_gpu.start()
 
 
 @pytest.fixture(scope="session")

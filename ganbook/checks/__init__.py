@@ -11,6 +11,8 @@ import os
 import numpy as np
 import torch
 
+from ganbook.guards import kept_random_state
+
 
 class Mistake(AssertionError):
     """What is wrong with an answer. Jupyter shows its message without a traceback."""
@@ -32,7 +34,7 @@ def require(holds, message: str) -> None:
 def tensor(value, shape: tuple[int, ...]):
     """The answer as float64 of the expected shape, or a `Mistake` that names the shape."""
     try:
-        value = torch.as_tensor(value).detach().double()
+        value = torch.as_tensor(value).detach().cpu().double()
     except (TypeError, ValueError, RuntimeError):
         require(False, f"a tensor of shape {shape} should come back, not {type(value).__name__}.")
     require(value.shape == shape, f"the shape should be {shape}; it is {tuple(value.shape)}.")
@@ -83,7 +85,7 @@ def exercise(number: str):
                 if answer is None or answer is ...:
                     raise _Open
                 # An exercise solved or not, the chapter draws the same numbers.
-                with torch.random.fork_rng(devices=[]):
+                with kept_random_state():
                     check(_guarded(answer) if callable(answer) else answer)
             except _Open:
                 is_open = (

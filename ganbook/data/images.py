@@ -169,6 +169,7 @@ class Stacks(Points):
     def __init__(self, images: Images):
         super().__init__(lambda rng, n: rng.integers(len(images), size=(n, 3)))
         self.source, self.classes = images, tuple(f"{c:03}" for c in range(1000))
+        self._places = torch.tensor([100, 10, 1], device=DEVICE)  # here, as it waits for a GPU
 
     def sample(self, n: int, seed: int | None = None) -> torch.Tensor:
         """Return n images, (n, 3, H, W).
@@ -184,8 +185,7 @@ class Stacks(Points):
 
     def _take(self, rows: torch.Tensor) -> Batch:
         images = self.source.images[rows.flatten()].view(-1, 3, *self.source.images.shape[2:])
-        places = torch.tensor([100, 10, 1], device=DEVICE)
-        return Batch(images, (self.source.labels[rows] * places).sum(1))
+        return Batch(images, (self.source.labels[rows] * self._places).sum(1))
 
 
 def digits(split: str = "all") -> Images:
