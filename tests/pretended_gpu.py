@@ -238,6 +238,7 @@ def start() -> None:
         "is_initialized": lambda: True,
         "device_count": lambda: 1,
         "current_device": lambda: 0,
+        "set_sync_debug_mode": lambda mode: None,
         "synchronize": lambda device=None: None,
         "get_device_capability": lambda device=None: (8, 0),
         "get_device_properties": lambda device=None: properties,
