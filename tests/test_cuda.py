@@ -287,7 +287,9 @@ def test_terms_that_are_numbers_or_on_the_cpu_are_read_with_the_others():
 
 def test_random_numbers_outside_stay_as_they_were(tmp_path):
     game, batches = KINDS["augmented"]()
+    classifier = metrics.DigitClassifier()
     before = get_random_state()
+    metrics._train(classifier, epochs=1)
     play(game, batches, 3)
     game.sample(4), game.sample(4, seed=1), game.save(tmp_path / "game.pt")
     game.resume(tmp_path / "game.pt")
