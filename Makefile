@@ -21,6 +21,7 @@ endef
 help:
 	@echo "make lab         install the course and open it in JupyterLab"
 	@echo "make test        install and run everything: lint, tests, every notebook"
+	@echo "make gpu         run what only an NVIDIA GPU can: its tests, five chapters, benchmarks/gpu.csv"
 	@echo "make notebooks   build chapters/ and solutions/ from sources/"
 	@echo "make lint        ruff alone"
 
@@ -44,6 +45,14 @@ test:
 		-n 2 --dist loadfile chapters solutions || failed="$$failed notebooks"; \
 	[ -z "$$failed" ] || { echo "make test: failed in$$failed" >&2; exit 1; }
 
+# In one process, because the tests compare the device's random state and its sums.
+gpu:
+	$(call set_up,test)
+	@failed=; \
+	$(RUN) pytest -v tests/test_cuda.py || failed="$$failed tests"; \
+	.venv/bin/python benchmarks/gpu.py || failed="$$failed benchmark"; \
+	[ -z "$$failed" ] || { echo "make gpu: failed in$$failed" >&2; exit 1; }
+
 notebooks:
 	$(call set_up,test)
 	@.venv/bin/python sources/build.py
@@ -53,4 +62,4 @@ lint:
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 
-.PHONY: help lab test notebooks lint
+.PHONY: help lab test gpu notebooks lint

@@ -48,7 +48,7 @@ class Stopwatch:
 def wait() -> None:
     """Wait for the device to finish its work, so that a clock read now is right."""
     if device.DEVICE.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device.DEVICE)
 
 
 @functools.cache

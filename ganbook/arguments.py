@@ -62,9 +62,12 @@ def check_labels(labels, n: int, classes: int) -> Tensor:
     if labels.shape != (n,) or not whole:
         found = f"{tuple(labels.shape)} of {labels.dtype}"
         raise ValueError(f"labels must be {n} whole numbers, one per sample; got {found}")
-    if n and not 0 <= labels.min() <= labels.max() < classes:
-        low, high = labels.min().item(), labels.max().item()
-        raise ValueError(f"labels must lie in 0..{classes - 1}; these reach from {low} to {high}")
+    if n:
+        low, high = torch.stack([labels.min(), labels.max()]).tolist()  # waits for a GPU once
+        if low < 0 or high >= classes:
+            raise ValueError(
+                f"labels must lie in 0..{classes - 1}; these reach from {low} to {high}"
+            )
     return labels.to(DEVICE).long()
 
 

@@ -37,7 +37,7 @@ def save(game, path) -> None:
     torch.save(content, buffer)
     buffer.seek(0)
     try:
-        torch.load(buffer, weights_only=True)
+        torch.load(buffer, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(
             "the game holds more than tensors and plain values, so it was not saved:"

@@ -50,6 +50,9 @@ DEVICE = _pick()
 
 The environment variable GANBOOK_DEVICE overrides it."""
 
+if DEVICE.type == "cuda" and DEVICE.index is not None:
+    torch.cuda.set_device(DEVICE)  # whose random state torch then saves, and which "cuda" means
+
 BF16 = _multiplies_bf16(DEVICE)
 """Whether networks with convolutions run in bfloat16.
 

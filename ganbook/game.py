@@ -151,12 +151,15 @@ class Game:
         """Take a player's first turn once, on a batch of your own, and return its terms' means.
 
         player: the player's name. batch: as `batches[k]` in `train`.
-        Raises ValueError for a player that is not in the game.
+        Waits for the device, to see whether the losses are finite. Raises ValueError for a player
+        that is not in the game, FloatingPointError as `train` does.
         """
         check_choice("player", player, [turn.player for turn in self.turns])
         turn = next(turn for turn in self.turns if turn.player == player)
         with WholeStep(), self.randomness, torch.enable_grad():
-            return self._take(turn, self._prepared(batch))[0]
+            means, _ = self._take(turn, self._prepared(batch))
+        self._finite.read()
+        return means
 
     def end_step(self) -> None:
         """Update the averages and count a step, as `train` does; call it after turns by hand."""

@@ -1,5 +1,6 @@
 """Guards of a step: against interrupts, foreign random numbers, and losses that are not finite."""
 
+import contextlib
 import math
 import signal
 import threading
@@ -88,6 +89,16 @@ def set_random_state(state: list[Tensor]) -> None:
         getattr(torch, DEVICE.type).set_rng_state(state[1])
 
 
+@contextlib.contextmanager
+def kept_random_state():
+    """A context after which torch's global generators are as they were, the device's too."""
+    state = get_random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)
+
+
 class FiniteLosses:
     """Stops a game at a loss that is not finite.
 
@@ -114,8 +125,12 @@ class FiniteLosses:
     def read(self, batch=()) -> None:
         """Read the losses noted so far. Raises FloatingPointError if one is not finite."""
         unread, self._unread = self._unread, []
-        for step, player, term, mean in unread:
-            if not math.isfinite(value := mean.item()):
+        if not unread:
+            return
+        # At once, because each reading waits for the device.
+        values = torch.stack([mean.to(DEVICE) for *_, mean in unread]).tolist()
+        for (step, player, term, _), value in zip(unread, values, strict=True):
+            if not math.isfinite(value):
                 advice = "Try a lower learning rate or a penalty"
                 if _ON_CPU and not all(torch.isfinite(x).all() for x in tensors(batch)):
                     advice = "The batch of data holds NaN or infinity"

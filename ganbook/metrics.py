@@ -95,7 +95,7 @@ def root(covariance) -> np.ndarray:
     Eigenvalues that rounding has made negative count as 0. Raises ValueError if one is negative
     beyond rounding.
     """
-    covariance = np.asarray(covariance, dtype=np.float64)
+    covariance = _array(covariance)
     values, vectors = np.linalg.eigh(covariance)
     if values[0] < -1e-6 * max(abs(values[-1]), 1e-300):
         raise ValueError(
@@ -306,9 +306,13 @@ def bootstrap(measure, *sets, draws: int = 200, level: float = 0.95, seed: int =
     return Interval(float(2 * value - high), float(2 * value - low))
 
 
-def _matrix(x, least: int) -> np.ndarray:
+def _array(x) -> np.ndarray:
     x = x.detach().cpu().double() if isinstance(x, torch.Tensor) else x
-    x = np.ascontiguousarray(x, dtype=np.float64)
+    return np.ascontiguousarray(x, dtype=np.float64)
+
+
+def _matrix(x, least: int) -> np.ndarray:
+    x = _array(x)
     if x.ndim != 2 or len(x) < least or not x.size:
         raise ValueError(
             f"features are matrices (N, F) of at least {least} samples; got the shape {x.shape}"
@@ -335,10 +339,7 @@ def earth_mover(a, b) -> float:
     of unequal shape, or not finite. Villani 2009, Optimal Transport, chapter 6, with the assignment
     by Crouse 2016 (scipy's `linear_sum_assignment`). Chapters 2 and 7.
     """
-    a, b = (
-        np.asarray(x.detach().cpu() if isinstance(x, torch.Tensor) else x, dtype=np.float64)
-        for x in (a, b)
-    )
+    a, b = _array(a), _array(b)
     if a.ndim != 2 or a.shape != b.shape or not a.size:
         raise ValueError(
             f"earth_mover needs two sets of equally many points, (N, D) each; got {a.shape} and"
@@ -414,7 +415,7 @@ def _train(classifier: DigitClassifier, epochs: int = 12, batch: int = 100) -> N
     train, test = data.digits("train"), data.digits("test")
     images, labels = train.images.cpu(), train.labels.cpu()
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # torch.manual_seed would seed the GPU's too
         for layer in classifier.modules():
             if hasattr(layer, "reset_parameters"):
                 layer.reset_parameters()

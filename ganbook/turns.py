@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ganbook.arguments import check_returned
+from ganbook.device import DEVICE
 
 
 class Turn(NamedTuple):
@@ -52,8 +53,9 @@ class Step(NamedTuple):
 
     def floats(self) -> dict[str, float]:
         """The losses, and the means of `seen`, as Python numbers. Waits for the device."""
-        means = {name: value.float().mean() for name, value in (self.losses | self.seen).items()}
-        return dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
+        shown = self.losses | self.seen
+        means = torch.stack([value.float().mean().to(DEVICE) for value in shown.values()])
+        return dict(zip(shown, means.tolist(), strict=True))
 
 
 class Returned(NamedTuple):
@@ -96,7 +98,7 @@ def _mean(player: str, name: str, values) -> Tensor:
         raise TypeError(
             f"the {player}'s {name} must be a tensor or a number, not {type(values).__name__}"
         )
-    return torch.tensor(float(values))
+    return torch.full((), float(values), device=DEVICE)
 
 
 class Terms:

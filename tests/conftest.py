@@ -4,6 +4,7 @@
 """
 
 import itertools
+import os
 import random
 import signal
 import threading
@@ -38,6 +39,12 @@ def pytest_collection_modifyitems(config, items):
     for tests in files:
         draw.shuffle(tests)
     items[:] = itertools.chain(*files)
+
+
+if os.environ.get("GANBOOK_CUDA_REHEARSAL"):  # before anything asks for the device
+    import pretended_gpu
+
+    pretended_gpu.start()
 
 
 @pytest.fixture(scope="session")

@@ -293,8 +293,8 @@ def test_the_points_lie_between_their_own_pair_one_weight_a_sample(shape):
         seen.clear()
         penalties.wgan_gp()(critic, real, fake, None, None)
         weights.append(((seen[0] - real) / (fake - real)).detach().flatten())
-    assert torch.cat(weights).mean() == pytest.approx(0.5, abs=0.03)  # uniform
-    assert torch.cat(weights).std() == pytest.approx(12**-0.5, abs=0.03)
+    assert torch.cat(weights).mean().item() == pytest.approx(0.5, abs=0.03)  # uniform
+    assert torch.cat(weights).std().item() == pytest.approx(12**-0.5, abs=0.03)
 
 
 def test_a_critic_without_slope_pays_for_it_and_gives_no_nan():

@@ -40,7 +40,7 @@ def require(holds, message: str) -> None:
 def tensor(value, shape: tuple[int, ...]):
     """The answer as float64 of the expected shape, or a `Mistake` that names the shape."""
     try:
-        value = torch.as_tensor(value).detach().double()
+        value = torch.as_tensor(value).detach().cpu().double()
     except (TypeError, ValueError, RuntimeError):
         require(False, f"a tensor of shape {shape} should come back, not {type(value).__name__}.")
     require(value.shape == shape, f"the shape should be {shape}; it is {tuple(value.shape)}.")

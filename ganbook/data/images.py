@@ -156,6 +156,7 @@ class Stacks(Points):
             )
         super().__init__(lambda rng, n: rng.integers(len(images), size=(n, 3)))
         self.source, self.classes = images, tuple(f"{c:03}" for c in range(1000))
+        self._places = torch.tensor([100, 10, 1], device=DEVICE)  # here, as it waits for a GPU
 
     def sample(self, n: int, seed: int | None = None) -> torch.Tensor:
         """Return n images, (n, 3, H, W).
@@ -171,9 +172,8 @@ class Stacks(Points):
 
     def _take(self, rows: torch.Tensor) -> Batch:
         digits = self.source._take(rows.flatten())
-        places = torch.tensor([100, 10, 1], device=DEVICE)
         images = digits.x.view(-1, 3, *digits.x.shape[2:])
-        return Batch(images, (digits.labels.view(-1, 3) * places).sum(1))
+        return Batch(images, (digits.labels.view(-1, 3) * self._places).sum(1))
 
 
 _SMALL = 2**24  # 64 MiB as floats: so small a set is scaled once, which makes its batches faster

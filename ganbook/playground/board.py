@@ -10,6 +10,7 @@ import torch
 from ganbook import metrics, networks, penalties
 from ganbook.arguments import check_choice, check_count
 from ganbook.device import DEVICE
+from ganbook.guards import kept_random_state
 from ganbook.playground import menus
 from ganbook.playground.stopping import StopButton, StoppableGAN, explain
 from ganbook.plotting import array
@@ -55,7 +56,7 @@ class Board:
             "layers": list(LAYERS),
         }
         # Making the networks leaves the reader's random numbers unchanged.
-        with torch.random.fork_rng(devices=[]):
+        with kept_random_state():
             if pair is None:
                 self._networks = networks.mlp(latent=2, width=width, depth=depth)
             else:

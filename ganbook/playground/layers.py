@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from ganbook.device import DEVICE
+from ganbook.guards import kept_random_state
 from ganbook.playground.board import LAYERS, SAMPLES, Board
 from ganbook.plotting import array
 
@@ -54,7 +55,7 @@ def _cell_middles(window) -> torch.Tensor:
 
 def _pull_on(fake: torch.Tensor, board: Board) -> np.ndarray:
     gan = board.gan
-    with board.stopped_by_errors(), torch.enable_grad(), torch.random.fork_rng(devices=[]):
+    with board.stopped_by_errors(), torch.enable_grad(), kept_random_state():
         fake = fake.clone().requires_grad_()
         real_logits = None
         if gan.loss.paired:
