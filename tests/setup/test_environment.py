@@ -70,31 +70,6 @@ def test_what_was_deleted_from_the_venv_comes_back(ready, offline, what):
     assert set_up(ready, offline) == ""
 
 
-def test_a_broken_pip_is_made_anew(ready, offline):
-    (site,) = ready.glob(".venv/lib/*/site-packages")
-    (site / "pip/_internal/commands/install.py").unlink()
-    assert "Nothing can mend pip itself" in set_up(ready, offline)
-    assert set_up(ready, offline) == ""
-
-
-def test_compiled_files_are_not_missed(ready, offline):
-    (site,) = ready.glob(".venv/lib/*/site-packages")
-    compiled = list(site.rglob("*.pyc"))
-    for file in compiled:
-        file.unlink()
-    assert compiled and set_up(ready, offline) == ""
-
-
-def test_two_packages_of_one_file_are_not_mended_for_ever(ready, offline):
-    """One of them is never whole."""
-    for name in ("one", "two"):
-        files = {"shared/__init__.py": "1" * (name == "two")}
-        write_wheel(offline["PIP_FIND_LINKS"], name, files=files)
-    write_project(ready, requires=["one", "two"])
-    set_up(ready, offline)
-    assert set_up(ready, offline) == ""
-
-
 def test_a_package_that_the_reader_renews_stays(ready, offline):
     """Files whose names change with a version are not missed."""
     for version in ("1", "2"):
