@@ -1,6 +1,6 @@
 """What environment.py asks of pip: PyTorch in the build that fits the machine, then the rest.
 
-pip's own account goes to .venv/pip.log; a terminal shows one line that moves, and the time.
+pip's full log goes to .venv/pip.log; a terminal shows one line that moves, and the time.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 VENV = Path(".venv")
 PYTHON = VENV / "bin/python"
@@ -19,8 +19,9 @@ UNFINISHED = VENV / ".unfinished"
 LOG = VENV / "pip.log"
 
 # PyTorch's own index of builds without CUDA, or a mirror of it.
-TORCH_INDEX = os.environ.get("GANBOOK_TORCH_INDEX") or "https://download.pytorch.org/whl/cpu"
-TORCH_CHOICE = os.environ.get("GANBOOK_TORCH", "")
+USUAL_TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+TORCH_INDEX = os.environ.get("GANBOOK_TORCH_INDEX", "").strip() or USUAL_TORCH_INDEX
+TORCH_CHOICE = os.environ.get("GANBOOK_TORCH", "").strip().lower()
 
 NO_NETWORK = re.compile(
     "connection (error|broken|aborted|reset|refused)|ConnectionError|timed out|IncompleteRead|ssl"
@@ -64,15 +65,14 @@ def install_torch(purpose: str) -> None:
     pin = re.search(r"^torch==(\S+)$", Path("constraints.txt").read_text(), re.M)
     if not pin or torch_version().split("+")[0] == pin[1] or not wants_cpu_build():
         return
-    host = TORCH_INDEX.split("/")[2]
     # Whatever else pip is configured to look through. An empty value would not override a file.
     nowhere_else = {"PIP_FIND_LINKS": os.devnull, "PIP_EXTRA_INDEX_URL": f"file://{os.devnull}"}
     if not index_has_torch(pin[1], nowhere_else):
-        lacks = f"PyTorch {pin[1]} without CUDA can't be had from {host}"
+        lacks = f"PyTorch {pin[1]} without CUDA can't be had from {torch_host()}"
         print(f"{lacks}: taking the usual one.", flush=True)
         return
     why = "as asked" if TORCH_CHOICE else "no NVIDIA driver here (GANBOOK_TORCH=cuda: with CUDA)"
-    print(f"PyTorch comes without CUDA, from {host}: {why}.", flush=True)
+    print(f"PyTorch comes without CUDA, from {torch_host()}: {why}.", flush=True)
     torch = ["--no-deps", "--index-url", TORCH_INDEX, f"torch=={pin[1]}"]
     pip_install(purpose, *torch, settings=nowhere_else)
 
@@ -80,6 +80,23 @@ def install_torch(purpose: str) -> None:
 def check_choice() -> None:
     if TORCH_CHOICE not in ("", "cpu", "cuda"):
         stop(f"GANBOOK_TORCH is {TORCH_CHOICE!r}; it can be cpu or cuda, or not be set.")
+    try:
+        parts = urlsplit(TORCH_INDEX)
+        usable = (parts.scheme in ("http", "https") and parts.hostname) or (
+            parts.scheme == "file" and parts.path.startswith("/")
+        )
+    except ValueError:
+        usable = False
+    if not usable:
+        stop(
+            f"GANBOOK_TORCH_INDEX is {TORCH_INDEX!r}; it can be the address of a package index,"
+            f" such as {USUAL_TORCH_INDEX}, or not be set."
+        )
+
+
+def torch_host() -> str:
+    """The host of TORCH_INDEX, without a password, or the whole of an address of a folder."""
+    return urlsplit(TORCH_INDEX).netloc.rpartition("@")[2] or TORCH_INDEX
 
 
 def torch_version() -> str:
@@ -145,7 +162,7 @@ def pip_install(purpose: str, *arguments: str, settings: dict[str, str] | None =
         purpose += "`, or `GANBOOK_TORCH=cuda make " + purpose
     if NO_NETWORK.search(log):
         stop(
-            f"pip can't reach {TORCH_INDEX if settings else 'its package index'};"
+            f"pip can't reach {torch_host() if settings else 'its package index'};"
             f" run `make {purpose}` again with a network (details: {LOG})."
         )
     stop(f"pip could not install what `make {purpose}` needs: {complaint(errors)} (details: {LOG})")

@@ -36,7 +36,9 @@ def write_wheel(folder, name, requires=(), files=None, version="1") -> str:
     content = {f"{name}-{version}.dist-info/{file}": text for file, text in about.items()} | (
         files or {}
     )
-    content[f"{name}-{version}.dist-info/RECORD"] = "".join(f"{file},,\n" for file in content)
+    content[f"{name}-{version}.dist-info/RECORD"] = "".join(
+        f"{file},,{len(text)}\n" for file, text in content.items()
+    )
     with zipfile.ZipFile(f"{folder}/{name}-{version}-py3-none-any.whl", "w") as archive:
         for file, text in content.items():
             archive.writestr(file, text)

@@ -35,6 +35,9 @@ LOST = {
     "the folder": lambda site: shutil.rmtree(site / "whole"),
     "its first file": lambda site: (site / "whole/__init__.py").unlink(),
     "a module": lambda site: (site / "single.py").unlink(),
+    "a file deep inside": lambda site: (site / "whole/deep/more.so").unlink(),
+    "what a file holds": lambda site: (site / "whole/more.py").write_text(""),
+    "a file elsewhere": lambda site: (site / "../../../share/whole.json").unlink(),
     "all": lambda site: [
         shutil.rmtree(site / "whole"),
         shutil.rmtree(site / "whole-1.dist-info"),
@@ -46,7 +49,13 @@ LOST = {
 @pytest.mark.parametrize("what", LOST)
 def test_what_was_deleted_from_the_venv_comes_back(ready, offline, what):
     """With pip's note that it is installed, as after `rm -r`, and without, as after uninstalling"""
-    files = {"whole/__init__.py": "", "whole/more.py": "", "single.py": ""}
+    files = {
+        "whole/__init__.py": "",
+        "whole/more.py": "1",
+        "whole/deep/more.so": "",
+        "single.py": "",
+    }
+    files["whole-1.data/data/share/whole.json"] = "{}"
     write_wheel(offline["PIP_FIND_LINKS"], "whole", files=files)
     write_project(ready, requires=["whole"])
     set_up(ready, offline)
@@ -54,11 +63,10 @@ def test_what_was_deleted_from_the_venv_comes_back(ready, offline, what):
     (site,) = ready.glob(".venv/lib/*/site-packages")
     LOST[what](site)
     said = set_up(ready, offline)
-    assert re.search(
-        r"^\.venv lacks (single\.py|whole|single\.py, whole); mending it\.$", said, re.M
-    )
+    assert re.search(r"^\.venv lacks files of whole; mending it\.$", said, re.M)
     assert "Making .venv" not in said and "Installed 1 package in" in said
-    assert all((site / file).exists() for file in files)
+    files["../../../share/whole.json"] = files.pop("whole-1.data/data/share/whole.json")
+    assert {file: (site / file).read_text() for file in files} == files
     assert set_up(ready, offline) == ""
 
 

@@ -155,8 +155,33 @@ def test_what_is_asked_for(course, pip, index):
     install(course, pip | {"GANBOOK_TORCH": "cuda"})
     assert installed(course) == "1" and len(index.asked) == asked
     assert install(course, pip) == install(course, pip | {"GANBOOK_TORCH": "cuda"}) == ""
+    assert install(course, pip | {"GANBOOK_TORCH": " CUDA "}) == ""
     said = refused(course, pip | {"GANBOOK_TORCH": "gpu"})
     assert said == "ganbook: GANBOOK_TORCH is 'gpu'; it can be cpu or cuda, or not be set.\n"
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "http:/one/slash", "https://", "ftp://a/b", "http://[", "file://"]
+)
+def test_an_index_that_is_no_address_is_refused(course, pip, address):
+    said = refused(course, pip | {"GANBOOK_TORCH_INDEX": address})
+    assert said.startswith(f"ganbook: GANBOOK_TORCH_INDEX is {address!r}; it can be the address")
+    assert said.count("\n") == 1
+
+
+@on_linux
+def test_a_folder_as_index_is_named(course, pip, tmp_path):
+    address = f"file://{tmp_path}/nothing"
+    said = install(course, pip | {"GANBOOK_TORCH_INDEX": address})
+    assert f"PyTorch 1 without CUDA can't be had from {address}: taking the usual one." in said
+
+
+@on_linux
+def test_a_password_of_the_index_is_not_shown(course, pip, index):
+    index.offer("torch", "1+cpu")
+    address = index.url.replace("http://", "http://me:secret@")
+    said = install(course, pip | {"GANBOOK_TORCH_INDEX": address})
+    assert "PyTorch comes without CUDA, from 127.0.0.1:" in said and "secret" not in said
 
 
 @on_linux
