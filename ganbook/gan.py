@@ -24,9 +24,9 @@ from ganbook.players import (
     call,
     check_range,
     common_classes,
-    farthest,
     first_samples,
     has_batch_norm,
+    reach,
     warn_of_nonsense,
 )
 
@@ -104,7 +104,7 @@ class GAN(Game):
         with self.randomness:
             first = first_samples(generator, discriminator, self.latent, self.classes)
             warn_of_nonsense(discriminator, loss, self.penalty, *first)
-            self._range = farthest(generator, self.latent, first[1])
+            self._range = reach(generator, self.latent, first[1])
         self.randomness.state = state
         self.shape = tuple(first[0].shape[1:])
 

@@ -196,7 +196,9 @@ def warn_of_nonsense(discriminator, loss, penalty, fake: Tensor, labels: Tensor 
             " a logit is not that of its own sample alone: leave batch norm out if the penalty is"
             " on gradients"
         )
-    if loss in LOGITS and (_ends_in_sigmoid(discriminator) or _are_probabilities(far)):
+    if loss in LOGITS and (
+        isinstance(_last(discriminator), (nn.Sigmoid, nn.Softmax)) or _are_probabilities(far)
+    ):
         _warn(
             "the discriminator ends in a sigmoid or softmax, but this loss takes logits, which may"
             " be any number: leave the last layer out"
@@ -207,30 +209,33 @@ LOGITS = (losses.minimax, losses.nonsaturating, losses.relativistic, losses.hing
 """The losses for which logits in [0, 1] are a mistake."""
 
 
-@torch.no_grad()
-def farthest(generator: nn.Module, latent: int, labels: Tensor | None) -> tuple[float, float]:
-    """The smallest and the largest value of a generator far away: -1 and 1 for a tanh.
+def reach(generator: nn.Module, latent: int, labels: Tensor | None) -> tuple[float, float]:
+    """The smallest and the largest value that a generator can give: of a tanh, or of a sigmoid.
 
-    labels: two or more, or None. Infinite for a generator that takes no such latents.
+    labels: two or more, or None. Infinite where neither is seen, at its end or far away.
     """
+    last = _last(generator)
+    if isinstance(last, (nn.Tanh, nn.Sigmoid)):
+        return (-1.0 if isinstance(last, nn.Tanh) else 0.0), 1.0
     count = 2 * getattr(generator, "copies", 1) if labels is None else len(labels)
     far = _far(generator, torch.zeros(count, latent, device=DEVICE), labels)
-    return (-math.inf, math.inf) if far is None else (far.min().item(), far.max().item())
+    ends = () if far is None else (far.min().item(), far.max().item())
+    return ends if ends in ((-1.0, 1.0), (0.0, 1.0)) else (-math.inf, math.inf)
 
 
 def check_range(samples: Tensor, low: float, high: float) -> None:
     """Check that a generator can reach the data, if they are images: of 64 numbers or more.
 
-    samples: of the data. low, high: what `farthest` gives for the generator.
+    samples: of the data. low, high: what `reach` gives for the generator.
     Raises ValueError for data beyond the reach of a generator that ends in tanh or sigmoid, and
     warns of data in [0, 1] for one that ends in tanh.
     """
-    if samples[0].numel() < 64 or max(-low, high) > 1:
+    if samples[0].numel() < 64 or high > 1:
         return
     lowest, highest = (value.item() for value in samples.aminmax())
     if lowest < low - 1e-4 or highest > high + 1e-4:
         raise ValueError(
-            f"images must lie in [{low:.3g}, {high:.3g}], as the generator's do; these reach from"
+            f"images must lie in [{low:.0f}, {high:.0f}], as the generator's do; these reach from"
             f" {lowest:.3g} to {highest:.3g}"
         )
     if lowest >= 0 > low:
@@ -265,10 +270,13 @@ def _has_spectral_norm(network: nn.Module) -> bool:
     )
 
 
-def _ends_in_sigmoid(network: nn.Module) -> bool:
-    while isinstance(network, nn.Sequential) and len(network):
-        network = [layer for layer in network if not isinstance(layer, nn.Flatten)][-1]
-    return isinstance(network, (nn.Sigmoid, nn.Softmax))
+def _last(network: nn.Module) -> nn.Module:
+    """The last layer of layers in sequence that changes values; else the network itself."""
+    layers = [network]
+    while layers and isinstance(layers[-1], nn.Sequential):
+        shapes = (nn.Flatten, nn.Unflatten)
+        layers = [layer for layer in layers[-1] if not isinstance(layer, shapes)]
+    return layers[-1] if layers else network
 
 
 def _are_probabilities(far: Tensor | None) -> bool:

@@ -391,6 +391,17 @@ def test_discriminators_of_the_course_do_not_look_like_probabilities():
                 assert not players._are_probabilities(far), (make, seed, scale)
 
 
+class Function(nn.Module):
+    """A layer of any function, whose name no `isinstance` knows."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
 def images(end, shape=(1, 16, 16)):
     """A game of images whose generator ends in `end`."""
     size = math.prod(shape)
@@ -412,7 +423,14 @@ def test_images_in_half_the_range_of_a_tanh_are_warned_of_once(shape):
 
 
 @pytest.mark.parametrize(
-    ("end", "low", "high"), [(nn.Tanh(), 0.0, 255.0), (nn.Tanh(), -1.1, 1.0), (nn.Sigmoid(), -1, 1)]
+    ("end", "low", "high"),
+    [
+        (nn.Tanh(), 0.0, 255.0),
+        (nn.Tanh(), -1.1, 1.0),
+        (nn.Sigmoid(), -1, 1),
+        (Function(torch.tanh), -1.1, 1.0),
+        (Function(torch.sigmoid), -1.0, 1.0),
+    ],
 )
 def test_images_that_the_generator_can_not_reach_are_refused(end, low, high):
     with pytest.raises(ValueError, match=r"must lie in \[(-1|0), 1\], as the generator's do"):
@@ -427,6 +445,7 @@ def test_images_that_the_generator_can_not_reach_are_refused(end, low, high):
         (nn.Identity(), -2.0, 3.0),
         (nn.Identity(), 0.0, 1.0),
         (nn.Softplus(), 0.0, 3.0),
+        (nn.Sequential(nn.Tanh(), nn.Linear(256, 256)), -3.0, 3.0),
     ],
 )
 def test_images_that_the_generator_can_reach_are_healthy(end, low, high):
