@@ -468,7 +468,9 @@ def test_weights_that_are_not_finite_do_not_take_the_place_of_a_good_file(tmp_pa
     old = (tmp_path / "game.pt").read_bytes()
     with torch.no_grad():
         gan.generator[0].weight[0, 0] = torch.nan
-    with pytest.raises(FloatingPointError, match="the weights, buffers or moments of the generator hold"):
+    with pytest.raises(
+        FloatingPointError, match="the weights, buffers or moments of the generator hold"
+    ):
         gan.save(tmp_path / "game.pt")
     assert (tmp_path / "game.pt").read_bytes() == old
 
