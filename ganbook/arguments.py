@@ -4,6 +4,9 @@ import functools
 import inspect
 import math
 import numbers
+import os
+import sys
+import warnings
 
 import torch
 from torch import Tensor, nn
@@ -140,3 +143,12 @@ def name_and_line(function) -> str:
     name = getattr(function, "__name__", type(function).__name__)
     code = getattr(function, "__code__", None)
     return f"{name}, line {code.co_firstlineno}" if code else name
+
+
+def warn(message: str) -> None:
+    """Warn, and point at the reader's own line: the first caller that is not ours or PyTorch's."""
+    ours = tuple(os.path.dirname(file) + os.sep for file in (__file__, torch.__file__))
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_code.co_filename.startswith(ours):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

@@ -4,14 +4,17 @@ Files that can't be downloaded or read raise `DataError`, a wrong argument `Valu
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
 import re
-import warnings
+import shutil
 from pathlib import Path
 
 import pooch
+
+from ganbook.arguments import warn
 
 try:
     import fcntl
@@ -27,23 +30,40 @@ def cache_folder() -> Path:
     """Return the folder in which data and small trained models are kept.
 
     The environment variable GANBOOK_CACHE names it; without that it is the user's cache folder.
+    Raises DataError if the variable names the home folder of nobody.
     """
-    return Path(os.environ.get("GANBOOK_CACHE") or pooch.os_cache("ganbook")).expanduser()
+    try:
+        return user_path(os.environ.get("GANBOOK_CACHE") or pooch.os_cache("ganbook"), "folder")
+    except ValueError as error:
+        raise DataError(f"The environment variable GANBOOK_CACHE is wrong: {error}.") from error
 
 
-def user_path(path) -> Path:
-    """Return the file that a user names, with `~` as the user's home folder.
+def user_path(path, kind: str = "file") -> Path:
+    """Return the file or folder that a user names, with `~` as the user's home folder.
 
-    path: a string or path; the file need not exist.
-    Raises ValueError for an empty name, and IsADirectoryError for a folder.
+    path: a string or path; what it names need not exist.
+    kind: "file" or "folder".
+    Raises TypeError for what is no path, ValueError for an empty name, for one with a null in it,
+    and for the home folder of nobody, and IsADirectoryError for a folder in place of a file.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"the path {path!r} must be a string or a pathlib.Path")
     text = os.fspath(path)
     if not text:
-        raise ValueError("the path is empty: give the name of a file")
-    file = Path(os.path.expanduser(text))
-    if file.is_dir() or text.endswith(("/", os.sep)):
+        raise ValueError(f"the path is empty: give the name of a {kind}")
+    if "\0" in text:
+        raise ValueError(f"the path {text!r} has a null character in it: leave it out")
+    expanded = os.path.expanduser(text)
+    found = Path(expanded)
+    # A lone "~game.pt" is a file: editors give such names to their copies.
+    if expanded.startswith("~") and (len(found.parts) > 1 or kind == "folder"):
+        raise ValueError(
+            f"{text!r} is in the home folder of a user who does not exist; for a folder of that"
+            f" name, write ./{text}"
+        )
+    if kind == "file" and (found.is_dir() or text.endswith(("/", os.sep))):
         raise IsADirectoryError(f"{text!r} is a folder: give the name of a file in it")
-    return file
+    return found
 
 
 @contextlib.contextmanager
@@ -53,15 +73,22 @@ def atomic(path: Path):
     path: the file to be written; its folder is made if it is missing. A symbolic link stays, and
         the file that it points to is written.
     The temporary file lies beside `path`. It replaces `path` when the block ends, and is deleted
-    when the block raises. So nobody reads half a file, and of two writers one wins. What a killed
-    process left there is deleted by the next one that writes `path`.
-    Raises OSError if nothing can be written.
+    when the block raises. So nobody reads half a file, and of two writers one wins. What killed
+    processes left in the folder is deleted by the next one that writes a file there. A file that
+    is replaced leaves its permissions to the new one.
+    Raises OSError if nothing can be written, or what is there is read-only, a device or a pipe.
     """
     path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "what is there is no file", str(path))
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "the file that is there is read-only", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    _delete_orphans(path)
-    temporary, lock = _locked_temporary(path)
+    _delete_orphans(path.parent)
+    temporary, lock = _locked_temporary(path.parent)
     try:
+        with contextlib.suppress(OSError):  # a new file, and disks without permissions
+            shutil.copymode(path, temporary)
         yield temporary
         if fcntl is None:
             lock.close()  # Windows renames no open file
@@ -75,9 +102,9 @@ def atomic(path: Path):
 # another. The number of its process would not tell, because the system gives it to others later.
 
 
-def _locked_temporary(path: Path):
+def _locked_temporary(folder: Path):
     while True:
-        temporary = path.with_name(f".ganbook-{os.urandom(4).hex()}-{path.name}")
+        temporary = folder / f".ganbook-{os.urandom(4).hex()}"
         lock = temporary.open("xb")
         with contextlib.suppress(AttributeError, OSError):  # Windows, and disks without locks
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -86,10 +113,10 @@ def _locked_temporary(path: Path):
         lock.close()
 
 
-def _delete_orphans(path: Path) -> None:
-    orphan = re.compile(rf"\.ganbook-[0-9a-f]{{8}}-{re.escape(path.name)}")
+def _delete_orphans(folder: Path) -> None:
+    orphan = re.compile(r"\.ganbook-[0-9a-f]{8}(-.*)?")  # older versions added the file's name
     with contextlib.suppress(OSError):
-        for file in [file for file in path.parent.iterdir() if orphan.fullmatch(file.name)]:
+        for file in [file for file in folder.iterdir() if orphan.fullmatch(file.name)]:
             # A lock, a disk without locks, another user's file, Windows: it stays.
             with contextlib.suppress(AttributeError, OSError), file.open("r+b") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -130,10 +157,9 @@ _DIGEST = hashlib.sha256().digest_size
 
 @functools.cache  # once for each reason
 def _warn_of_cache(folder: str, reason: str) -> None:
-    warnings.warn(
+    warn(
         f"The cache folder {folder} can't be written ({reason}), so what is kept there is computed"
-        " again in every notebook: set GANBOOK_CACHE to a folder where you may write.",
-        stacklevel=2,
+        " again in every notebook: set GANBOOK_CACHE to a folder where you may write."
     )
 
 
@@ -196,14 +222,14 @@ def fetch(name: str) -> Path:
     name: "folder/file", one of those whose checksum is known.
     An interrupted download resumes where it stopped. If several kernels ask for the same file, one
     downloads it and the others wait. Raises DataError if no mirror has the file, or the cache can't
-    be written.
+    be read or written.
     """
     from filelock import FileLock, Timeout
 
     path = cache_folder() / name
-    if path.is_file() and pooch.file_hash(str(path)) == _SHA256[name]:
-        return path  # before any lock, because the cache of a whole class may be read-only
     try:
+        if path.is_file() and pooch.file_hash(str(path)) == _SHA256[name]:
+            return path  # before any lock, because the cache of a whole class may be read-only
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{path}.lock")  # the system frees it when a kernel dies
         try:
@@ -215,8 +241,9 @@ def fetch(name: str) -> Path:
             return _from_a_mirror(name, path)
     except OSError as error:
         raise DataError(
-            f"The cache folder {cache_folder()} can't be written: {error.strerror or error}. "
-            "Make room there, or set GANBOOK_CACHE to a folder where you may write."
+            f"The cache folder {cache_folder()} can't be read or written: "
+            f"{error.strerror or error}. Make room there, or set GANBOOK_CACHE to a folder where "
+            "you may write."
         ) from error
 
 

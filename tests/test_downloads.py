@@ -251,9 +251,18 @@ def test_a_cache_that_cannot_be_written(server, cache, inside):
     file = cache / "mnist" if inside else cache
     file.parent.mkdir(exist_ok=True)
     file.write_text("a file where the folder should be")
-    with pytest.raises(files.DataError, match="can't be written: .* set GANBOOK_CACHE"):
+    with pytest.raises(files.DataError, match="can't be read or written: .* set GANBOOK_CACHE"):
         files.fetch("mnist/file")
     assert file.read_text().startswith("a file") and not server.ranges
+
+
+def test_a_cache_that_may_not_be_entered(server, cache, monkeypatch):
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    with pytest.raises(files.DataError, match="can't be read or written: Permission denied"):
+        files.fetch("mnist/file")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

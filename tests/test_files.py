@@ -58,6 +58,76 @@ def test_a_path_has_a_name():
     assert files.user_path("~game.pt") == Path("~game.pt")  # nobody's home
 
 
+@pytest.mark.parametrize(
+    ("path", "wrong", "message"),
+    [
+        ("~nobody-of-this-name/x.pt", ValueError, "a user who does not exist; .* write ./~nobody"),
+        ("x\0y", ValueError, r"'x\\x00y' has a null character in it"),
+        (b"x.pt", TypeError, "the path b'x.pt' must be a string or a pathlib.Path"),
+        (3, TypeError, "the path 3 must be a string"),
+    ],
+)
+def test_what_is_no_path_is_one_sentence(path, wrong, message):
+    for kind in ("file", "folder"):
+        with pytest.raises(wrong, match=message):
+            files.user_path(path, kind)
+    assert files.user_path("./~nobody-of-this-name/x.pt") == Path("~nobody-of-this-name/x.pt")
+
+
+def test_a_cache_in_the_home_of_nobody_names_the_variable(monkeypatch):
+    monkeypatch.setenv("GANBOOK_CACHE", "~nobody-of-this-name/x")
+    for use in (lambda: files.read_kept("a"), lambda: files.keep("a", b""), files.cache_folder):
+        with pytest.raises(files.DataError, match="variable GANBOOK_CACHE is wrong: '~nobody"):
+            use()
+    with pytest.raises(files.DataError, match="variable GANBOOK_CACHE is wrong: '~nobody"):
+        files.fetch("mnist/train-images-idx3-ubyte.gz")
+
+
+def test_the_warning_of_the_cache_points_at_the_readers_line(cache):
+    cache.write_text("a file where the folder should be")
+    files._warn_of_cache.cache_clear()
+    with pytest.warns(UserWarning, match="can't be written") as caught:
+        files.keep("a", b"")
+    assert [warning.filename for warning in caught] == [__file__]
+    files._warn_of_cache.cache_clear()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link"):
+        with pytest.raises(OSError, match="what is there is no file"), files.atomic(path) as new:
+            new.write_text("new")
+    assert pipe.is_fifo() and len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_a_file_keeps_its_permissions(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    for mode in (0o600, 0o640, 0o666):
+        file.write_text("old")
+        file.chmod(mode)
+        with files.atomic(file) as temporary:
+            assert temporary.stat().st_mode & 0o777 == mode
+            temporary.write_text("new")
+        assert file.stat().st_mode & 0o777 == mode and file.read_text() == "new"
+    file.chmod(0o400)
+    if os.access(file, os.W_OK):  # root
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="read-only"), files.atomic(file) as temporary:
+        temporary.write_text("newer")
+    assert file.read_text() == "new" and list(tmp_path.iterdir()) == [file]
+
+
+def test_a_name_may_be_as_long_as_the_disk_allows(tmp_path):
+    file = tmp_path / ("n" * 255)
+    with files.atomic(file) as temporary:
+        temporary.write_text("new")
+    assert file.read_text() == "new"
+
+
 HOLD = """
 import sys
 from ganbook import files
@@ -95,7 +165,9 @@ def write_for_ever(path: Path, size: int, begun) -> None:
 @pytest.mark.skipif(files.fcntl is None, reason="Windows has no such signal, and no such locks")
 def test_the_next_write_deletes_what_killed_ones_left(tmp_path):
     game = tmp_path / "game.pt"
-    (tmp_path / ".ganbook-0123abcd-other.pt").write_text("an orphan of another file")
+    for orphan in (".ganbook-0123abcd", ".ganbook-0123abcd-other.pt"):
+        (tmp_path / orphan).write_text("an orphan of another file")
+    (tmp_path / ".ganbook-notes").write_text("the reader's own, too")
     (tmp_path / ".game.pt").write_text("the reader's own hidden file")
     fork = multiprocessing.get_context("fork")
     for size in range(8):
@@ -111,7 +183,7 @@ def test_the_next_write_deletes_what_killed_ones_left(tmp_path):
         temporary.write_text("whole")
     assert {file.name for file in tmp_path.iterdir()} == {
         "game.pt",
-        ".ganbook-0123abcd-other.pt",
+        ".ganbook-notes",
         ".game.pt",
     }
 
@@ -138,7 +210,7 @@ def test_a_file_taken_for_an_orphan_before_it_was_locked_is_made_again(tmp_path,
     def late(file, operation):
         if not operation & files.fcntl.LOCK_NB and not deleted:
             deleted.append(file.name)
-            files._delete_orphans(game)
+            files._delete_orphans(tmp_path)
         flock(file, operation)
 
     monkeypatch.setattr(files.fcntl, "flock", late)

@@ -1,6 +1,7 @@
 """ganbook.metrics: the Frechet distance against formulas and torchmetrics, coverage by hand, the
 digit classifier."""
 
+import io
 import itertools
 import math
 import os
@@ -631,6 +632,20 @@ def test_the_second_use_trains_nothing(cache, features, monkeypatch, again):
     ]
 
 
+@pytest.mark.parametrize("layout", ["other", "wrong weights", "no archive"])
+def test_a_cache_of_another_version_is_trained_anew(layout, monkeypatch, tmp_path, again):
+    """Its checksum is right."""
+    monkeypatch.setenv("GANBOOK_CACHE", str(tmp_path))
+    weights, buffer = nn.Linear(2, 2).state_dict(), io.BytesIO()
+    if layout != "no archive":
+        torch.save({"weights": weights, "accuracy": 1.0} if layout[0] == "w" else {}, buffer)
+    files.keep(f"digit_classifier-v{metrics._VERSION}.pt", buffer.getvalue())
+    asked = untrained(monkeypatch)
+    for _ in range(2):
+        metrics.digit_classifier.cache_clear()
+        assert metrics.digit_classifier().accuracy == 0.125 and len(asked) == 1
+
+
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "other", "wrong weights"])
 def test_a_damaged_cache_is_trained_anew(damage, cache, features, monkeypatch, tmp_path, again):
     whole = next(cache.glob("*.pt"))
@@ -659,8 +674,9 @@ def test_a_cache_that_can_not_be_written_costs_only_the_training(monkeypatch, tm
     monkeypatch.setenv("GANBOOK_CACHE", str(tmp_path / "file" / "cache"))
     asked = untrained(monkeypatch)
     files._warn_of_cache.cache_clear()
-    with pytest.warns(UserWarning, match="can't be written .*: set GANBOOK_CACHE"):
+    with pytest.warns(UserWarning, match="can't be written .*: set GANBOOK_CACHE") as caught:
         assert metrics.digit_features(torch.zeros(2, 1, 28, 28)).shape == (2, 64)
+    assert caught[0].filename == __file__
     metrics.digit_features(torch.zeros(2, 1, 28, 28))
     assert len(asked) == 1
 

@@ -1,44 +1,66 @@
 """A folder of the reader's own pictures as a set of images."""
 
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from ganbook.arguments import check_choice, check_count
+from ganbook.arguments import check_choice, check_count, warn
 from ganbook.data.images import Images
-from ganbook.files import DataError
+from ganbook.files import DataError, user_path
 
 # What Pillow reads, and what phones write, so that it is not left out without a word.
 _SUFFIXES = frozenset(
-    ".avif .bmp .dib .gif .heic .heif .ico .j2k .jfif .jp2 .jpe .jpeg .jpg .pbm .pcx .pgm .png .pnm"
-    " .ppm .qoi .tga .tif .tiff .webp".split()
+    ".apng .avif .bmp .dds .dib .gif .heic .heif .icns .ico .j2c .j2k .jfif .jp2 .jpe .jpeg .jpg"
+    " .jpx .mpo .pbm .pcx .pgm .png .pnm .ppm .psd .qoi .sgi .tga .tif .tiff .webp".split()
 )
 
 
 def folder(path, size: int, channels: int | None = None) -> Images:
     """Return the pictures in a folder, (N, C, size, size), each folder within it a class.
 
-    path: the folder. Pictures are PNG, JPEG and other files that Pillow reads, of any size. They
-        lie in it (a set without labels) or in folders of it, however deep. Other files, and hidden
-        ones, are left out.
+    path: the folder. The pictures, of any size, lie in it (a set without labels) or in folders of
+        it, however deep. They are its files with the suffixes .apng .avif .bmp .dds .dib .gif .heic
+        .heif .icns .ico .j2c .j2k .jfif .jp2 .jpe .jpeg .jpg .jpx .mpo .pbm .pcx .pgm .png .pnm
+        .ppm .psd .qoi .sgi .tga .tif .tiff .webp; others, and hidden ones, are left out. Links are
+        followed.
     size: the middle square of each picture is scaled to size x size pixels.
     channels: 1 grey, 3 colours, or 4 with transparency; None takes 1 if all pictures are grey, 4 if
         a pixel is transparent, else 3. With 1 and 3, transparent pictures are laid on white.
     Pictures and classes are in the order of their names; `.classes` are the names of the folders.
-    Raises DataError if a picture can't be read, if there are none, or if they lie both in the
-    folder and in folders of it, and ValueError for another size or number of channels.
+    Of a film or a file of several pages it takes the first picture. A transparent colour in a
+    picture of 16 bits is shown as that colour.
+    Raises DataError if a folder or picture can't be read, if a link leads nowhere, if there are no
+    pictures, or if they lie both in the folder and in folders of it, and ValueError for an empty
+    path, and for another size or number of channels. Warns of pixels that use little of their
+    range.
     """
     from tqdm.auto import tqdm
 
     size = check_count("size", size)
     check_choice("channels", channels, [None, 1, 3, 4])
-    files, labels, classes = _pictures(Path(os.path.expanduser(path)))
-    pixels = np.empty((len(files), channels or 4, size, size), np.uint8)
+    try:
+        files, labels, classes = _pictures(user_path(path, "folder"))
+    except OSError as error:
+        _refuse(error)
+    try:
+        pixels = np.empty((len(files), channels or 4, size, size), np.uint8)
+    except (MemoryError, ValueError) as error:  # numpy counts no further than 2**63 bytes
+        raise ValueError(
+            f"size={size}: there is no memory for {len(files)} pictures of it: take a smaller one"
+        ) from error
+    brightest = {}  # of the pictures with 16 bits
     # The bar appears after a second.
     for i, file in enumerate(tqdm(files, desc="Pictures", unit="", delay=1, leave=False)):
-        pixels[i] = _square(file, size, channels or 4)
+        pixels[i] = _square(file, size, channels or 4, brightest)
+    if 0 < max(brightest.values(), default=0) < 2**14:
+        warn(
+            f"No pixel of the pictures with 16 bits ({len(brightest)}, such as"
+            f" {next(iter(brightest))}) is above {max(brightest.values())}, but white is 65535:"
+            " scale them, unless they are meant to be so dark."
+        )
     return Images(pixels[:, : channels or _channels(pixels)], labels, classes)
 
 
@@ -47,10 +69,7 @@ def _pictures(root: Path) -> tuple[list[Path], list[int] | None, list[str] | Non
     if not root.is_dir():
         wrong = "is a file: give the folder that it lies in" if root.exists() else "does not exist"
         raise DataError(f"The folder {str(root)!r} {wrong}.")
-    try:
-        shown = sorted(name for name in os.listdir(root) if not name.startswith("."))
-    except OSError as error:
-        _refuse(error)
+    shown = sorted(name for name in os.listdir(root) if not name.startswith("."))
     direct = [root / name for name in shown if _is_picture(root / name)]
     by_class = {name: _inside(root / name) for name in shown if (root / name).is_dir()}
     by_class = {name: found for name, found in by_class.items() if found}
@@ -70,33 +89,47 @@ def _pictures(root: Path) -> tuple[list[Path], list[int] | None, list[str] | Non
 
 def _inside(folder: Path) -> list[Path]:
     """The pictures in a folder, however deep, in the order of their names."""
-    found = []
-    for parent, folders, names in os.walk(folder, onerror=_refuse):
+    found, seen = [], set()
+    for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        if os.path.realpath(parent) in seen:  # a link may lead back
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(parent))
         found += [Path(parent, name) for name in names if not name.startswith(".")]
     return sorted(filter(_is_picture, found), key=Path.as_posix)
 
 
 def _is_picture(file: Path) -> bool:
-    return file.suffix.lower() in _SUFFIXES and file.is_file()
+    try:
+        # Not file.is_file(), which in newer Pythons takes a file that is forbidden for none.
+        regular = stat.S_ISREG(os.stat(file).st_mode)
+    except FileNotFoundError as error:
+        raise DataError(f"{file} is a link that leads nowhere: mend it, or delete it.") from error
+    return regular and file.suffix.lower() in _SUFFIXES
 
 
 def _refuse(error: OSError) -> None:
     raise DataError(f"{error.filename} can't be read: {error.strerror}.") from error
 
 
-def _square(file: Path, size: int, channels: int) -> np.ndarray:
+def _square(file: Path, size: int, channels: int, brightest: dict[Path, int]) -> np.ndarray:
     """The middle of a picture as bytes (channels, size, size)."""
     try:
         with Image.open(file) as picture:
             picture.draft(picture.mode, (2 * size, 2 * size))  # a large JPEG is decoded smaller
-            whole = _eight_bits(ImageOps.exif_transpose(picture))
+            whole = ImageOps.exif_transpose(picture)
+            if whole.mode.startswith(("I", "F")):
+                whole, brightest[file] = _eight_bits(whole)
             side, (width, height) = min(whole.size), whole.size
             left, top = (width - side) // 2, (height - side) // 2
             square = whole.crop((left, top, left + side, top + side)).convert("RGBA")
+    except MemoryError:
+        raise  # the picture may be good
     except Exception as error:  # each format has its own
         unknown = isinstance(error, Image.UnidentifiedImageError)
         reason = "it is damaged, or of a format that Pillow does not know" if unknown else error
+        reason = f"{reason}".rstrip(".") or type(error).__name__
         raise DataError(
             f"{file} can't be read as a picture: {reason}. Mend it, or take it out of the folder."
         ) from error
@@ -107,13 +140,14 @@ def _square(file: Path, size: int, channels: int) -> np.ndarray:
     return np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1)
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    if not picture.mode.startswith(("I", "F")):
-        return picture
+def _eight_bits(picture: Image.Image) -> tuple[Image.Image, int]:
+    """A picture of 16 bits with 8, and its largest value before."""
     low, high = picture.getextrema()
-    if picture.mode == "F" or low < 0 or high >= 2**16:
-        raise ValueError("it has more than 16 bits a pixel, and nobody knows which value is white")
-    return Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))  # of 16 bits
+    if picture.mode == "F" or low < 0 or high >= 2**16 or (picture.mode == "I" and 0 < high < 2**8):
+        raise ValueError(
+            "its pixels are not 8- or 16-bit integers, so the value of white is unknown"
+        )
+    return Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8)), high
 
 
 def _channels(pixels: np.ndarray) -> int:

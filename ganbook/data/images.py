@@ -3,12 +3,11 @@
 import copy
 import math
 import numbers
-import warnings
 
 import numpy as np
 import torch
 
-from ganbook.arguments import check_count
+from ganbook.arguments import check_count, warn
 from ganbook.data.batches import Batch, Batches, seeded_rng, shape_and_type
 from ganbook.data.points import Points
 from ganbook.device import DEVICE
@@ -23,7 +22,8 @@ class Images:
     classes: the names of the classes, or how many there are; None means the largest label + 1.
     Afterwards `.labels` is int64 (N,) or None, and `.classes` a tuple of names. A large set
     of bytes stays bytes, a quarter of the memory, and is scaled batch by batch. Raises ValueError
-    for other values, NaN among them, and warns of pixels that use little of their range. Chapter 4.
+    for other values, NaN among them, and warns of pixels that use little of their range; the last
+    of four channels is transparency and does not count there. Chapter 4.
     """
 
     def __init__(self, images, labels=None, classes=None):
@@ -48,7 +48,11 @@ class Images:
 
     @property
     def images(self) -> torch.Tensor:
-        """All images, float32 (N, C, H, W) in [-1, 1]; a large set of bytes is scaled each time."""
+        """All images, float32 (N, C, H, W) in [-1, 1].
+
+        Only read it. A large set of bytes is scaled each time, so what is written into the result
+        is lost; that of another set is the set itself, and would change with it.
+        """
         return _scaled(self._pixels)
 
     def __len__(self) -> int:
@@ -204,28 +208,43 @@ def _checked(images) -> torch.Tensor:
         raise ValueError(
             f"Images must be bytes (0 to 255) or floats in [-1, 1]; got {shape_and_type(images)}."
         )
-    low, high = (value.item() for value in images.detach().aminmax())
+    low, high = _range(images)
     if bytes_given:
+        low, high = _range(_colors(images))
         if low < high <= 16:
-            _warn_of_range(low, high, "black is 0 and white is 255", "0 and 1: 255 * images")
+            _warn_of_range(
+                low, high, "black is 0 and white is 255", f"multiply them by {255 // high}"
+            )
         images = images.to(DEVICE, copy=given)
         return images if images.numel() > _SMALL else _scaled(images)
     if math.isnan(low):
         raise ValueError("The pixels hold NaN: find the images that have them and leave them out.")
     if low < -1.0001 or high > 1.0001:
         raise ValueError(f"Pixels must lie in [-1, 1]; these reach from {low:.4g} to {high:.4g}.")
-    if low >= 0 and high > 0.99:
+    low, high = _range(_colors(images))
+    if 0 <= low < high and high > 0.99:
         raise ValueError(
             "All pixels lie in [0, 1], which is half the range of a tanh: pass 2 * images - 1."
         )
     if low < high and (low >= 0 or max(-low, high) <= 0.5):
-        _warn_of_range(low, high, "black is -1 and white is 1", "[0, 1]: 2 * images - 1")
+        _warn_of_range(
+            low, high, "black is -1 and white is 1", "scale them (from [0, 1]: 2 * images - 1)"
+        )
     return images.detach().to(DEVICE, torch.float32, copy=given)
 
 
-def _warn_of_range(low: float, high: float, rule: str, example: str) -> None:
-    warnings.warn(
-        f"The pixels reach only from {low:.3g} to {high:.3g}, but {rule}: scale them (from"
-        f" {example}), unless the images are meant to be so pale.",
-        stacklevel=4,
+def _range(images: torch.Tensor) -> tuple:
+    low, high = images.detach().aminmax()
+    return low.item(), high.item()
+
+
+def _colors(images: torch.Tensor) -> torch.Tensor:
+    """The channels without transparency, which says nothing of the range of the colours."""
+    return images[:, :3] if images.shape[1] == 4 else images
+
+
+def _warn_of_range(low: float, high: float, rule: str, advice: str) -> None:
+    warn(
+        f"The pixels reach only from {low:.3g} to {high:.3g}, but {rule}: {advice}, unless the"
+        " images are meant to be so pale."
     )

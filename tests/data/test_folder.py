@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from ganbook import GAN, data, networks
+from ganbook.data.folder import _SUFFIXES
 
 RED, GREEN, BLUE = (200, 30, 40), (30, 200, 40), (20, 60, 220)
 
@@ -228,11 +229,11 @@ def test_what_phones_write_is_not_left_out_without_a_word(tmp_path):
         data.folder(tmp_path, 8)
 
 
-@pytest.mark.parametrize("value", [0.5, 1e6])
+@pytest.mark.parametrize("value", [0.5, 200, 1e6])
 def test_pixels_of_no_known_range_are_refused(tmp_path, value):
     kind = np.float32 if value < 1 else np.int32
     Image.fromarray(np.full((8, 8), value, kind)).save(tmp_path / "a.tif")
-    with pytest.raises(data.DataError, match="a.tif .*nobody knows which value is white"):
+    with pytest.raises(data.DataError, match="a.tif .*so the value of white is unknown"):
         data.folder(tmp_path, 8)
 
 
@@ -260,6 +261,98 @@ def test_a_class_may_be_a_link_and_no_link_is_endless(tmp_path):
     (tmp_path / "pictures" / "cat").symlink_to(tmp_path / "disk")
     pictures = data.folder(tmp_path / "pictures", 8)
     assert pictures.classes == ("cat",) and len(pictures) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs links")
+def test_a_linked_folder_within_a_class_is_followed_once(tmp_path):
+    save(tmp_path / "disk" / "a.png", RED)
+    save(tmp_path / "pictures" / "cat" / "b.png", GREEN)
+    for name in ("first", "second"):
+        (tmp_path / "pictures" / "cat" / name).symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "up").symlink_to(tmp_path / "pictures" / "cat")
+    pictures = data.folder(tmp_path / "pictures", 8)
+    assert len(pictures) == 2 and pictures.classes == ("cat",)
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs links")
+@pytest.mark.parametrize("link", ["b.png", "cat", "dog/b.png", "dog/more"])
+def test_a_link_that_leads_nowhere_is_named(tmp_path, link):
+    save(tmp_path / "dog" / "a.png")
+    (tmp_path / link).symlink_to(tmp_path / "missing")
+    with pytest.raises(data.DataError, match=f"{link} is a link that leads nowhere: mend it"):
+        data.folder(tmp_path, 8)
+
+
+def test_a_folder_that_can_be_listed_and_not_entered_is_named(tmp_path, monkeypatch):
+    save(tmp_path / "a.png")
+    real = os.stat
+
+    def refused(path, **options):
+        if Path(path).name == "a.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", refused)
+    with pytest.raises(data.DataError, match="a.png can't be read: Permission denied"):
+        data.folder(tmp_path, 8)
+
+
+def test_the_suffixes_are_in_the_docstring_and_others_left_out(tmp_path):
+    words = set(data.folder.__doc__.replace(";", " ").split())
+    assert {word for word in words if word.startswith(".")} - {"."} - {"`.classes`"} == _SUFFIXES
+    for suffix in ("mpo", "apng", "jpx", "psd"):
+        name = {"mpo": "JPEG", "apng": "PNG", "jpx": "JPEG2000", "psd": "PNG"}[suffix]
+        save(tmp_path / f"a.{suffix}", format=name)
+    (tmp_path / "a.dng").write_bytes(b"raw")
+    assert len(data.folder(tmp_path, 8)) == 4
+
+
+def test_a_lack_of_memory_blames_no_picture(tmp_path, monkeypatch):
+    save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="size=100000000: there is no memory for 1 pictures"):
+        data.folder(tmp_path, 10**8)
+
+    def full(picture):
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", full)
+    with pytest.raises(MemoryError):
+        data.folder(tmp_path, 8)
+
+
+def test_a_picture_that_pillow_finds_too_large_is_one_sentence(tmp_path, monkeypatch):
+    save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(data.DataError, match=r"a.png can't be read .*[^.]\. Mend it"):
+        data.folder(tmp_path, 8)
+
+
+def test_pictures_of_16_bits_that_use_few_of_them_are_warned_of(tmp_path):
+    for name, values in {"a": (0, 4095), "b": (0, 300)}.items():
+        array = np.resize(np.array(values, np.uint16), (8, 8))
+        Image.fromarray(array).save(tmp_path / f"{name}.png")
+    with pytest.warns(UserWarning, match=r"16 bits \(2, .*a.png\) is above 4095") as caught:
+        data.folder(tmp_path, 8)
+    assert {warning.filename for warning in caught} == {__file__}
+    Image.fromarray(np.full((8, 8), 60000, np.uint16)).save(tmp_path / "c.png")
+    with warnings.catch_warnings():  # among bright ones it is a dark picture
+        warnings.simplefilter("error")
+        data.folder(tmp_path, 8)
+
+
+def test_the_warning_of_the_range_points_at_the_readers_line(tmp_path):
+    Image.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / "mask.png")
+    with pytest.warns(UserWarning, match="black is 0 .*: multiply them by 255") as caught:
+        data.folder(tmp_path, 8)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_a_folder_without_a_name_is_refused(tmp_path, monkeypatch):
+    save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="the path is empty: give the name of a folder"):
+        data.folder("", 8)
+    assert len(data.folder(".", 8)) == 1
 
 
 def test_a_folder_that_can_not_be_listed_is_named(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """ganbook.data.images: what is wrong with images is said, and the digits need no network."""
 
+import io
 import math
 import warnings
 
@@ -131,7 +132,10 @@ def test_images_share_no_memory_with_what_they_were_made_of(monkeypatch, dtype, 
         (torch.linspace(0, 0.95, 64), "from 0 to 0.95, but black is -1 .*2 \\* images - 1"),
         (torch.linspace(0.2, 0.9, 64), "from 0.2 to 0.9"),
         (torch.linspace(-0.5, 0.5, 64), "from -0.5 to 0.5"),
-        (torch.arange(64).remainder(2).byte(), "from 0 to 1, but black is 0 .*255 \\* images"),
+        (
+            torch.arange(64).remainder(2).byte(),
+            "from 0 to 1, but black is 0 .*: multiply them by 255, unless",
+        ),
         (torch.arange(64).remainder(17).byte(), "from 0 to 16"),  # scikit-learn's digits
     ],
 )
@@ -149,6 +153,7 @@ def test_images_that_use_little_of_their_range_are_warned_of(pixels, message):
         torch.linspace(-0.1, 0.6, 64),
         torch.zeros(64),
         torch.ones(64) / 2,
+        torch.ones(64),
         torch.zeros(64).byte(),
         torch.ones(64).byte(),
         torch.arange(64).byte(),
@@ -159,6 +164,21 @@ def test_healthy_dark_and_blank_images_are_not(pixels):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         data.Images(pixels.view(4, 1, 4, 4))
+
+
+@pytest.mark.parametrize("clear", [0, 1])
+def test_transparency_says_nothing_of_the_range_of_the_colors(clear):
+    grey = torch.linspace(0, 1, 64).view(1, 1, 8, 8).expand(1, 3, 8, 8)
+    alpha = torch.full((1, 1, 8, 8), clear)
+    with pytest.raises(ValueError, match=r"lie in \[0, 1\]"):
+        data.Images(torch.cat([grey, 2.0 * alpha - 1], 1))
+    with pytest.warns(UserWarning, match="only from 0 to 1, .*: multiply them by 255"):
+        data.Images(torch.cat([grey.round(), 255 * alpha], 1).byte())
+    with pytest.raises(ValueError, match="from 0 to 2"):
+        data.Images(torch.cat([grey, 2.0 * torch.ones_like(alpha)], 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data.Images(torch.cat([2 * grey - 1, 2.0 * alpha - 1], 1))
 
 
 def test_classes_may_be_counted_named_or_left_out():
@@ -295,6 +315,19 @@ def test_a_damaged_cache_is_decoded_again(decoded, cache, damage):
         assert torch.equal(data.digits().images, expected) and len(decoded) == 2
 
 
+@pytest.mark.parametrize("layout", ["names", "shape", "no archive"])
+def test_a_cache_of_another_version_is_decoded_again(decoded, layout):
+    expected, buffer = data.digits().images, io.BytesIO()
+    if layout == "names":
+        np.savez(buffer, images=np.zeros(1))
+    elif layout == "shape":
+        np.savez(buffer, pixels=np.zeros((5000, 784), np.uint8), labels=np.zeros(5000, np.uint8))
+    files.keep("digits.npz", buffer.getvalue())
+    for _ in range(2):
+        new_process()
+        assert torch.equal(data.digits().images, expected) and len(decoded) == 2
+
+
 def test_no_flipped_bit_of_the_cache_gets_through(decoded, cache):
     expected, file = data.digits(), cache / "digits.npz"
     content = file.read_bytes()
@@ -317,6 +350,7 @@ def test_a_cache_that_can_not_be_written_is_said_once_and_costs_one_decoding(dec
         assert len(data.digits()) == len(data.digits()) == len(data.digits("all")) == 5000
         files.keep("another", b"file")
     assert len(caught) == 1 and str(cache) in str(caught[0].message)
+    assert caught[0].filename == __file__
     assert len(decoded) == 1 and cache.read_text().startswith("a file")
 
 
