@@ -172,7 +172,7 @@ def test_the_next_write_deletes_what_killed_ones_left(tmp_path):
     fork = multiprocessing.get_context("fork")
     for size in range(8):
         started, begun = fork.Pipe(duplex=False)
-        process = fork.Process(target=write_for_ever, args=(game, 1000 * size, begun))
+        process = fork.Process(target=write_for_ever, args=(game, 1000 * size, begun), daemon=True)
         process.start()
         started.recv()
         assert len(list(tmp_path.iterdir())) == 3  # those of the earlier ones are gone
