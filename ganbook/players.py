@@ -2,13 +2,12 @@
 
 import itertools
 import math
-import warnings
 
 import torch
 from torch import Tensor, nn
 
 from ganbook import device, losses
-from ganbook.arguments import check_network
+from ganbook.arguments import check_network, warn
 from ganbook.device import DEVICE, autocast, placed
 from ganbook.networks import evaluating
 from ganbook.networks.layers import SpectralNorm
@@ -77,10 +76,9 @@ def warn_of_idle(players: dict[str, tuple[nn.Module, ...]], idle: set[int]) -> s
                 which = (
                     f"network {place} of {len(networks)}" if len(networks) > 1 else "the network"
                 )
-                warnings.warn(
+                warn(
                     f"{which} of the {name} has learned nothing in this step: no term that the"
                     f" {name} minimises depends on its weights",
-                    stacklevel=3,  # the loop over `train`
                 )
     return set()
 
@@ -186,12 +184,12 @@ def warn_of_nonsense(discriminator, loss, penalty, fake: Tensor, labels: Tensor 
     bounded = far is not None and far.abs().max() < 1e3
     free = not (bounded or penalty or _has_spectral_norm(discriminator))
     if loss == losses.wasserstein and free:
-        _warn(
+        warn(
             "nothing bounds the slope of this Wasserstein critic, so its loss can fall without end:"
             " add penalty=penalties.wgan_gp(), or penalties.clip(0.01)"
         )
     if penalty is not None and penalty.terms and has_batch_norm(discriminator):
-        _warn(
+        warn(
             "the discriminator has batch norm, which mixes the samples of a batch, so a gradient of"
             " a logit is not that of its own sample alone: leave batch norm out if the penalty is"
             " on gradients"
@@ -199,7 +197,7 @@ def warn_of_nonsense(discriminator, loss, penalty, fake: Tensor, labels: Tensor 
     if loss in LOGITS and (
         isinstance(_last(discriminator), (nn.Sigmoid, nn.Softmax)) or _are_probabilities(far)
     ):
-        _warn(
+        warn(
             "the discriminator ends in a sigmoid or softmax, but this loss takes logits, which may"
             " be any number: leave the last layer out"
         )
@@ -239,10 +237,9 @@ def check_range(samples: Tensor, low: float, high: float) -> None:
             f" {lowest:.3g} to {highest:.3g}"
         )
     if lowest >= 0 > low:
-        _warn(
+        warn(
             f"all pixels of the first batch lie in [0, {highest:.3g}], half the range of this"
             " generator, which ends in tanh: scale the images with 2 * images - 1",
-            stacklevel=5,
         )
 
 
@@ -285,8 +282,3 @@ def _are_probabilities(far: Tensor | None) -> bool:
         return False
     low, high = far.min(), far.max()
     return bool(low < high and ((low == 0 and high <= 1) or (low >= 0 and high == 1)))
-
-
-def _warn(message: str, stacklevel: int = 4) -> None:
-    """Warn at the reader's own line, so many calls up."""
-    warnings.warn(message, stacklevel=stacklevel)
