@@ -85,7 +85,7 @@ def atomic(path: Path):
         raise PermissionError(errno.EACCES, "the file that is there is read-only", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     _delete_orphans(path.parent)
-    temporary, lock = _locked_temporary(path.parent)
+    temporary, lock = _locked_temporary(path)
     try:
         with contextlib.suppress(OSError):  # a new file, and disks without permissions
             shutil.copymode(path, temporary)
@@ -102,9 +102,9 @@ def atomic(path: Path):
 # another. The number of its process would not tell, because the system gives it to others later.
 
 
-def _locked_temporary(folder: Path):
+def _locked_temporary(path: Path):
     while True:
-        temporary = folder / f".ganbook-{os.urandom(4).hex()}"
+        temporary = path.with_name(f".ganbook-{os.urandom(4).hex()}{path.suffix[:20]}")
         lock = temporary.open("xb")
         with contextlib.suppress(AttributeError, OSError):  # Windows, and disks without locks
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -114,7 +114,7 @@ def _locked_temporary(folder: Path):
 
 
 def _delete_orphans(folder: Path) -> None:
-    orphan = re.compile(r"\.ganbook-[0-9a-f]{8}(-.*)?")  # older versions added the file's name
+    orphan = re.compile(r"\.ganbook-[0-9a-f]{8}([-.].*)?")  # older versions added the file's name
     with contextlib.suppress(OSError):
         for file in [file for file in folder.iterdir() if orphan.fullmatch(file.name)]:
             # A lock, a disk without locks, another user's file, Windows: it stays.

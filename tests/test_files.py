@@ -165,7 +165,7 @@ def write_for_ever(path: Path, size: int, begun) -> None:
 @pytest.mark.skipif(files.fcntl is None, reason="Windows has no such signal, and no such locks")
 def test_the_next_write_deletes_what_killed_ones_left(tmp_path):
     game = tmp_path / "game.pt"
-    for orphan in (".ganbook-0123abcd", ".ganbook-0123abcd-other.pt"):
+    for orphan in (".ganbook-0123abcd", ".ganbook-0123abcd.pt", ".ganbook-0123abcd-other.pt"):
         (tmp_path / orphan).write_text("an orphan of another file")
     (tmp_path / ".ganbook-notes").write_text("the reader's own, too")
     (tmp_path / ".game.pt").write_text("the reader's own hidden file")
@@ -244,3 +244,11 @@ def test_a_read_only_folder_is_an_oserror_and_changes_nothing(tmp_path):
     finally:
         folder.chmod(0o700)
     assert [file.read_text() for file in folder.iterdir()] == ["old"]
+
+
+def test_a_writer_that_looks_at_the_ending_sees_that_of_the_file(tmp_path):
+    for name in ("picture.png", "table.npz", "plain", "a." + "x" * 200):
+        with files.atomic(tmp_path / name) as temporary:
+            assert temporary.suffix == (tmp_path / name).suffix[:20]
+            temporary.write_text(name)
+        assert (tmp_path / name).read_text() == name
