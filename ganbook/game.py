@@ -140,9 +140,9 @@ class Game:
                             seen |= shown
                     self.end_step()
                 if self._idle:
-                    acting = {turn.player for turn in self.turns}
-                    players = {name: self.players[name] for name in self.players if name in acting}
-                    self._idle = warn_of_idle(players, self._idle)
+                    acting = {turn.player: self.players[turn.player] for turn in self.turns}
+                    warn_of_idle(acting, self._idle)
+                    self._idle = set()
                 bar.update()
                 yield Step(self.steps_done, losses, seen)
         self._finite.read()

@@ -64,8 +64,8 @@ def has_gradient(network: nn.Module) -> bool:
     return any(weight.grad is not None for weight in network.parameters())
 
 
-def warn_of_idle(players: dict[str, tuple[nn.Module, ...]], idle: set[int]) -> set[int]:
-    """Warn of networks that no term of a step depended on; afterwards none is idle.
+def warn_of_idle(players: dict[str, tuple[nn.Module, ...]], idle: set[int]) -> None:
+    """Warn of networks that no term of a step depended on.
 
     players: {name: networks}, those who have a turn. idle: the `id` of each network that has got no
         gradient.
@@ -73,14 +73,13 @@ def warn_of_idle(players: dict[str, tuple[nn.Module, ...]], idle: set[int]) -> s
     for name, networks in players.items():
         for place, network in enumerate(networks, 1):
             if id(network) in idle and any(w.requires_grad for w in network.parameters()):
-                which = (
-                    f"network {place} of {len(networks)}" if len(networks) > 1 else "the network"
-                )
+                which = f"network {place} of {len(networks)}"
+                if len(networks) == 1:
+                    which = "the network"
                 warn(
                     f"{which} of the {name} has learned nothing in this step: no term that the"
-                    f" {name} minimises depends on its weights",
+                    f" {name} minimises depends on its weights"
                 )
-    return set()
 
 
 def _names(networks) -> dict[int, str]:
