@@ -22,8 +22,8 @@ def save(game, path) -> None:
         its random state, and its counts of steps, turns and batches.
     path: the file to write; `~` is the home folder.
     Raises OSError if the file can't be written or is a folder, FloatingPointError if a weight is
-    not finite, and ValueError if the path is empty or a memory holds something that could not be
-    read again. An old file at `path` is then left as it was.
+    not finite, TypeError for what is no path, and ValueError if the path is empty or a memory holds
+    something that could not be read again. An old file at `path` is then left as it was.
     """
     path = user_path(path)
     for player in game.players:

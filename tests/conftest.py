@@ -3,6 +3,7 @@
 `pytest --shuffle 3` runs the files in another order, and the tests within each: all must pass.
 """
 
+import functools
 import itertools
 import os
 import random
@@ -68,10 +69,16 @@ def deterministic(monkeypatch):
 
 
 @pytest.fixture
-def ctrl_c():
-    """Ctrl-C raises KeyboardInterrupt, also where pytest itself was started to ignore it."""
+def on_sigint():
+    """Sets what an interrupt does; afterwards it does what it did before."""
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals reach the main thread alone")
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
+    before = signal.getsignal(signal.SIGINT)
+    yield functools.partial(signal.signal, signal.SIGINT)
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def ctrl_c(on_sigint):
+    """Ctrl-C raises KeyboardInterrupt, also where pytest itself was started to ignore it."""
+    on_sigint(signal.default_int_handler)

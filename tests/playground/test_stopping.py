@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -33,13 +32,9 @@ def forever():
 
 
 @pytest.fixture
-def between_cells():
+def between_cells(on_sigint):
     """Interrupts are ignored, as a kernel has it between cells."""
-    if threading.current_thread() is not threading.main_thread():
-        pytest.skip("signals reach the main thread alone")
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    yield
-    signal.signal(signal.SIGINT, before)
+    on_sigint(signal.SIG_IGN)
 
 
 # ---- The button
