@@ -158,16 +158,21 @@ class Notebook:
         self.page.locator(f'.lm-MenuBar-item:has-text("{name}")').click()
         self.page.locator(f'.lm-Menu-item[data-command="{command}"]').click()
 
+    def until(self, holds, message):
+        deadline = time.monotonic() + LIMIT
+        while not holds():
+            assert time.monotonic() < deadline, message
+            self.page.wait_for_timeout(50)
+
     def run_all(self):
         """Run every cell. Fails at the first that stores an error or warns."""
         self.menu("Run", "runmenu:run-all")
         deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline:
-            self.page.wait_for_timeout(1_000)
+            self.page.wait_for_timeout(300)
             if not self.page.locator(IDLE).count():
                 continue
-            self.menu("File", "docmanager:save")
-            self.page.wait_for_timeout(1_000)
+            self.save()
             cells = [
                 cell
                 for cell in nbformat.read(self.path, 4).cells
@@ -184,10 +189,11 @@ class Notebook:
         """Save, and wait until the file has been written to its end."""
         before = self.path.stat().st_mtime_ns
         self.menu("File", "docmanager:save")
-        deadline = time.monotonic() + LIMIT
-        while self.path.stat().st_mtime_ns == before or self.path.read_bytes()[-2:] != b"}\n":
-            assert time.monotonic() < deadline, "nothing was written"
-            self.page.wait_for_timeout(100)
+
+        def written():
+            return self.path.stat().st_mtime_ns > before and self.path.read_bytes()[-2:] == b"}\n"
+
+        self.until(written, "nothing was written")
 
     def theme(self, name):
         self.page.locator('.lm-MenuBar-item:has-text("Settings")').click()
@@ -222,34 +228,35 @@ class Notebook:
         before = picture.screenshot()
         for key, changes in (("ArrowRight", True), ("ArrowLeft", False)):
             handle.press(key)
-            deadline = time.monotonic() + LIMIT
-            while (picture.screenshot() != before) != changes:
-                assert time.monotonic() < deadline, f"the picture did not follow {key}"
-                self.page.wait_for_timeout(100)
+            self.until(
+                lambda changes=changes: (picture.screenshot() != before) == changes,
+                f"the picture did not follow {key}",
+            )
+
+
+def folder_of(path):
+    return "solutions" if path in SOLUTIONS else "chapters"
 
 
 @pytest.fixture
 def opened(lab, chromium, tmp_path):
     """`with opened(path) as notebook`: a copy, open in JupyterLab as it is on the first start.
 
-    counts: whether it keeps its execution counts. Without them, a count says that a cell ran here.
-    again: whether it opens as it was left, with layout and settings. Of a failure, tmp_path keeps
-    a screenshot.
+    again: whether it opens as it was left, with layout and settings. The copy has no execution
+    counts, so that a count says that a cell ran here. Of a failure, tmp_path keeps a screenshot.
     """
 
     @contextlib.contextmanager
-    def opened(path, counts=False, again=False, width=1400, height=1000):
+    def opened(path, again=False, width=1400, height=1000):
         if not again:
             lab.as_installed()
-        folder = "solutions" if path in SOLUTIONS else "chapters"
+        folder = folder_of(path)
         copy = lab.served / folder / path.name
-        copy.write_bytes(path.read_bytes())
-        if not counts:
-            notebook = nbformat.read(path, 4)
-            for cell in notebook.cells:
-                if cell.cell_type == "code":
-                    cell.execution_count = None
-            nbformat.write(notebook, copy)
+        notebook = nbformat.read(path, 4)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.execution_count = None
+        nbformat.write(notebook, copy)
         context = chromium.new_context(viewport={"width": width, "height": height})
         page = context.new_page()
         page.set_default_timeout(1000 * LIMIT)
@@ -269,10 +276,20 @@ def opened(lab, chromium, tmp_path):
     return opened
 
 
+@pytest.fixture(scope="module")
+def page(lab, chromium):
+    """A page for many notebooks, one after the other."""
+    context = chromium.new_context(viewport={"width": 1400, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(1000 * LIMIT)
+    yield page
+    context.close()
+
+
 @pytest.mark.parametrize(
     "path", CHAPTERS + SOLUTIONS, ids=lambda path: f"{path.parent.name}-{path.stem}"
 )
-def test_a_notebook_opens_and_closes_as_it_was(opened, path):
+def test_a_notebook_opens_and_closes_as_it_was(lab, page, path):
     """With its stored pictures, and with formulas that MathJax can read.
 
     It asks for no saving, and saved it is the same file, so that git sees no change.
@@ -285,31 +302,45 @@ def test_a_notebook_opens_and_closes_as_it_was(opened, path):
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})
     ]
-    with opened(path, counts=True) as notebook:
-        shown = notebook.page.locator(".jp-MarkdownOutput")
-        sync_api.expect(shown).to_have_count(len(written))
-        if "$" in "".join(cell.source for cell in written):
-            notebook.page.locator("mjx-container").first.wait_for()
-            notebook.page.wait_for_timeout(2_000)  # for the last of them
-        assert notebook.bad_formulas() == []
-        shown = notebook.page.locator(".jp-OutputArea img")
+    copy = lab.served / folder_of(path) / path.name
+    copy.write_bytes(path.read_bytes())
+    notebook = Notebook(page, copy, lab.url)
+    try:
+        if "/lab" not in page.url:
+            page.goto(f"{lab.url}lab?token={lab.token}&reset")
+        notebook.menu("File", "filebrowser:open-path")
+        page.locator(".jp-Dialog input").fill(f"{folder_of(path)}/{path.name}")
+        page.keyboard.press("Enter")
+        tab = page.locator(f'.lm-TabBar-tab:has-text("{path.name}")')
+        tab.wait_for()
+        page.locator(IDLE).wait_for()
+        sync_api.expect(page.locator(".jp-MarkdownOutput")).to_have_count(len(written))
+        notebook.until(lambda: notebook.bad_formulas() == [], "it has a bad formula")
+        shown = page.locator(".jp-OutputArea img")
         sync_api.expect(shown).to_have_count(len(pictures))
         alts = [output.metadata["image/png"].alt for output in pictures]
         assert shown.evaluate_all("shown => shown.map(img => img.alt)") == alts
-        tab = notebook.page.locator(f'.lm-TabBar-tab:has-text("{path.name}")')
-        assert notebook.page.locator(".jp-mod-dirty").count() == 0, "it wants to be saved"
+        assert page.locator(".jp-mod-dirty").count() == 0, "it wants to be saved"
         notebook.save()
         assert notebook.path.read_bytes() == path.read_bytes(), "JupyterLab writes another file"
         tab.locator(".lm-TabBar-tabCloseIcon").click()
         sync_api.expect(tab).to_have_count(0)
-        assert notebook.page.locator(".jp-Dialog").count() == 0
+        assert page.locator(".jp-Dialog").count() == 0
+        assert notebook.errors == []
+    except BaseException:
+        page.goto("about:blank")  # for the next one
+        raise
+    finally:
+        lab.end_kernels()
 
 
 def test_the_first_picture_is_seen_without_scrolling(opened):
     with opened(CHAPTERS[0], width=1280, height=800) as notebook:
         picture = notebook.page.locator(".jp-OutputArea img").first
         picture.wait_for()
-        notebook.page.wait_for_timeout(2_000)  # for what stands above it
+        written = [c for c in nbformat.read(CHAPTERS[0], 4).cells if c.cell_type == "markdown"]
+        sync_api.expect(notebook.page.locator(".jp-MarkdownOutput")).to_have_count(len(written))
+        notebook.until(lambda: notebook.bad_formulas() == [], "no formulas")
         box = picture.bounding_box()
         assert box["y"] + box["height"] / 2 < 750, box
 
@@ -321,11 +352,11 @@ def test_the_table_of_contents_is_open_until_the_reader_chooses_another_layout(l
         sync_api.expect(contents).to_contain_text("How a notebook works")
         notebook.page.locator('.jp-SideBar .lm-TabBar-tab[data-id="filebrowser"]').click()
         sync_api.expect(contents).to_be_hidden()
-        deadline = time.monotonic() + LIMIT
         stored = '"current":"filebrowser"'
-        while not any(stored in layout.read_text() for layout in lab.layouts.iterdir()):
-            assert time.monotonic() < deadline, "the layout was not stored"
-            notebook.page.wait_for_timeout(100)
+        notebook.until(
+            lambda: any(stored in layout.read_text() for layout in lab.layouts.iterdir()),
+            "the layout was not stored",
+        )
     with opened(CHAPTERS[0], again=True) as notebook:
         sync_api.expect(notebook.page.locator("#filebrowser")).to_be_visible()
         assert not notebook.page.locator(".jp-TableOfContents").is_visible()
@@ -369,9 +400,7 @@ def test_bad_formulas_are_seen(opened, tmp_path):
     good = [r"$D^*(x) = 1$ and $$\frac{p}{p + q}$$", r"`$x$` in code"]
     bad = [r"A $\nocommand$", r"$$\frac{1$$", r"$x_1$$"]
     with opened(write(tmp_path / "formulas.ipynb", *map(markdown, good + bad))) as notebook:
-        notebook.page.locator("mjx-container").first.wait_for()
-        notebook.page.wait_for_timeout(2_000)
-        assert len(notebook.bad_formulas()) == len(bad)
+        notebook.until(lambda: len(notebook.bad_formulas()) == len(bad), "not all are seen")
 
 
 # ---- The playground and the film
@@ -400,6 +429,7 @@ class Game:
 
     def __init__(self, notebook):
         self.notebook, self.page = notebook, notebook.page
+        self.until = notebook.until
         self.root, self.plane = self.page.locator(".gp"), self.page.locator(".gp-plane")
 
     def cell(self, nth):
@@ -414,12 +444,6 @@ class Game:
         )
         shown = cell.locator(".jp-OutputArea-output pre")
         return shown.first.inner_text().strip() if shown.count() else ""
-
-    def until(self, holds, message):
-        deadline = time.monotonic() + LIMIT
-        while not holds():
-            assert time.monotonic() < deadline, message
-            self.page.wait_for_timeout(50)
 
     def counters(self):
         """Steps of G, steps of D, steps a second, pictures in the last second.
@@ -447,10 +471,16 @@ class Game:
         return self.root.locator(".gp-primary").inner_text() == "Pause"
 
     def stands_still(self):
-        self.page.wait_for_timeout(400)
-        steps = self.counters()[:2]
-        self.page.wait_for_timeout(600)
-        return not self.plays() and self.counters()[:2] == steps
+        """Whether it pauses, once the step that is under way has ended."""
+        self.until(lambda: not self.plays(), "it plays on")
+
+        def still():
+            steps = self.counters()[:2]
+            self.page.wait_for_timeout(600)
+            return self.counters()[:2] == steps
+
+        self.until(still, "it steps on")
+        return not self.plays()
 
 
 @pytest.fixture
