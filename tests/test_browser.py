@@ -143,12 +143,15 @@ class Notebook:
 
     def __init__(self, page, path, url):
         self.page, self.path, self.errors = page, path, []
-        page.on(
-            "console",
-            lambda message: self.errors.append(message.text) if message.type == "error" else None,
-        )
+        page.on("console", self._said)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self._local(request.url, url))
+
+    def _said(self, message):
+        # JupyterLab says this where a notebook is closed while it still asks the kernel.
+        early = message.text.startswith("Could not restore the debugger state: Canceled")
+        if message.type == "error" and not early:
+            self.errors.append(message.text)
 
     def _local(self, asked, url):
         if not asked.startswith((url, "data:", "blob:")):
