@@ -73,7 +73,8 @@ def save(game, path) -> None:
 def resume(game, path) -> None:
     """Restore the state saved at `path`. No code in the file is executed.
 
-    game: a `Game` built as the saved one was.
+    game: a `Game` built as the saved one was. Its settings stand, such as the p of its dropout,
+        unless training had changed them when the file was written.
     path: the file.
     Raises FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
     truncated, or belongs to other players; the game is then left as it was.
@@ -236,7 +237,7 @@ def _restore_attributes(game, state: dict) -> None:
 
 
 def _places(game) -> dict[tuple, nn.Module]:
-    """Every layer, by its place: players, averages or memory, whose, the how-manieth, its path."""
+    """Every layer, by its place: players, averages or memory; whose; which of its networks; path."""
     return {
         (what, name, number, path): layer
         for what, group in _modules(game).items()

@@ -240,8 +240,9 @@ class Game:
         """Restore the state saved at `path`, in a game built by the same code as the saved one.
 
         On the same CPU it continues bit for bit as if it had never stopped, where objectives draw
-        their random numbers from torch. On another kind of device these are others. No code in the
-        file is executed. Raises
+        their random numbers from torch. Of what networks keep beside weights and buffers, numbers,
+        texts, None and tuples of them are restored, if they had changed since the game was built.
+        On another kind of device random numbers are others. No code in the file is executed. Raises
         FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
         truncated, or belongs to other players; this game is then left as it was.
         """
