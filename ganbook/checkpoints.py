@@ -237,7 +237,7 @@ def _restore_attributes(game, state: dict) -> None:
 
 
 def _places(game) -> dict[tuple, nn.Module]:
-    """Every layer, by its place: players, averages or memory; whose; which of its networks; path."""
+    """Every layer by its place: players, averages or memory; whose; which network; its path."""
     return {
         (what, name, number, path): layer
         for what, group in _modules(game).items()
