@@ -65,7 +65,7 @@ def check_labels(labels, n: int, classes: int) -> Tensor:
     if labels.shape != (n,) or broken or labels.dtype == torch.bool:
         found = f"{tuple(labels.shape)} of {labels.dtype}"
         raise ValueError(f"labels must be {n} whole numbers, one per sample; got {found}")
-    labels = labels.long()  # before the next line, which knows no uint16
+    labels = labels.long()  # uint16 has no minimum
     if n:
         low, high = torch.stack([labels.min(), labels.max()]).tolist()  # waits for a GPU once
         if low < 0 or high >= classes:
