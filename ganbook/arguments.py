@@ -61,17 +61,18 @@ def check_labels(labels, n: int, classes: int) -> Tensor:
     a GPU, this waits for it: out of range there, they would end the whole process.
     """
     labels = torch.as_tensor(labels)
-    whole = not labels.is_floating_point() and labels.dtype != torch.bool
-    if labels.shape != (n,) or not whole:
+    broken = labels.is_floating_point() or labels.is_complex()
+    if labels.shape != (n,) or broken or labels.dtype == torch.bool:
         found = f"{tuple(labels.shape)} of {labels.dtype}"
         raise ValueError(f"labels must be {n} whole numbers, one per sample; got {found}")
+    labels = labels.long()  # uint16 has no minimum
     if n:
         low, high = torch.stack([labels.min(), labels.max()]).tolist()  # waits for a GPU once
         if low < 0 or high >= classes:
             raise ValueError(
                 f"labels must lie in 0..{classes - 1}; these reach from {low} to {high}"
             )
-    return labels.to(DEVICE).long()
+    return labels.to(DEVICE)
 
 
 def check_samples(samples: Tensor, shape: tuple[int, ...]) -> None:

@@ -71,13 +71,36 @@ def autocast(network: nn.Module):
     return contextlib.nullcontext()
 
 
-def placed(network: nn.Module) -> nn.Module:
-    """Move a network to the device, in single precision, convolutions in their fastest layout."""
-    # channels_last is for 2-D convolutions; 3-D ones have weights of five axes.
-    flat = all(weight.ndim != 5 for weight in network.parameters())
-    layout = torch.channels_last if flat else torch.preserve_format
-    single = torch.float32 if not any(w.is_complex() for w in network.parameters()) else None
-    return network.to(DEVICE, single, memory_format=layout)
+def placed(network: nn.Module, name: str) -> nn.Module:
+    """Move a network to the device, in single precision, convolutions in their fastest layout.
+
+    name: of the player whose network it is, for the message.
+    Raises ValueError for weights that can't be trained here.
+    """
+    held = [*network.parameters(), *network.buffers()]
+    if any(map(nn.parameter.is_lazy, held)):
+        raise ValueError(
+            f"a network of the {name} has lazy layers, whose shapes are not known yet: call it with"
+            " one batch first"
+        )
+    if torch.is_inference_mode_enabled() or any(tensor.is_inference() for tensor in held):
+        raise ValueError(
+            f"a network of the {name} can't learn within torch.inference_mode(), nor if it was"
+            " built there: build and train it outside"
+        )
+    if any(weight.is_complex() for weight in network.parameters()):
+        raise ValueError(
+            f"a network of the {name} has complex weights, which can't be trained here: keep the"
+            " real and the imaginary part as two weights, and join them with torch.complex"
+        )
+    return network.to(DEVICE)._apply(_placed_tensor)
+
+
+def _placed_tensor(tensor: Tensor) -> Tensor:
+    single = torch.float32 if tensor.is_floating_point() else None
+    # Layers of 2-D convolutions are faster in channels_last; 3-D ones have weights of five axes.
+    layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
+    return tensor.to(DEVICE, single, memory_format=layout)
 
 
 def on_device(batch):

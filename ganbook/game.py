@@ -88,6 +88,7 @@ class Game:
         self.sampling = torch.Generator(DEVICE).manual_seed(seed)  # not shared with training
         self._finite, self._terms = FiniteLosses(), Terms()
         self._idle = set(map(id, self._networks()))  # those that have got no gradient so far
+        self._built = checkpoints.attributes(self)
 
     @property
     def share(self) -> float:
@@ -226,10 +227,11 @@ class Game:
     def save(self, path) -> None:
         """Write the game's state to `path`. The file is written whole or not at all.
 
-        The state is the weights and buffers of players, averages and memory, the optimisers, the
-        random state, and how many turns and steps are done. Raises OSError if the file can't be
-        written, FloatingPointError if a weight or a loss is not finite, and ValueError if a memory
-        holds more than tensors and plain values. An old file is then left as it was.
+        The state is the weights and buffers of players, averages and memory, the numbers and texts
+        that training has changed among their attributes, the optimisers, the random state, and how
+        many turns and steps are done. Raises OSError if the file can't be written,
+        FloatingPointError if a weight or a loss is not finite or a buffer is NaN, and ValueError if
+        a memory holds more than tensors and plain values. An old file is then left as it was.
         """
         self._finite.read()
         checkpoints.save(self, path)
@@ -238,8 +240,9 @@ class Game:
         """Restore the state saved at `path`, in a game built by the same code as the saved one.
 
         On the same CPU it continues bit for bit as if it had never stopped, where objectives draw
-        their random numbers from torch. On another kind of device these are others. No code in the
-        file is executed. Raises
+        their random numbers from torch. Of what networks keep beside weights and buffers, numbers,
+        texts, None and tuples of them are restored, if they had changed since the game was built.
+        On another kind of device random numbers are others. No code in the file is executed. Raises
         FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
         truncated, or belongs to other players; this game is then left as it was.
         """
@@ -275,11 +278,7 @@ class Game:
         if len(set(map(id, self._networks()))) < len(self._networks()):
             raise ValueError("a network is given twice: give each to one player, once")
         for name, module in self.memory.items():
-            if not module.state_dict() and not any(part._buffers for part in module.modules()):
-                raise ValueError(
-                    f"the memory {name!r} has nothing that can be saved: keep tensors as buffers,"
-                    " with register_buffer, and not in lists"
-                )
+            checkpoints.check_memory(name, module)
         if not isinstance(self.average, dict):
             raise TypeError(f"average={self.average}: give {{player: share that stays}}")
         if len(self.betas) != 2:

@@ -24,7 +24,8 @@ class WholeStep:
 
     def __enter__(self):
         self.caught, self.previous = [], None
-        if threading.get_ident() == threading.main_thread().ident:
+        main = threading.get_ident() == threading.main_thread().ident
+        if main and signal.getsignal(signal.SIGINT) is not None:  # one in C can't be put back
             self.previous = signal.signal(signal.SIGINT, self._catch)
 
     def _catch(self, *signal_and_frame):

@@ -19,12 +19,12 @@ def placed_networks(name: str, given) -> tuple[nn.Module, ...]:
     """A player's networks on the device, in single precision.
 
     name: the player's name. given: a network, or a tuple or list of them.
-    Raises TypeError for what is not a network.
+    Raises TypeError for what is not a network, ValueError for one that can't be trained here.
     """
     networks = given if isinstance(given, (tuple, list)) else (given,)
     for network in networks:
         check_network(name, network)
-    return tuple(map(placed, networks))
+    return tuple(placed(network, name) for network in networks)
 
 
 def check_owners(players: dict[str, tuple[nn.Module, ...]]) -> None:
@@ -49,8 +49,8 @@ def check_optimized(players: dict, optimizers: dict) -> None:
     """
     for name, networks in players.items():
         known = {id(weight) for weight in optimizers[name].param_groups[0]["params"]}
-        for network in map(placed, networks):
-            for weight, value in network.named_parameters():
+        for network in networks:
+            for weight, value in placed(network, name).named_parameters():
                 if value.requires_grad and id(value) not in known:
                     raise ValueError(
                         f"the weight {weight} of the {name} was added, replaced or unfrozen after"

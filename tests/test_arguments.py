@@ -33,10 +33,18 @@ def test_labels_out_of_range_are_named(labels):
         arguments.check_labels(labels, 2, 4)
 
 
-@pytest.mark.parametrize("labels", [[0.0, 1.0], [True, False], [0, 1, 2], [[0, 1]], 0])
+@pytest.mark.parametrize("labels", [[0.0, 1.0], [True, False], [0, 1j], [0, 1, 2], [[0, 1]], 0])
 def test_labels_of_another_kind_are_named(labels):
     with pytest.raises(ValueError, match="labels must be 2 whole numbers, one per sample; got"):
         arguments.check_labels(labels, 2, 4)
+
+
+def test_labels_may_be_of_any_whole_type():
+    for kind in (torch.uint16, torch.uint32, torch.uint64, torch.uint8, torch.int16):
+        labels = arguments.check_labels(torch.tensor([0, 3]).to(kind), 2, 4)
+        assert labels.tolist() == [0, 3] and labels.dtype == torch.int64
+        with pytest.raises(ValueError, match="these reach from 0 to 4"):
+            arguments.check_labels(torch.tensor([0, 4]).to(kind), 2, 4)
 
 
 def test_labels_come_back_as_long():

@@ -14,6 +14,7 @@ import sys
 import textwrap
 
 import games
+import numpy as np
 import pytest
 import torch
 from games import assert_same_weights, differ, play, play_up_to, points_game, weights
@@ -303,7 +304,10 @@ def with_tanh(generator, discriminator):
     return generator, discriminator
 
 
-@pytest.mark.parametrize("spoil", ["optimizers", "random", "counts", "turns_done", "modules"])
+PARTS = ["attributes", "optimizers", "random", "counts", "turns_done", "modules"]
+
+
+@pytest.mark.parametrize("spoil", PARTS)
 def test_a_checkpoint_with_a_part_missing_leaves_the_game_as_it_was(spoil, moons, tmp_path):
     play_up_to(points_game(), moons, 5, 3).save(tmp_path / "game.pt")
     content = torch.load(tmp_path / "game.pt", weights_only=True)
@@ -462,15 +466,240 @@ def test_compiled_networks_are_saved_as_the_networks_they_are(compiled, moons, t
     assert torch.equal(straight.sample(4, seed=0), again.sample(4, seed=0))
 
 
-def test_weights_that_are_not_finite_do_not_take_the_place_of_a_good_file(tmp_path):
+def a_weight(gan):
+    return gan.generator[0].weight
+
+
+def an_averaged_weight(gan):
+    return gan.averaged[0].weight
+
+
+def a_moment(gan):
+    return gan.optimizers["generator"].state[gan.generator[0].weight]["exp_avg_sq"]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("spoilt", [a_weight, an_averaged_weight, a_moment])
+def test_weights_that_are_not_finite_do_not_take_the_place_of_a_good_file(
+    spoilt, value, moons, tmp_path
+):
     gan = points_game()
+    play(gan, moons, 1)
     gan.save(tmp_path / "game.pt")
     old = (tmp_path / "game.pt").read_bytes()
     with torch.no_grad():
-        gan.generator[0].weight[0, 0] = torch.nan
+        spoilt(gan)[0, 0] = value
     with pytest.raises(FloatingPointError, match="buffers or moments of the generator hold"):
         gan.save(tmp_path / "game.pt")
     assert (tmp_path / "game.pt").read_bytes() == old
+
+
+def test_a_buffer_may_hold_infinity_as_the_masks_of_attention_do_but_not_nan(moons, tmp_path):
+    def masked():
+        gan = points_game()
+        for network in (gan.generator, gan.averaged, gan.discriminator):
+            mask = nn.Transformer.generate_square_subsequent_mask(2)
+            network.register_buffer("mask", mask.to(DEVICE))
+        return gan
+
+    gan, again = masked(), masked()
+    play(gan, moons, 2)
+    gan.save(tmp_path / "game.pt")
+    again.resume(tmp_path / "game.pt")
+    assert_same_weights(gan, again)
+    gan.discriminator.mask[0, 0] = torch.nan
+    with pytest.raises(FloatingPointError, match="buffers or moments of the discriminator hold"):
+        gan.save(tmp_path / "game.pt")
+
+
+# ---- What networks and memories keep beside their weights
+
+
+class Growing(nn.Module):
+    """A generator as many scripts have it: it keeps its stage as a number, and grows buffers."""
+
+    latent = 4
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.dropout = nn.Linear(4, 2), nn.Dropout(0.1)
+        self.stage, self.faded, self.sizes = 0, 0.0, ((4, 4), None)
+        self.register_buffer("mean", None)
+        self.register_buffer("seen", torch.zeros(0, 2))
+        self.register_buffer("last", torch.zeros(2))
+
+    def extra_repr(self):
+        return f"stage={self.stage}"
+
+    def forward(self, z):
+        x = self.dropout(self.layer(z)) * (1 + self.faded) + self.stage
+        if not self.training:
+            return x if self.mean is None else x - self.mean
+        with torch.no_grad():
+            self.calls = getattr(self, "calls", 0) + 1
+            self.stage = self.calls // 4
+            self.faded = np.clip(np.float32(self.calls) / 10, 0, 1)
+            self.sizes = ((4, self.calls), np.int64(self.stage))
+            self.dropout.p *= 0.9
+            if self.calls == 4:
+                self.register_buffer("late", torch.zeros(3))
+                self.register_buffer("cache", torch.zeros(3), persistent=False)
+            if self.calls >= 4:
+                self.mean = x.mean(0)
+                self.late += self.mean.sum()
+            self.last = x[0].detach() if self.calls < 5 else None
+            self.seen = torch.cat([self.seen, x])[-50:]
+        return x
+
+
+def growing(p=0.1):
+    torch.manual_seed(0)
+    generator, discriminator = Growing(), nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 1))
+    generator.dropout.p = p
+    return GAN(generator, nn.Sequential(*discriminator, nn.Dropout(0.2), nn.Flatten(0)))
+
+
+def kept(gan):
+    live, own = gan.generator, gan.averaged
+    return [(n.stage, n.faded, n.sizes, n.calls, str(n.mean), str(n.last)) for n in (live, own)]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_network_that_grows_goes_on_where_it_was(steps, moons, tmp_path):
+    """In another game, and in the same one after it has grown further."""
+    straight, saved = growing(), growing()
+    play(straight, moons, 6)
+    play_up_to(saved, moons, 6, steps).save(tmp_path / "game.pt")
+    at_save, sample = kept(saved), saved.sample(5, seed=0)
+    play(saved, moons, 6)
+    for again in (growing(), saved):
+        again.resume(tmp_path / "game.pt")
+        assert kept(again) == at_save and type(again.generator.faded) is np.float32
+        assert torch.equal(again.sample(5, seed=0), sample)
+        assert ("late" in again.generator._buffers) == (steps >= 2)
+        assert "cache" not in vars(again.generator), "what is not persistent is not saved"
+        play(again, moons, 6)
+        assert kept(again) == kept(straight)
+        assert again.generator.dropout.p == straight.generator.dropout.p
+        assert_same_weights(straight, again)
+
+
+def test_a_game_that_was_resumed_is_saved_with_all_that_it_keeps(moons, tmp_path):
+    gan = play_up_to(growing(), moons, 6, 4)
+    gan.save(tmp_path / "game.pt")
+    second, third = growing(), growing()
+    second.resume(tmp_path / "game.pt")
+    second.save(tmp_path / "second.pt")
+    third.resume(tmp_path / "second.pt")
+    assert kept(third) == kept(gan)
+
+
+def test_settings_of_your_own_stand_and_only_what_training_changed_is_put_back(moons, tmp_path):
+    class Quiet(nn.Dropout):  # its text does not show p
+        __repr__ = object.__repr__
+
+    def game(p, note):
+        gan = growing()
+        gan.discriminator[2] = Quiet(p)
+        gan.generator.note = note
+        return gan
+
+    gan = GAN(game(0.2, "a").generator, game(0.2, "a").discriminator)
+    play(gan, moons, 3)
+    gan.save(tmp_path / "game.pt")
+    for again in (GAN(game(0.5, "b").generator, game(0.5, "b").discriminator), game(0.5, "b")):
+        again.resume(tmp_path / "game.pt")
+        assert (again.discriminator[2].p, again.generator.note) == (0.5, "b")
+        assert kept(again) == kept(gan)
+
+
+KINDS_OF_NUMPY = "bool_ int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64"
+NUMBERS = [getattr(np, name)(1) for name in KINDS_OF_NUMPY.split()]
+
+
+@pytest.mark.parametrize("value", [4, False, 0.5, "b", None, (1, ("a", None)), *NUMBERS], ids=repr)
+def test_a_memory_that_counts_goes_on_counting(value, tmp_path):
+    class Pool(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("kept", torch.zeros(4, 2))
+            self.count = 0
+
+    def game():
+        return Game({"a": nn.Linear(2, 1)}, [Turn("a", None)], memory={"pool": Pool()})
+
+    saved, again = game(), game()
+    saved.memory["pool"].count = value
+    saved.save(tmp_path / "game.pt")
+    again.resume(tmp_path / "game.pt")
+    count = again.memory["pool"].count
+    assert type(count) is type(value) and count == value
+
+
+def test_a_checkpoint_from_before_attributes_were_saved_can_be_read(moons, tmp_path):
+    gan = play_up_to(points_game(), moons, 5, 3)
+    gan.save(tmp_path / "game.pt")
+    content = torch.load(tmp_path / "game.pt", weights_only=True)
+    del content["state"]["attributes"]
+    torch.save(content | {"format": "ganbook game 2"}, tmp_path / "game.pt")
+    assert_same_weights(gan, resumed(tmp_path / "game.pt"))
+
+
+def test_buffers_of_other_shapes_that_training_did_not_change_are_refused(tmp_path):
+    def game(*shape):
+        pool = nn.Module()
+        pool.register_buffer("kept", torch.zeros(*shape))
+        return Game({"a": nn.Linear(2, 1)}, [Turn("a", None)], memory={"pool": pool})
+
+    game(50, 2).save(tmp_path / "game.pt")
+    other = game(100, 2)
+    for grown in (100, 70):
+        other.memory["pool"].kept = torch.ones(grown, 2)
+        with pytest.raises(ValueError, match="belongs to other networks: .*size mismatch for kept"):
+            other.resume(tmp_path / "game.pt")
+        assert other.memory["pool"].kept.sum() == 2 * grown
+
+
+IN_A_LAYER = ("players", "generator", 0, "layer")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        ((*IN_A_LAYER, "forward"), 1, "an attribute 'forward', which can't be set"),
+        ((*IN_A_LAYER, "weight"), (2, 4), "an attribute 'weight', which can't be set"),
+        ((*IN_A_LAYER, "_parameters"), None, "an attribute '_parameters', which can't be set"),
+        ((*IN_A_LAYER, "scale"), [1], "its attribute 'scale' is a list"),
+        ((*IN_A_LAYER, "scale"), torch.zeros(2), "its attribute 'scale' is a ndarray"),
+        (("players", "generator", 0, "none", "scale"), 1.0, "its generator has a layer 'none'"),
+        (("players", "scale"), 1.0, "its attributes"),
+        (3, 1.0, "its attributes"),
+    ],
+)
+def test_attributes_that_no_game_has_leave_it_as_it_was(place, value, reason, moons, tmp_path):
+    play_up_to(growing(), moons, 5, 3).save(tmp_path / "game.pt")
+    content = torch.load(tmp_path / "game.pt", weights_only=True)
+    content["state"]["attributes"][place] = value
+    torch.save(content, tmp_path / "game.pt")
+    straight, game = growing(), growing()
+    with pytest.raises(ValueError, match=f"game.pt belongs to other networks: .*{reason}"):
+        game.resume(tmp_path / "game.pt")
+    play(straight, moons, 5), play(game, moons, 5)
+    assert kept(straight) == kept(game)
+    assert_same_weights(straight, game)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_scripted_networks_are_saved_too(moons, tmp_path):
+    def game():
+        torch.manual_seed(0)
+        return GAN(*map(torch.jit.script, games.own_networks()), latent=3, average=0)
+
+    gan, again = game(), game()
+    play(gan, moons, 2)
+    gan.save(tmp_path / "game.pt")
+    again.resume(tmp_path / "game.pt")
+    assert_same_weights(gan, again)
 
 
 class Own(nn.Module):

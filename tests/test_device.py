@@ -95,3 +95,45 @@ def test_networks_with_convolutions_compute_in_bfloat16_and_dense_ones_do_not(he
         with torch.no_grad(), device.autocast(network):
             half = layer(x).dtype == torch.bfloat16
         assert half == (here and convolutions)
+
+
+# ---- Placing networks
+
+
+def test_only_tensors_of_four_axes_change_their_layout():
+    """Beside 2-D convolutions there may be buffers of five axes, and weights of 3-D ones."""
+    network = nn.Sequential(nn.Conv2d(2, 2, 3), nn.Conv3d(2, 2, 3)).double()
+    network.register_buffer("volume", torch.zeros(1, 2, 3, 4, 5))
+    network.register_buffer("waves", torch.tensor([1j]))
+    placed = device.placed(network, "critic")
+    assert placed is network
+    assert network[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert network[1].weight.is_contiguous() and network.volume.is_contiguous()
+    assert {weight.dtype for weight in network.parameters()} == {torch.float32}
+    assert network.waves.item() == 1j, "complex buffers stay"
+
+
+def built_in_inference_mode():
+    with torch.inference_mode():
+        return nn.Linear(2, 2)
+
+
+def with_complex_weights():
+    network = nn.Linear(2, 2)
+    network.phases = nn.Parameter(torch.ones(2, dtype=torch.cfloat))
+    return network
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.LazyLinear(2), "the critic has lazy layers, .*: call it with one batch first"),
+        (lambda: nn.LazyBatchNorm1d(affine=False), "the critic has lazy layers"),
+        (with_complex_weights, "the critic has complex weights, .*join them with torch.complex"),
+        (built_in_inference_mode, "the critic can't learn within torch.inference_mode"),
+    ],
+)
+def test_networks_that_can_not_be_trained_are_named(make, message):
+    network = make()
+    with pytest.raises(ValueError, match=message):
+        device.placed(network, "critic")

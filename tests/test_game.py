@@ -597,9 +597,22 @@ def test_a_memory_that_keeps_its_images_in_a_list_is_refused():
 
     with pytest.raises(ValueError, match="the memory 'pool' has nothing that can be saved: keep"):
         Game({"a": nn.Linear(2, 1)}, [Turn("a", None)], memory={"pool": Pool()})
+    short = nn.Module()
+    short.register_buffer("images", torch.zeros(3), persistent=False)
+    with pytest.raises(ValueError, match="nothing that can be saved: .* or with persistent=False"):
+        Game({"a": nn.Linear(2, 1)}, [Turn("a", None)], memory={"pool": nn.Sequential(short)})
     empty = nn.Module()
     empty.register_buffer("images", None)  # filled later
     Game({"a": nn.Linear(2, 1)}, [Turn("a", None)], memory={"pool": empty})
+
+
+def test_networks_that_can_not_be_trained_are_named_by_their_player(moons):
+    with pytest.raises(ValueError, match="the critics has lazy layers"):
+        Game({"critics": (nn.Linear(2, 1), nn.LazyLinear(1))}, [Turn("critics", None)])
+    gan = points_game()
+    with torch.inference_mode(), pytest.raises(ValueError, match="the generator can't learn"):
+        gan.train(moons, 2)
+    play(gan, moons, 2)
 
 
 def test_players_are_a_dictionary():

@@ -277,6 +277,15 @@ def test_where_an_interrupt_ends_the_program_it_still_does(tmp_path):
     assert done.returncode == -signal.SIGINT and done.stdout == "", done.stderr
 
 
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_handler_that_is_not_pythons_is_left_alone(monkeypatch):
+    """`signal` knows such a handler as None, and can't put it back."""
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    with guards.WholeStep():
+        installed = signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert installed is signal.default_int_handler
+
+
 def test_a_turn_within_a_turn_of_the_same_game_is_refused(moons):
     def inner(real, fake):
         return gan.d_step(moons[0].x)

@@ -36,6 +36,7 @@ class Images:
                 f"Labels must be {len(self)} integers, one for each image; "
                 f"got {shape_and_type(labels)}."
             )
+        labels = labels.long()  # uint16 has no minimum
         low, high = int(labels.min()), int(labels.max())
         if classes is None or isinstance(classes, numbers.Integral):
             classes = range(high + 1 if classes is None else classes)

@@ -3,9 +3,10 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ganbook.networks.network import uncompiled
+from ganbook.device import tensors
+from ganbook.networks.network import plain_attributes, uncompiled
 
 
 class Average:
@@ -13,9 +14,10 @@ class Average:
 
     live: the network. Weights whose `data` is replaced later are still followed; layers added
         later are not.
-    The running statistics of its batch norms are averaged as its weights are. Its other buffers,
-    and the numbers and texts that its own layers keep as attributes, are copied, so that a network
-    which grows is at the same stage. Raises TypeError for a network that can't be copied.
+    The running statistics of its batch norms are averaged as its weights are. Whole numbers among
+    the weights, the other buffers, and the numbers, texts, tuples and tensors that its own layers
+    keep as attributes are copied, so that a network which grows is at the same stage. Raises
+    TypeError for a network that can't be copied.
     Yazici et al. 2019 (arXiv:1806.04498). Chapter 4.
     """
 
@@ -25,8 +27,8 @@ class Average:
             self.network = copy.deepcopy(live).eval().requires_grad_(False)
         except Exception as error:
             raise TypeError(
-                f"a {type(live).__name__} can't be copied for an average ({error}): use"
-                " torch.nn.utils.parametrizations in place of older hooks, or no average"
+                f"a {type(live).__name__} can't be copied for an average"
+                f"{_with_graph(live) or f': {error}'}. Or use no average"
             ) from error
         # Dictionaries and names, because the tensors in them may be replaced.
         self._averaged, self._copied, self._attributes = [], [], []
@@ -35,14 +37,15 @@ class Average:
             for name, value in own._parameters.items():
                 if value is not None and id(value) not in seen:  # layers may share a weight
                     seen.add(id(value))
-                    self._averaged.append((own._parameters, layer._parameters, name))
+                    places = self._averaged if value.is_floating_point() else self._copied
+                    places.append((own._parameters, layer._parameters, name))
             statistics = isinstance(layer, nn.modules.batchnorm._NormBase)
             for name, value in own._buffers.items():
                 averaged = statistics and value is not None and value.is_floating_point()
                 places = self._averaged if averaged else self._copied
                 places.append((own._buffers, layer._buffers, name))
             if not type(layer).__module__.startswith("torch."):
-                self._attributes.append((own.__dict__, layer.__dict__))
+                self._attributes.append((own, layer))
 
     @torch.no_grad()
     def update(self, kept: float) -> None:
@@ -52,14 +55,29 @@ class Average:
         """
         averages = [values[name] for values, _, name in self._averaged]
         lives = [values[name] for _, values, name in self._averaged]
-        torch._foreach_lerp_(averages, lives, 1 - kept)
+        if averages:
+            torch._foreach_lerp_(averages, lives, 1 - kept)
         for values, lives, name in self._copied:
             own, live = values[name], lives[name]
             if own is None or live is None or own.shape != live.shape:
                 values[name] = None if live is None else live.clone()
             else:
                 own.copy_(live)
-        for values, lives in self._attributes:
-            for name, value in lives.items():
-                if type(value) in (bool, int, float, str) and name != "training":
-                    values[name] = value
+        for own, layer in self._attributes:
+            vars(own).update(plain_attributes(layer))
+            for name, value in vars(layer).items():
+                if isinstance(value, Tensor) and value.grad_fn is None:
+                    vars(own)[name] = value.clone()
+
+
+def _with_graph(network: nn.Module) -> str:
+    """Words on the first attribute that torch can't copy, as gradients flow through it, or ""."""
+    for path, layer in network.named_modules():
+        for name, value in {**layer._buffers, **vars(layer)}.items():
+            if any(tensor.grad_fn is not None for tensor in tensors(value)):
+                return (
+                    f": its {'.'.join(filter(None, (path, name)))} is the result of a computation"
+                    f" that it was learning from; keep {name}.detach(), or None, in its place, and"
+                    " use torch.nn.utils.parametrizations in place of torch's older hooks"
+                )
+    return ""

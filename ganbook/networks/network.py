@@ -4,6 +4,7 @@ import contextlib
 import functools
 import zlib
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -148,6 +149,29 @@ def generate(generator: nn.Module, z: torch.Tensor, labels=None, batch: int = 50
 def uncompiled(network: nn.Module) -> nn.Module:
     """The network itself, where `torch.compile` has put another module around it."""
     return getattr(network, "_orig_mod", network)
+
+
+TORCHS_OWN = frozenset(vars(nn.Module()))
+"""The attributes that torch keeps in every module, `training` among them."""
+
+
+def is_plain(value) -> bool:
+    """Whether a value is a number, Python's or numpy's, a text, None, or a tuple of such values."""
+    if type(value) in (tuple, torch.Size):
+        return all(map(is_plain, value))
+    if isinstance(value, np.generic):
+        return value.dtype.kind in "biuf" and value.nbytes <= 8  # a type that torch has too
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def plain_attributes(module: nn.Module) -> dict:
+    """{name: value} of the attributes that a module keeps beside weights and buffers.
+
+    module: its own attributes alone, not those of its layers. Those that are not plain (`is_plain`)
+        are left out.
+    """
+    attributes = vars(module).items()
+    return {name: v for name, v in attributes if name not in TORCHS_OWN and is_plain(v)}
 
 
 @contextlib.contextmanager

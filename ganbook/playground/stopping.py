@@ -14,6 +14,7 @@ import weakref
 from pathlib import Path
 
 from ganbook import GAN
+from ganbook.guards import WholeStep
 
 PATIENCE = 5.0  # seconds that a computation may go on after the button is pressed
 PRESSED = "Paused by the notebook's stop button"
@@ -22,7 +23,7 @@ NOT_THE_READERS = (str(Path(__file__).parents[1]), sysconfig.get_path("stdlib"))
 _playing = weakref.WeakSet()  # those whose `pause(notice)` is called when the button is pressed
 
 
-class StopButton:
+class StopButton(WholeStep):
     """A context: an interrupt in it waits for the end of the block, but not for ever.
 
     After PATIENCE seconds, or at a second interrupt, KeyboardInterrupt is raised in the block. That
@@ -31,26 +32,19 @@ class StopButton:
     """
 
     def __enter__(self):
-        self._pressed, self._timer, self._previous = None, None, None
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._press)
-
-    def _press(self, *signal_and_frame):
-        if self._pressed:
-            raise KeyboardInterrupt
-        self._pressed = signal_and_frame
         self._timer = threading.Timer(PATIENCE, _interrupt_main)
         self._timer.daemon = True
+        super().__enter__()
+
+    def _catch(self, *signal_and_frame):
+        if self.caught:
+            raise KeyboardInterrupt
+        self.caught.append(signal_and_frame)
         self._timer.start()
 
-    def __exit__(self, error, *_):
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._previous is None:
-            return
-        signal.signal(signal.SIGINT, self._previous)
-        if error is None and self._pressed and callable(self._previous):
-            self._previous(*self._pressed)
+    def __exit__(self, *error):
+        self._timer.cancel()
+        super().__exit__(*error)
 
 
 def _interrupt_main() -> None:

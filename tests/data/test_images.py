@@ -190,6 +190,8 @@ def test_classes_may_be_counted_named_or_left_out():
         and data.Images(torch.zeros(2, 1, 2, 2)).labels is None
     )
     assert tiny(3).labels.dtype == torch.int64 and len(tiny(3)) == 3
+    labels = torch.tensor([0, 2]).to(torch.uint16)
+    assert data.Images(torch.zeros(2, 1, 2, 2), labels).labels.tolist() == [0, 2]
 
 
 good = torch.zeros(4, 1, 8, 8)

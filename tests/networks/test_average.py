@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -74,10 +75,78 @@ def test_attributes_and_buffers_that_come_or_grow_later_are_followed():
     assert own.mean is None
 
 
+@pytest.mark.parametrize(
+    "value",
+    [np.float64(0.25), np.float32(0.25), np.int64(3), np.bool_(True), None, (4, 8), ((1, "a"), 2)],
+    ids=repr,
+)
+def test_numbers_of_numpy_none_and_tuples_are_followed(value):
+    """`np.clip(steps / n, 0, 1)` is how many scripts fade a layer in, and None ends it."""
+    live = Growing()
+    average = networks.Average(live)
+    live.faded = value
+    average.update(0.9)
+    assert type(average.network.faded) is type(value) and average.network.faded == value
+
+
+def test_tensors_that_are_attributes_are_copied_and_not_those_with_a_graph():
+    live = Growing()
+    live.mean_image, live.map = torch.zeros(2), None
+    average = networks.Average(live)
+    live.mean_image, live.map = torch.ones(2), live.layer(torch.ones(1, 2))
+    average.update(0.9)
+    own = average.network
+    assert torch.equal(own.mean_image, torch.ones(2)) and own.mean_image is not live.mean_image
+    assert own.map is None
+
+
+def test_hooks_of_the_network_are_not_followed():
+    live = Growing()
+    average = networks.Average(live)
+    live.register_full_backward_hook(lambda *_: None)
+    average.update(0.9)
+    assert average.network._is_full_backward_hook is None and not average.network.training
+
+
+def test_whole_numbers_among_the_weights_are_copied():
+    live = nn.Linear(2, 2)
+    live.order = nn.Parameter(torch.tensor([0, 1]), requires_grad=False)
+    average = networks.Average(live)
+    live.order.copy_(torch.tensor([5, 7]))
+    average.update(0.9)
+    assert average.network.order.tolist() == [5, 7]
+    networks.Average(nn.Flatten()).update(0.9)  # nothing at all to average
+
+
 def test_a_network_that_can_not_be_copied_is_named():
     live = torch.nn.utils.weight_norm(nn.Linear(2, 2))
     live(torch.zeros(1, 2))
-    with pytest.raises(TypeError, match="a Linear can't be copied for an average"):
+    with pytest.raises(
+        TypeError, match="a Linear can't be copied for an average: its weight is .*parametrizations"
+    ):
+        networks.Average(live)
+
+
+class KeepsItsMaps(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x):
+        self.maps = [self.layer(x)]
+        return self.maps[0]
+
+
+def test_what_a_network_keeps_of_its_last_batch_is_named():
+    live = nn.Sequential(KeepsItsMaps(), nn.ReLU())
+    live(torch.zeros(1, 2))
+    message = r"a Sequential can't be copied for an average: its 0.maps .* keep maps.detach\(\)"
+    with pytest.raises(TypeError, match=message):
+        networks.Average(live)
+    live[0].maps = None
+    networks.Average(live)
+    live[0].lock = (x for x in ())  # neither can this be copied
+    with pytest.raises(TypeError, match="for an average: cannot pickle .*. Or use no average"):
         networks.Average(live)
 
 

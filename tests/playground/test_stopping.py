@@ -1,7 +1,12 @@
 """The stop button of the notebook: it pauses the playground, and ends a loss that never returns."""
 
 import asyncio
+import os
 import signal
+import subprocess
+import sys
+import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -74,6 +79,40 @@ def test_a_block_that_sleeps_is_ended_by_one_press(ctrl_c, monkeypatch):
         press()
         time.sleep(LIMIT)
     assert time.monotonic() < deadline, "it slept to the end"
+
+
+def test_a_press_in_a_block_that_ends_is_one_interrupt_and_no_second_one_later(
+    on_sigint, monkeypatch
+):
+    """A second one would stop the next cell, seconds later."""
+    monkeypatch.setattr(stopping, "PATIENCE", 0.2)
+    heard = []
+    on_sigint(lambda *_: heard.append("an interrupt"))
+    with StopButton():
+        press()
+        timers = [t for t in threading.enumerate() if isinstance(t, threading.Timer)]
+    for timer in timers:
+        timer.join(LIMIT)
+    assert len(timers) == 1 and heard == ["an interrupt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows tells of a signal otherwise")
+def test_where_an_interrupt_ends_the_program_it_still_does():
+    code = """
+        import signal
+        from ganbook.playground.stopping import StopButton
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        with StopButton():
+            signal.raise_signal(signal.SIGINT)
+        print("it went on")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGINT and done.stdout == "", done.stderr
 
 
 def test_a_press_between_cells_is_ignored_where_nothing_plays(between_cells):
