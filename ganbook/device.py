@@ -1,6 +1,7 @@
 """The device and the precision to compute with, chosen once from the hardware, at import."""
 
 import contextlib
+import itertools
 import os
 
 import torch
@@ -78,6 +79,15 @@ def placed(network: nn.Module) -> nn.Module:
     layout = torch.channels_last if flat else torch.preserve_format
     single = torch.float32 if not any(w.is_complex() for w in network.parameters()) else None
     return network.to(DEVICE, single, memory_format=layout)
+
+
+def is_placed(network: nn.Module) -> bool:
+    """Whether all weights and buffers are on the device, and real ones in single precision."""
+    return all(
+        value.device.type == DEVICE.type
+        and (value.dtype == torch.float32 or not value.is_floating_point())
+        for value in itertools.chain(network.parameters(), network.buffers())
+    )
 
 
 def on_device(batch):
