@@ -152,7 +152,8 @@ class Game:
 
         player: the player's name. batch: as `batches[k]` in `train`.
         Waits for the device, to see whether the losses are finite. Raises ValueError for a player
-        that is not in the game, FloatingPointError as `train` does.
+        that is not in the game and for weights that are new to it, FloatingPointError as `train`
+        does.
         """
         check_choice("player", player, [turn.player for turn in self.turns])
         check_optimized(self.players, self.optimizers)

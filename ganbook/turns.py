@@ -127,12 +127,14 @@ _COMPILED = (
     "the objective of the {player} goes backward through a compiled network twice, as a gradient"
     " penalty does, which torch can't: use that network without compiling it"
 )
+_REENTRANT = (
+    "the objective of the {player} calls a network with reentrant checkpointing, which can't learn"
+    " in a game of several players: pass use_reentrant=False to torch.utils.checkpoint.checkpoint"
+)
 _ADVICE = {
     "donated buffers": _COMPILED,
     "double backward": _COMPILED,
-    "use_reentrant": "the objective of the {player} calls a network with reentrant checkpointing,"
-    " which can't be trained by a game of several players: pass use_reentrant=False to"
-    " torch.utils.checkpoint.checkpoint",
+    "use_reentrant=True": _REENTRANT,
     "more than 1 value per channel": "batch norm needs at least two samples for its statistics, and"
     " in the objective of the {player} it gets one: make the batches larger",
 }
@@ -201,7 +203,7 @@ class Terms:
         unknown = [name for name in means if name not in self._learned]
         if not unknown:
             return
-        self._learned |= {name for name in unknown if _depends(means[name], weights)}
+        self._learned |= {name for name in unknown if _depends(player, means[name], weights)}
         if self._learned.isdisjoint(means):
             return  # the game itself says that nothing can be learned
         for name in unknown:
@@ -215,7 +217,7 @@ class Terms:
         """
         if any(function is known for known in self._parts):
             return
-        if _depends(values, weights):
+        if _depends(player, values, weights):
             self._parts.append(function)
         elif values.any():
             raise ValueError(_unlearned(f"penalty ({name_and_line(function)})", player))
@@ -230,21 +232,20 @@ def _unlearned(name: str, player: str) -> str:
     )
 
 
-def _depends(value: Tensor, weights: list[Tensor]) -> bool:
+def _depends(player: str, value: Tensor, weights: list[Tensor]) -> bool:
     """Whether the graph that backward would follow from a value leads to one of the weights.
 
-    Nothing is computed: a compiled network can go backward only once.
+    Nothing is computed: a compiled network can go backward only once. Raises RuntimeError for
+    reentrant checkpointing, whose weights are not in the graph: they would learn nothing.
     """
-    wanted = set(map(id, weights))
     nodes, seen = [value.grad_fn], {None}
     while nodes:
         node = nodes.pop()
         if node in seen:
             continue
-        if id(getattr(node, "variable", None)) in wanted:
-            return True
         if node.name() == "CheckpointFunctionBackward":
-            return True  # perhaps: what reentrant checkpointing calls is not in the graph
+            raise RuntimeError(_REENTRANT.format(player=player))
         seen.add(node)
         nodes += [following for following, _ in node.next_functions]
-    return False
+    wanted = set(map(id, weights))
+    return any(id(getattr(node, "variable", None)) in wanted for node in seen)

@@ -499,7 +499,7 @@ def test_a_discriminator_that_turns_probabilities_into_logits_is_not_warned_of()
     [
         (nn.Tanh(), 0.0, 255.0),
         (nn.Tanh(), -1.6, 1.0),
-        (nn.Sigmoid(), 0.0, 255.0),
+        (nn.Sigmoid(), 0.0, 1.6),
         (nn.Sigmoid(), -1, 1),
         (Function(torch.tanh), -1.6, 1.0),
         (Function(torch.sigmoid), -1.0, 1.0),

@@ -77,15 +77,16 @@ def test_reentrant_checkpointing_says_what_to_do(penalty, moons):
     play(GAN(networks.mlp_generator(), Checkpointed(False), penalty=penalty), moons, 2)
 
 
-def test_a_term_within_reentrant_checkpointing_is_not_said_to_be_detached(moons):
-    """Its weights are not in the graph."""
-    network = nn.Linear(2, 1)
+@pytest.mark.parametrize("last", [nn.Identity(), nn.Linear(1, 1)], ids=["whole", "in part"])
+def test_weights_within_reentrant_checkpointing_do_not_silently_stay(last, moons):
+    """They are not in the graph, so torch says nothing where backward is asked for weights."""
+    network = nn.Sequential(nn.Linear(2, 1), last)
 
     def objective(batch):
-        inside = checkpoint(network, batch.x.clone().requires_grad_(), use_reentrant=True)
-        return {"outside": network(batch.x), "inside": inside}
+        x = batch.x.clone().requires_grad_()
+        return {"t": last(checkpoint(network[0], x, use_reentrant=True))}
 
-    with pytest.raises(RuntimeError, match="pass use_reentrant=False"):
+    with pytest.raises(RuntimeError, match="of the a calls .* pass use_reentrant=False"):
         play(game_of(objective, network), moons, 1)
 
 
