@@ -1,6 +1,7 @@
 """The device and the precision to compute with, chosen once from the hardware, at import."""
 
 import contextlib
+import itertools
 import os
 
 import torch
@@ -101,6 +102,15 @@ def _placed_tensor(tensor: Tensor) -> Tensor:
     # Layers of 2-D convolutions are faster in channels_last; 3-D ones have weights of five axes.
     layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
     return tensor.to(DEVICE, single, memory_format=layout)
+
+
+def is_placed(network: nn.Module) -> bool:
+    """Whether all weights and buffers are on the device, and real ones in single precision."""
+    return all(
+        value.device.type == DEVICE.type
+        and (value.dtype == torch.float32 or not value.is_floating_point())
+        for value in itertools.chain(network.parameters(), network.buffers())
+    )
 
 
 def on_device(batch):

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from ganbook import checkpoints
 from ganbook.arguments import check_choice, check_count, check_number
-from ganbook.device import DEVICE, on_device, tensors
+from ganbook.device import DEVICE, on_device
 from ganbook.guards import FiniteLosses, Randomness, WholeStep
 from ganbook.networks import Average, Network, uncompiled
 from ganbook.players import (
@@ -23,7 +23,7 @@ from ganbook.players import (
     warn_of_idle,
 )
 from ganbook.schedules import value_at
-from ganbook.turns import Step, Terms, Turn, checked
+from ganbook.turns import Explained, Step, Terms, Turn, asked
 
 
 class Game:
@@ -153,9 +153,11 @@ class Game:
 
         player: the player's name. batch: as `batches[k]` in `train`.
         Waits for the device, to see whether the losses are finite. Raises ValueError for a player
-        that is not in the game, FloatingPointError as `train` does.
+        that is not in the game and for weights that are new to it, FloatingPointError as `train`
+        does.
         """
         check_choice("player", player, [turn.player for turn in self.turns])
+        check_optimized(self.players, self.optimizers)
         turn = next(turn for turn in self.turns if turn.player == player)
         with WholeStep(), self.randomness, torch.enable_grad():
             means, _ = self._take(turn, self._prepared(batch))
@@ -182,30 +184,19 @@ class Game:
             for network in networks:
                 if not network.training:
                     network.train()
-        versions = [tensor._version for tensor in tensors(batch)]
-        try:
-            found = checked(turn, turn.objective(batch))
-        except Exception as error:
-            error.add_note(
-                f"This was in the objective of the {player}, step {self.steps_done + 1}."
-            )
-            raise
-        means, seen = found
-        if versions != [tensor._version for tensor in tensors(batch)]:
-            raise ValueError(
-                f"the objective of the {player} changes the batch in place, for everyone after it:"
-                " look for inplace=True in a first layer, and for functions that end with _"
-            )
+        step = self.steps_done + 1
+        means, seen = asked(turn, batch, step)
         self._terms.check_names(turn, (*means, *seen))
-        self._finite.check(self.steps_done + 1, player, means, batch)
+        self._finite.check(step, player, means, batch)
         total = reduce(torch.add, means.values())
         learned = optimizer.param_groups[0]["params"]
         for weight in learned:  # as zero_grad() does, in a quarter of its time
             weight.grad = None
         weights = [weight for weight in learned if weight.requires_grad]
         if total.requires_grad and weights:
-            self._terms.check_learned(turn, found, weights)
-            total.backward(inputs=weights)
+            self._terms.check_learned(player, means, weights)
+            with Explained("in the gradients of the", player, step):
+                total.backward(inputs=weights)
         if all(weight.grad is None for weight in weights):
             raise ValueError(
                 f"nothing that the {player} minimises depends on its weights: look for detach,"
@@ -215,8 +206,9 @@ class Game:
             self._idle -= set(map(id, filter(has_gradient, self.players[player])))
         optimizer.step()
         if turn.after is not None:
-            with torch.no_grad():
-                turn.after()
+            with Explained("after the weights had moved in a turn of the", player, step):
+                with torch.no_grad():
+                    turn.after()
         self.turns_done[player] += 1
         self.batches_drawn += turn is self.turns[0]
         means = {name: mean.detach() for name, mean in means.items()}
@@ -247,6 +239,7 @@ class Game:
         truncated, or belongs to other players; this game is then left as it was.
         """
         checkpoints.resume(self, path)
+        self._finite = FiniteLosses()  # those not read yet are of the game before
 
     # What a game is made of
 

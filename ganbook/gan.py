@@ -25,10 +25,10 @@ from ganbook.players import (
     check_range,
     common_classes,
     first_samples,
-    has_batch_norm,
     reach,
     warn_of_nonsense,
 )
+from ganbook.turns import Terms
 
 
 class GAN(Game):
@@ -71,10 +71,7 @@ class GAN(Game):
         latent: int | None = None,
         seed: int = 0,
     ):
-        if not isinstance(loss, Loss):
-            raise TypeError(
-                f"loss={loss!r}: give losses.nonsaturating, say, or losses.Loss(d=..., g=...)"
-            )
+        self.loss, self.penalty = loss, penalty
         check_network("generator", generator), check_network("discriminator", discriminator)
         latent = getattr(generator, "latent", None) if latent is None else latent
         if latent is None:
@@ -83,7 +80,6 @@ class GAN(Game):
                 " Or are the two players swapped?"
             )
         d_steps = check_count("d_steps", d_steps)
-        self.loss, self.penalty = loss, penalties.as_penalty(penalty)
         self.latent = check_count("latent", latent)
         self.classes = common_classes(generator, discriminator)
         turns = [
@@ -99,7 +95,6 @@ class GAN(Game):
             seed=seed,
         )
         self.generator, self.discriminator = generator, discriminator
-        self._batch_norm = has_batch_norm(generator, discriminator)
         state = self.randomness.state
         with self.randomness:
             first = first_samples(generator, discriminator, self.latent, self.classes)
@@ -108,6 +103,28 @@ class GAN(Game):
         self.randomness.state = state
         self.shape = tuple(first[0].shape[1:])
 
+    @property
+    def loss(self) -> Loss:
+        """The loss of both players. Another may be set between two steps."""
+        return self._loss
+
+    @loss.setter
+    def loss(self, loss):
+        if not isinstance(loss, Loss):
+            raise TypeError(
+                f"loss={loss!r}: give losses.nonsaturating, say, or losses.Loss(d=..., g=...)"
+            )
+        self._loss, self._terms = loss, Terms()  # whether a player learns from it is not known yet
+
+    @property
+    def penalty(self) -> penalties.Penalty | None:
+        """What regularises the discriminator. Another may be set between two steps."""
+        return self._penalty
+
+    @penalty.setter
+    def penalty(self, penalty):
+        self._penalty, self._terms = penalties.as_penalty(penalty), Terms()
+
     # The two objectives
 
     def d_objective(self, batch: Batch):
@@ -115,7 +132,7 @@ class GAN(Game):
         real, labels = batch
         with torch.no_grad():
             fake = self._fakes(len(real), labels)
-        turn, penalty = self.turns_done["discriminator"], penalties.as_penalty(self.penalty)
+        turn, penalty = self.turns_done["discriminator"], self.penalty
         due = penalty is not None and penalty.due(turn)
         if due:  # a gradient penalty differentiates with respect to the samples
             real.requires_grad_(), fake.requires_grad_()
@@ -124,7 +141,7 @@ class GAN(Game):
         if due:
             critic = functools.partial(self.logits, labels=labels)
             terms["penalty"] = penalty(
-                critic, real, fake, *logits, step=turn, share=self.share, learned=True
+                critic, real, fake, *logits, turn, self.share, check=self._check_part
             )
         return terms, {"real_logits": logits[0], "fake_logits": logits[1]}
 
@@ -137,6 +154,10 @@ class GAN(Game):
                 real_logits = self.logits(real, labels)
         fake_logits = self.logits(self._fakes(len(real), labels), labels)
         return {"g_loss": self._values("g", real_logits, fake_logits)}
+
+    def _check_part(self, measure, values):
+        weights = self.optimizers["discriminator"].param_groups[0]["params"]
+        self._terms.check_part("discriminator", measure, values, weights)
 
     def _values(self, player, real_logits, fake_logits):
         function = getattr(self.loss, player)
@@ -154,11 +175,12 @@ class GAN(Game):
             return call(self.generator, self._z(n), labels).float()
 
     def _z(self, n):
-        return torch.randn(n, self.latent, device=DEVICE)
+        # Whatever torch's default is: z is in the precision of the networks.
+        return torch.randn(n, self.latent, dtype=torch.float32, device=DEVICE)
 
     def _constrain(self):
         if self.penalty is not None:
-            penalties.as_penalty(self.penalty).constrain(self.discriminator)
+            self.penalty.constrain(self.discriminator)
 
     # Turns by hand
 
@@ -192,7 +214,7 @@ class GAN(Game):
         """
         n = check_count("n", n)
         random = self.sampling if seed is None else torch.Generator(DEVICE).manual_seed(seed)
-        z = torch.randn(n, self.latent, device=DEVICE, generator=random)
+        z = torch.randn(n, self.latent, dtype=torch.float32, device=DEVICE, generator=random)
         return self.decode(z, labels, batch)
 
     def decode(self, z: Tensor, labels=None, batch: int = 500) -> Tensor:
@@ -236,10 +258,6 @@ class GAN(Game):
     def _prepared(self, batch) -> Batch:
         real, labels = batch.x, getattr(batch, "labels", None)
         check_samples(real, self.shape)
-        if self._batch_norm and len(real) == 1:
-            raise ValueError(
-                "batch norm needs at least two samples for its statistics; the batch has one"
-            )
         if self.classes is None:
             return Batch(on_device(real))
         if labels is None:

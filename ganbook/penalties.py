@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ganbook.arguments import check_count, check_number, check_per_sample, name_and_line
+from ganbook.arguments import check_count, check_number, check_per_sample
 from ganbook.schedules import value_at
 
 
@@ -42,7 +42,7 @@ class Penalty(NamedTuple):
         return any(step % term.every == 0 for term in self.terms)
 
     def __call__(
-        self, critic, real, fake, real_logits, fake_logits, step=0, share=0.0, learned=False
+        self, critic, real, fake, real_logits, fake_logits, step=0, share=0.0, check=None
     ) -> Tensor:
         """The sum (N,) of the terms that are due.
 
@@ -51,23 +51,18 @@ class Penalty(NamedTuple):
         real_logits, fake_logits: the critic's logits (N,) for them.
         step: which turn of the critic it is, counted from 0.
         share: the share of all steps that are done, from 0 to 1.
-        learned: whether a critic is to learn from each term.
+        check: None, or a function that is called with each term's `measure` and what it gave, (N,).
         A term applied at every k-th turn counts k times there, so that its mean over the turns
         stays the same (lazy regularisation: Karras et al. 2020, appendix B, arXiv:1912.04958).
-        Raises ValueError for a term that does not give one value per sample, or that is constant
-        where a critic is to learn from it.
+        Raises ValueError for a term that does not give one value per sample.
         """
-        total = torch.zeros(len(real), device=real.device)
+        total = torch.zeros(len(real), dtype=torch.float32, device=real.device)
         for term in self.terms:
             if step % term.every == 0:
                 measured = term.measure(critic, real, fake, real_logits, fake_logits)
                 check_per_sample("the penalty", term.measure, measured, len(real))
-                if learned and not measured.requires_grad and measured.any():
-                    raise ValueError(
-                        f"the penalty ({name_and_line(term.measure)}) does not depend on the"
-                        " discriminator's weights, so nothing is learned from it: look for detach,"
-                        " no_grad, or a torch.autograd.grad without create_graph=True"
-                    )
+                if check is not None:
+                    check(term.measure, measured)
                 weight = value_at(term.weight, share)
                 if not 0 <= weight < math.inf:
                     check_number("a penalty's weight", weight)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ganbook import device, losses
 from ganbook.arguments import check_network, warn
-from ganbook.device import DEVICE, autocast, placed
-from ganbook.networks import evaluating
+from ganbook.device import DEVICE, autocast, is_placed, placed
+from ganbook.networks import Network, evaluating, unchanged
 from ganbook.networks.layers import SpectralNorm
 
 # ---- Of any game
@@ -42,15 +42,18 @@ def check_owners(players: dict[str, tuple[nn.Module, ...]]) -> None:
 
 
 def check_optimized(players: dict, optimizers: dict) -> None:
-    """Place all networks again, and raise ValueError for a weight that no optimiser knows.
+    """Place networks that were moved, and raise ValueError for a weight that no optimiser knows.
 
     players: {name: networks}. optimizers: {name: optimiser}.
-    Between two loops a notebook may have moved networks or changed their layers.
+    Between two turns a notebook may have moved networks or changed their layers.
     """
     for name, networks in players.items():
         known = {id(weight) for weight in optimizers[name].param_groups[0]["params"]}
         for network in networks:
-            for weight, value in placed(network, name).named_parameters():
+            # Looked at first, because turns by hand are many.
+            if torch.is_inference_mode_enabled() or not is_placed(network):
+                placed(network, name)
+            for weight, value in network.named_parameters():
                 if value.requires_grad and id(value) not in known:
                     raise ValueError(
                         f"the weight {weight} of the {name} was added, replaced or unfrozen after"
@@ -120,10 +123,11 @@ def first_samples(generator, discriminator, latent, classes) -> tuple[Tensor, Te
     labels = None
     if classes is not None:  # the last ones first, to see whether the networks know them
         labels = (classes - 1 - torch.arange(count, device=DEVICE)) % classes
-    with evaluating(*networks):
+    z = torch.randn(count, latent, dtype=torch.float32, device=DEVICE)
+    with unchanged(*networks), evaluating(*networks):
         try:
             with autocast(generator):
-                fake = call(generator, torch.randn(count, latent, device=DEVICE), labels)
+                fake = call(generator, z, labels)
         except Exception as error:
             raise ValueError(
                 f"the generator can't take z of shape (N, latent={latent}): {error}{_half()}"
@@ -135,7 +139,7 @@ def first_samples(generator, discriminator, latent, classes) -> tuple[Tensor, Te
             )
         try:
             with autocast(discriminator):
-                logits = call(discriminator, fake.clone(), labels)
+                logits = call(discriminator, fake.float().clone(), labels)
         except Exception as error:
             raise ValueError(
                 "the discriminator can't take the generator's samples of shape"
@@ -167,10 +171,16 @@ def _found(value) -> str:
     return "None: is `return` missing?" if value is None else f"a {type(value).__name__}"
 
 
-def has_batch_norm(*networks: nn.Module) -> bool:
-    """Whether any layer is a batch norm."""
-    layers = (layer for network in networks for layer in network.modules())
-    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers)
+def _mixes_samples(network: nn.Module) -> bool:
+    """Whether a batch norm takes its statistics from the batch when the network trains."""
+    with unchanged(network):
+        if not network.training:
+            network.train()  # as a game does; else a layer may be frozen in evaluation mode
+        return any(
+            layer.training or layer.running_mean is None
+            for layer in network.modules()
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+        )
 
 
 def warn_of_nonsense(discriminator, loss, penalty, fake: Tensor, labels: Tensor | None) -> None:
@@ -187,14 +197,14 @@ def warn_of_nonsense(discriminator, loss, penalty, fake: Tensor, labels: Tensor 
             "nothing bounds the slope of this Wasserstein critic, so its loss can fall without end:"
             " add penalty=penalties.wgan_gp(), or penalties.clip(0.01)"
         )
-    if penalty is not None and penalty.terms and has_batch_norm(discriminator):
+    if penalty is not None and penalty.terms and _mixes_samples(discriminator):
         warn(
             "the discriminator has batch norm, which mixes the samples of a batch, so a gradient of"
             " a logit is not that of its own sample alone: leave batch norm out if the penalty is"
             " on gradients"
         )
     if loss in LOGITS and (
-        isinstance(_last(discriminator), (nn.Sigmoid, nn.Softmax)) or _are_probabilities(far)
+        type(_last(discriminator)) in (nn.Sigmoid, nn.Softmax) or _are_probabilities(far)
     ):
         warn(
             "the discriminator ends in a sigmoid or softmax, but this loss takes logits, which may"
@@ -211,11 +221,11 @@ def reach(generator: nn.Module, latent: int, labels: Tensor | None) -> tuple[flo
 
     labels: two or more, or None. Infinite where neither is seen, at its end or far away.
     """
-    last = _last(generator)
-    if isinstance(last, (nn.Tanh, nn.Sigmoid)):
-        return (-1.0 if isinstance(last, nn.Tanh) else 0.0), 1.0
+    last = type(_last(generator))
+    if last in (nn.Tanh, nn.Sigmoid):
+        return (-1.0 if last is nn.Tanh else 0.0), 1.0
     count = 2 * getattr(generator, "copies", 1) if labels is None else len(labels)
-    far = _far(generator, torch.zeros(count, latent, device=DEVICE), labels)
+    far = _far(generator, torch.zeros(count, latent, dtype=torch.float32, device=DEVICE), labels)
     ends = () if far is None else (far.min().item(), far.max().item())
     return ends if ends in ((-1.0, 1.0), (0.0, 1.0)) else (-math.inf, math.inf)
 
@@ -224,13 +234,13 @@ def check_range(samples: Tensor, low: float, high: float) -> None:
     """Check that a generator can reach the data, if they are images: of 64 numbers or more.
 
     samples: of the data. low, high: what `reach` gives for the generator.
-    Raises ValueError for data beyond the reach of a generator that ends in tanh or sigmoid, and
-    warns of data in [0, 1] for one that ends in tanh.
+    Raises ValueError for data far beyond the reach of a generator that ends in tanh or sigmoid, and
+    warns of data in [0, 1] for one that ends in tanh. Noise on the data may go a little beyond.
     """
     if samples[0].numel() < 64 or high > 1:
         return
     lowest, highest = (value.item() for value in samples.aminmax())
-    if lowest < low - 1e-4 or highest > high + 1e-4:
+    if lowest < low - 0.5 or highest > high + 0.5:
         raise ValueError(
             f"images must lie in [{low:.0f}, {high:.0f}], as the generator's do; these reach from"
             f" {lowest:.3g} to {highest:.3g}"
@@ -248,10 +258,10 @@ def _far(network: nn.Module, like: Tensor, labels: Tensor | None) -> Tensor | No
 
     like: inputs (N, ...) of the right shape. labels: (N,), or None.
     """
-    far = 1e6 * torch.randn(8 * len(like), *like.shape[1:], device=like.device)
+    far = 1e6 * torch.randn(8 * len(like), *like.shape[1:], dtype=like.dtype, device=like.device)
     labels = None if labels is None else labels.repeat(8)
     try:
-        with evaluating(network):
+        with unchanged(network), evaluating(network):
             return call(network, far, labels).float()
     except Exception:
         return None
@@ -267,12 +277,18 @@ def _has_spectral_norm(network: nn.Module) -> bool:
 
 
 def _last(network: nn.Module) -> nn.Module:
-    """The last layer of layers in sequence that changes values; else the network itself."""
+    """The last layer that changes values, where layers in sequence are all that there is.
+
+    Else the network itself: its `forward` or a hook may do more than the layers.
+    """
     layers = [network]
-    while layers and isinstance(layers[-1], nn.Sequential):
-        shapes = (nn.Flatten, nn.Unflatten)
-        layers = [layer for layer in layers[-1] if not isinstance(layer, shapes)]
-    return layers[-1] if layers else network
+    while layers and not layers[-1]._forward_hooks:
+        last = layers[-1]
+        forward = getattr(last.forward, "__func__", None)
+        if forward not in (nn.Sequential.forward, Network.forward):
+            return last
+        layers = [layer for layer in last if type(layer) not in (nn.Flatten, nn.Unflatten)]
+    return network
 
 
 def _are_probabilities(far: Tensor | None) -> bool:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganbook.arguments import check_returned
-from ganbook.device import DEVICE
+from ganbook.arguments import check_returned, name_and_line
+from ganbook.device import DEVICE, tensors
 
 
 class Turn(NamedTuple):
@@ -68,13 +68,25 @@ class Returned(NamedTuple):
     seen: dict[str, Tensor]
 
 
-def checked(turn: Turn, found) -> Returned:
-    """Check what an objective returned, and take the mean of each term.
+def asked(turn: Turn, batch, step: int) -> Returned:
+    """Call a turn's objective, check what it returns, and take the mean of each term.
 
-    turn: whose objective it is, for the message.
-    found: {term: values}, or a pair of it and {name: tensor}.
-    Raises TypeError for anything else.
+    turn: whose objective it is. batch: on the device. step: its number, for the message.
+    Raises TypeError unless it returns {term: values}, or a pair of it and {name: tensor}, and
+    ValueError if it changes the batch in place.
     """
+    versions = [tensor._version for tensor in tensors(batch)]
+    with Explained("in the objective of the", turn.player, step):
+        returned = _checked(turn, turn.objective(batch))
+    if versions != [tensor._version for tensor in tensors(batch)]:
+        raise ValueError(
+            f"the objective of the {turn.player} changes the batch in place, for everyone after it:"
+            " look for inplace=True in a first layer, and for functions that end with _"
+        )
+    return returned
+
+
+def _checked(turn: Turn, found) -> Returned:
     player = turn.player
     check_returned(f"the objective of the {player}", turn.objective, found)
     terms, seen = found if isinstance(found, tuple) and len(found) == 2 else (found, {})
@@ -93,12 +105,65 @@ def checked(turn: Turn, found) -> Returned:
 
 def _mean(player: str, name: str, values) -> Tensor:
     if isinstance(values, Tensor):
+        if not values.numel():
+            raise ValueError(
+                f"the {player}'s {name} has no values (an empty batch or selection): return 0 for a"
+                " term that is not due"
+            )
+        if values.is_complex():
+            raise TypeError(
+                f"the {player}'s {name} is complex, and only real values can be minimised: return"
+                " its abs(), say, or its real part"
+            )
         return (values if values.is_floating_point() else values.float()).mean()
     if not isinstance(values, numbers.Real):
         raise TypeError(
             f"the {player}'s {name} must be a tensor or a number, not {type(values).__name__}"
         )
     return torch.full((), float(values), device=DEVICE)
+
+
+_COMPILED = (
+    "the objective of the {player} goes backward through a compiled network twice, as a gradient"
+    " penalty does, which torch can't: use that network without compiling it"
+)
+_REENTRANT = (
+    "the objective of the {player} calls a network with reentrant checkpointing, which can't learn"
+    " in a game of several players: pass use_reentrant=False to torch.utils.checkpoint.checkpoint"
+)
+_ADVICE = {
+    "donated buffers": _COMPILED,
+    "double backward": _COMPILED,
+    "use_reentrant=True": _REENTRANT,
+    "more than 1 value per channel": "batch norm needs at least two samples for its statistics, and"
+    " in the objective of the {player} it gets one: make the batches larger",
+}
+"""What torch says in some of its errors, and what a reader is told in its place."""
+
+
+class Explained:
+    """A context whose errors say where in a turn they were, and what to do where torch's do not.
+
+    where: what is done, up to the player. player: whose turn it is. step: the number of the step.
+    """
+
+    def __init__(self, where: str, player: str, step: int):
+        self.where, self.player, self.step = where, player, step
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, kind, error, traceback):
+        if not isinstance(error, Exception):
+            return
+        note = f"This was {self.where} {self.player}, step {self.step}."
+        for sign, advice in _ADVICE.items():
+            if sign in str(error):
+                kind = ValueError if isinstance(error, ValueError) else RuntimeError
+                told = kind(advice.format(player=self.player))
+                told.add_note(note)
+                raise told from error
+        error.add_note(note)
 
 
 class Terms:
@@ -109,7 +174,9 @@ class Terms:
 
     def __init__(self):
         self._owners: dict[str, Turn] = {}
-        self._good, self._learned = set(), set()
+        self._good: set[tuple] = set()
+        self._learned: set[str] = set()
+        self._parts: list[Callable] = []
 
     def check_names(self, turn: Turn, names: tuple[str, ...]) -> None:
         """Raise ValueError for names of a turn that a step could not show.
@@ -127,32 +194,58 @@ class Terms:
             raise ValueError(f"a name is used twice, as a term and as a tensor to show: {names}")
         self._good.add((id(turn), names))
 
-    def check_learned(self, turn: Turn, found: Returned, weights: list[Tensor]) -> None:
+    def check_learned(self, player: str, means: dict[str, Tensor], weights: list[Tensor]) -> None:
         """Raise ValueError for a term that depends on none of the player's weights, unless it is 0.
 
-        turn: the turn. found: what its objective returned. weights: those that the player learns.
+        player: the player's name. means: {term: mean}. weights: those that the player learns.
         Each term is looked at until it has been found to depend on them once.
         """
-        means = found.means
-        unknown = [name for name in means if (id(turn), name) not in self._learned]
+        unknown = [name for name in means if name not in self._learned]
         if not unknown:
             return
-        depends = {name: _depends(means[name], weights) for name in unknown}
-        self._learned |= {(id(turn), name) for name in unknown if depends[name]}
-        if not any((id(turn), name) in self._learned for name in means):
+        self._learned |= {name for name in unknown if _depends(player, means[name], weights)}
+        if self._learned.isdisjoint(means):
             return  # the game itself says that nothing can be learned
         for name in unknown:
-            if not depends[name] and means[name].item():
-                raise ValueError(
-                    f"the {name} that the {turn.player} minimises does not depend on its weights,"
-                    " so nothing is learned from it: look for detach, item, no_grad, or a"
-                    " torch.autograd.grad without create_graph=True. To show a tensor, return it"
-                    " beside the terms: {term: values}, {name: tensor}"
-                )
+            if name not in self._learned and means[name].item():
+                raise ValueError(_unlearned(name, player))
+
+    def check_part(self, player: str, function, values: Tensor, weights: list[Tensor]) -> None:
+        """Raise ValueError as `check_learned` does, for one of the functions of a penalty.
+
+        player, weights: as there. function: which gave the values (N,).
+        """
+        if any(function is known for known in self._parts):
+            return
+        if _depends(player, values, weights):
+            self._parts.append(function)
+        elif values.any():
+            raise ValueError(_unlearned(f"penalty ({name_and_line(function)})", player))
 
 
-def _depends(mean: Tensor, weights: list[Tensor]) -> bool:
-    if not mean.requires_grad:
-        return False
-    slopes = torch.autograd.grad(mean, weights, retain_graph=True, allow_unused=True)
-    return any(slope is not None for slope in slopes)
+def _unlearned(name: str, player: str) -> str:
+    return (
+        f"the {name} that the {player} minimises does not depend on its weights, so nothing is"
+        " learned from it: look for detach, item, no_grad, or a torch.autograd.grad without"
+        " create_graph=True. To show a tensor, return it beside the terms: {term: values}, {name:"
+        " tensor}"
+    )
+
+
+def _depends(player: str, value: Tensor, weights: list[Tensor]) -> bool:
+    """Whether the graph that backward would follow from a value leads to one of the weights.
+
+    Nothing is computed: a compiled network can go backward only once. Raises RuntimeError for
+    reentrant checkpointing, whose weights are not in the graph: they would learn nothing.
+    """
+    nodes, seen = [value.grad_fn], {None}
+    while nodes:
+        node = nodes.pop()
+        if node in seen:
+            continue
+        if node.name() == "CheckpointFunctionBackward":
+            raise RuntimeError(_REENTRANT.format(player=player))
+        seen.add(node)
+        nodes += [following for following, _ in node.next_functions]
+    wanted = set(map(id, weights))
+    return any(id(getattr(node, "variable", None)) in wanted for node in seen)

@@ -5,6 +5,7 @@ import functools
 import math
 import re
 
+import games
 import pytest
 import torch
 import torch.nn.functional as F
@@ -340,6 +341,19 @@ def test_the_discriminator_takes_its_turns_each_with_a_batch_of_its_own(moons):
     assert asked == list(range(12))
 
 
+def test_training_looks_first_at_the_batch_that_comes_next(moons):
+    gan, asked = points_game(d_steps=2), []
+    play(gan, moons, 3)
+
+    class Noted:
+        def __getitem__(self, k):
+            asked.append(k)
+            return moons[k]
+
+    gan.train(Noted(), 5)
+    assert asked == [6]
+
+
 @pytest.mark.parametrize(
     ("spoil", "shape"),
     [(torch.mean, r"\(\)"), (lambda x: x[:, None], r"\(16, 1\)"), (lambda x: x[:3], r"\(3,\)")],
@@ -478,15 +492,14 @@ def batches_of(x):
             r"images must lie in \[-1, 1\], .*; these reach from .* to 255",
         ),
         (
-            torch.full((4, 1, 16, 16), -1.1),
-            r"images must lie in \[-1, 1\], .*; these reach from .*1.1",
+            torch.full((4, 1, 16, 16), -1.6),
+            r"images must lie in \[-1, 1\], .*; these reach from .*1.6",
         ),
         (
             torch.zeros(4, 1, 16, 16, dtype=torch.uint8),
             "must be floating-point numbers; it is torch.uint8",
         ),
         (torch.full((4, 1, 16, 16), math.inf), "the data holds NaN or infinity"),
-        (torch.zeros(1, 1, 16, 16), "batch norm needs at least two samples .*; the batch has one"),
     ],
 )
 def test_batches_that_do_not_fit_are_refused_before_the_first_step(x, message):
@@ -511,9 +524,63 @@ def test_turns_by_hand_refuse_what_does_not_fit_too():
     for turn in (gan.d_step, gan.g_step):
         with pytest.raises(ValueError, match=r"the batch holds \(3, 16, 16\)"):
             turn(torch.zeros(4, 3, 16, 16))
-        with pytest.raises(ValueError, match="batch norm needs at least two samples"):
-            turn(torch.zeros(1, 1, 16, 16))
-    points_game().d_step(torch.zeros(1, 2))  # without batch norm, one is enough
+    points_game().d_step(torch.zeros(1, 2))
+
+
+def dense_with_norm(norm):
+    return nn.Sequential(nn.Linear(2, 8), norm, nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0))
+
+
+class FrozenNorm(nn.BatchNorm1d):
+    def __init__(self, size):
+        super().__init__(size)
+        self.training = False
+
+    def train(self, mode=True):
+        return super().train(False)
+
+
+def test_batch_norm_of_one_number_is_named_where_torch_refuses_it():
+    gan = GAN(networks.mlp_generator(), dense_with_norm(nn.BatchNorm1d(8)))
+    for play_one in (
+        lambda: play(gan, [data.Batch(torch.zeros(1, 2))], 1),
+        lambda: gan.d_step(torch.zeros(1, 2)),
+        lambda: gan.g_step(torch.zeros(1, 2)),
+    ):
+        with pytest.raises(ValueError, match="batch norm needs at least two samples.*make the bat"):
+            play_one()
+
+
+def test_batch_norm_takes_one_sample_that_has_many_numbers_or_where_it_is_frozen(pictures):
+    """As pix2pix trains: torch has enough numbers in each channel of a map."""
+    one = [data.Batch(pictures[k].x[:1]) for k in range(3)]
+    play(images_game(), one, 2)
+    frozen = dense_with_norm(nn.BatchNorm1d(8))
+    frozen[1].eval()
+    for discriminator in (frozen, dense_with_norm(FrozenNorm(8))):
+        gan = GAN(networks.mlp_generator(), discriminator)
+        play(gan, [data.Batch(torch.ones(1, 2))] * 3, 2)
+
+
+@pytest.mark.parametrize("kind", ["by_points", "by_images", "gradient_penalty", "conditional"])
+@pytest.mark.parametrize("when", ["before", "after"], ids=["set before", "set after building"])
+def test_a_game_is_in_single_precision_whatever_torchs_default_is(kind, when):
+    straight, batches = games.KINDS[kind]()
+    play(straight, batches, 4)
+    gan, batches = games.KINDS[kind]()
+    torch.set_default_dtype(torch.float64)
+    try:
+        if when == "before":
+            gan, batches = games.KINDS[kind]()
+        step = play(gan, batches, 4)[-1]
+        samples = gan.sample(3, seed=0)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    tensors = [samples, *step.losses.values(), *weights(gan).values()]
+    assert {t.dtype for t in tensors if t.is_floating_point()} == {torch.float32}
+    if when == "after":
+        assert_same_weights(straight, gan)
+        assert torch.equal(samples, straight.sample(3, seed=0))
 
 
 def test_a_turn_leaves_the_batch_as_it_was(moons):
@@ -645,6 +712,27 @@ def test_what_is_no_tensor_or_empty_is_named():
         points_game().d_step(torch.zeros(4, 2).numpy())
     with pytest.raises(ValueError, match="the batch is empty"):
         points_game().d_step(torch.zeros(0, 2))
+
+
+def test_a_loss_or_a_penalty_set_while_playing_is_looked_at_anew(moons):
+    def of_the_data_alone(critic, real, *_):
+        return real.square().sum(1)
+
+    d, g, _ = losses.nonsaturating
+    detached = Loss(lambda *logits: d(*logits).detach(), g)
+    for change, message in (
+        ({"loss": detached}, "the d_loss that the discriminator minimises does not depend on its"),
+        ({"penalty": of_the_data_alone}, r"the penalty \(of_the_data_alone, line \d+\) that the d"),
+    ):
+        gan = points_game(penalty=penalties.r1())
+        play(gan, moons, 2)
+        for name, value in change.items():
+            setattr(gan, name, value)
+        with pytest.raises(ValueError, match=message):
+            play(gan, moons, 4)
+    for name in ("loss", "penalty"):
+        with pytest.raises(TypeError, match=f"{name}='hinge': give "):
+            setattr(points_game(), name, "hinge")
 
 
 def test_a_penalty_may_be_changed_to_a_function_while_playing(moons):

@@ -307,3 +307,19 @@ def test_on_a_gpu_losses_are_read_every_64_and_the_step_is_named(monkeypatch):
     finite.check(33, "a", {"x": bad}, ())
     with pytest.raises(FloatingPointError, match="step 33: the a's x is nan"):
         finite.read()
+
+
+def test_losses_not_read_before_resuming_stop_no_healthy_game(moons, tmp_path):
+    """On a GPU a game may go back to its file before it has seen what went wrong."""
+    gan = points_game()
+    play(gan, moons, 3)
+    gan.save(tmp_path / "game.pt")
+    unread = (4, "generator", "g_loss", torch.tensor(math.nan))
+    gan._finite._unread.append(unread)
+    gan.resume(tmp_path / "game.pt")
+    play(gan, moons, 5)
+    gan._finite._unread.append(unread)
+    with pytest.raises(FileNotFoundError):
+        gan.resume(tmp_path / "another.pt")
+    with pytest.raises(FloatingPointError, match="step 4: the generator's g_loss is nan"):
+        gan.save(tmp_path / "game.pt")  # it is known still

@@ -464,6 +464,15 @@ def test_a_constraint_comes_through_a_total():
     assert max(weight.abs().max() for weight in network.parameters()) <= 0.01
 
 
+def test_clipping_leaves_frozen_weights_alone():
+    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    nn.init.constant_(network[0].weight, 5.0), network[0].requires_grad_(False)
+    nn.init.constant_(network[1].weight, 5.0)
+    penalties.clip(0.01).constrain(network)
+    assert (network[0].weight == 5).all()
+    assert network[1].weight.tolist() == [pytest.approx([0.01, 0.01])]
+
+
 def test_losses_that_say_that_g_looks_at_no_real_logits_need_none():
     fake = torch.randn(4)
     for loss in (v for v in vars(losses).values() if isinstance(v, losses.Loss)):

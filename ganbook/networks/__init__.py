@@ -20,7 +20,15 @@ from ganbook.networks.layers import (
     SplitCopies,
 )
 from ganbook.networks.mlp import mlp, mlp_discriminator, mlp_generator
-from ganbook.networks.network import Network, arc, drawn, evaluating, generate, uncompiled
+from ganbook.networks.network import (
+    Network,
+    arc,
+    drawn,
+    evaluating,
+    generate,
+    unchanged,
+    uncompiled,
+)
 from ganbook.networks.resnet import resnet, resnet_discriminator, resnet_generator
 
 __all__ = [
@@ -53,5 +61,6 @@ __all__ = [
     "resnet_discriminator",
     "resnet_generator",
     "spectral",
+    "unchanged",
     "uncompiled",
 ]

@@ -187,6 +187,27 @@ def evaluating(*networks: nn.Module):
             layer.training = training
 
 
+@contextlib.contextmanager
+def unchanged(*networks: nn.Module):
+    """A context after which networks have the modes, buffers and attributes that they had.
+
+    A layer may count what it is given, or keep its mean.
+    """
+    layers = [vars(layer) for network in networks for layer in network.modules()]
+    before = [(attributes, dict(attributes)) for attributes in layers]
+    for attributes in layers:
+        attributes["_buffers"] = dict(attributes["_buffers"])
+        for values in (attributes, attributes["_buffers"]):
+            copies = {name: x.clone() for name, x in values.items() if isinstance(x, torch.Tensor)}
+            values.update(copies)
+    try:
+        yield
+    finally:
+        for attributes, kept in before:
+            attributes.clear()
+            attributes.update(kept)
+
+
 def arc(a: torch.Tensor, b: torch.Tensor, steps: int) -> torch.Tensor:
     """Spherical interpolation: latents (steps, n) at equal angles on the arc from `a` to `b`.
 
