@@ -665,3 +665,10 @@ def test_games_in_several_threads_play_as_they_would_alone(moons):
     for one, other in zip(alone, side_by_side, strict=True):
         assert_same_weights(one, other)
     assert differ(*alone[:2])
+
+
+def test_a_dense_discriminator_takes_the_samples_of_convolutions_in_bfloat16(monkeypatch):
+    monkeypatch.setattr(device, "BF16", True)
+    dense = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 1), nn.Flatten(0))
+    gan = GAN(networks.dcgan(width=4)[0], dense)
+    assert gan.sample(2).dtype == torch.float32
