@@ -315,7 +315,7 @@ def test_a_checkpoint_with_a_part_missing_leaves_the_game_as_it_was(spoil, moons
     torch.save(content, tmp_path / "game.pt")
     straight, game = points_game(seed=4), points_game(seed=4)
     play_up_to(straight, moons, 5, 2), play_up_to(game, moons, 5, 2)
-    with pytest.raises(ValueError, match=f"game.pt is incomplete: its {spoil} is missing"):
+    with pytest.raises(ValueError, match=f"game.pt is incomplete: the part '{spoil}' is missing"):
         game.resume(tmp_path / "game.pt")
     play(straight, moons, 5), play(game, moons, 5)
     assert_same_weights(straight, game)
@@ -425,7 +425,7 @@ def test_a_checkpoint_with_a_part_of_another_kind_leaves_the_game_as_it_was(spoi
 @pytest.mark.parametrize("content", [{}, {"state": None}, {"state": {"modules": 3}}])
 def test_a_checkpoint_without_its_state_is_named(content, tmp_path):
     torch.save({"format": checkpoints.FORMAT} | content, tmp_path / "game.pt")
-    with pytest.raises(ValueError, match="game.pt is incomplete: its modules is missing"):
+    with pytest.raises(ValueError, match="game.pt is incomplete: the part 'modules' is missing"):
         resumed(tmp_path / "game.pt")
 
 
