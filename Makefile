@@ -40,7 +40,7 @@ test:
 	$(call set_up,test)
 	@failed=; \
 	$(RUN) ruff check . && $(RUN) ruff format --check . || failed="$$failed lint"; \
-	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile tests || failed="$$failed tests"; \
+	OMP_NUM_THREADS=1 $(RUN) pytest -n 3 --dist loadfile tests || failed="$$failed tests"; \
 	OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(RUN) pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=1800 \
 		-n 2 --dist loadfile chapters solutions || failed="$$failed notebooks"; \
 	[ -z "$$failed" ] || { echo "make test: failed in$$failed" >&2; exit 1; }

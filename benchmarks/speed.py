@@ -17,7 +17,7 @@ import torch
 from dcgan import BATCH, RECIPE, course_game
 from engine import STEPS, median
 
-from ganbook import GAN, data, metrics, networks
+from ganbook import GAN, data, device, metrics, networks
 from ganbook.device import DEVICE
 from ganbook.explorers import faults
 
@@ -52,6 +52,19 @@ def dense_step():
     return lambda: next(dense), lambda: next(convolutions)
 
 
+def step_in_both_precisions():
+    def step_in(bf16):
+        training = course_game(0, STEPS, progress=False)[1]
+
+        def step():
+            device.BF16 = bf16
+            return next(training)
+
+        return step
+
+    return step_in(True), step_in(False)
+
+
 def picture_of_a_fault():
     picture, k = faults.FaultPicture(), itertools.count(1)
     digits = picture.pool[: picture.size]
@@ -68,6 +81,7 @@ SPEEDS = {  # (part, yardstick): calls of each in a pair, and what makes the two
     ("a batch of 256 points", "256 points drawn by hand"): (200, batch_of_points),
     ("digits from the cache", "digits decoded"): (1, digits_again),
     ("a step of dense layers", "a step of the DCGAN"): (20, dense_step),
+    ("a step in bfloat16", "a step in float32"): (20, step_in_both_precisions),
     ("the explorer of faults", "features of 800 digits"): (1, picture_of_a_fault),
     **{
         (measure.__name__, "all distances"): (1, lambda measure=measure: of_features(measure))
@@ -87,10 +101,11 @@ def seconds(function, calls: int) -> float:
 
 def measure(part: str, yardstick: str, pairs: int) -> dict:
     calls, make = SPEEDS[part, yardstick]
-    both = make()
+    before, both = device.BF16, make()
     for function in both:
         seconds(function, calls)  # the first calls load libraries and fill caches
     ratios = [seconds(both[0], calls) / seconds(both[1], calls) for _ in range(pairs)]
+    device.BF16 = before
     middle, low, high = (f"{value:.3g}" for value in median(ratios))
     return {"part": part, "yardstick": yardstick, "pairs": pairs} | {
         "ratio": middle,
