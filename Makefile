@@ -35,7 +35,8 @@ lab:
 	exec $(RUN) jupyterlab $$flags --Application.log_level=WARN --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$$PWD" \
 		--LabApp.default_url=/lab/tree/chapters/00_start_here.ipynb
 
-# One part's failure hides no other part. Two at a time, on one thread each: twice two threads would fight for two cores.
+# One part's failure hides no other part. On one thread each: several with several threads would fight for two cores. Three
+# files of tests at a time, because those of the browser and the set-up mostly wait; notebooks compute, and are two at a time.
 test:
 	$(call set_up,test)
 	@failed=; \

@@ -92,7 +92,7 @@ def stand_in(course, monkeypatch):
     return course
 
 
-PARTS = ["ruff check", "ruff format --check", "pytest -n 2", "pytest --nbval-lax"]
+PARTS = ["ruff check", "ruff format --check", "pytest -n 3", "pytest --nbval-lax"]
 
 
 @needs_make
