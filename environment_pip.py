@@ -147,7 +147,7 @@ def index_has_torch(version: str, settings: dict[str, str]) -> bool:
 
 def ensure_pip(broken: bool = False) -> None:
     """Put a pip that is broken, or does not start, back as Python brought it, without a network."""
-    if not broken and run([PYTHON, "-c", "import pip._internal.main"]).returncode == 0:
+    if not broken and run([PYTHON, "-c", "import pip._internal.cli.main"]).returncode == 0:
         return
     python = [PYTHON, "-m", "ensurepip"]
     done = run([*python, "--version"], stdout=subprocess.PIPE)

@@ -83,6 +83,8 @@ def test_a_package_that_the_reader_renews_stays(ready, offline):
     assert set_up(ready, offline) == ""
     (init,) = ready.glob(".venv/lib/*/site-packages/own/__init__.py")
     assert init.read_text() == "2"
+    init.unlink()
+    assert "mending it" in set_up(ready, offline) and init.read_text() == "2"
 
 
 def test_few_lines_where_there_is_no_terminal(ready, offline):
