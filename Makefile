@@ -6,15 +6,16 @@ $(error On Windows, use the commands in README.md: they need no make)
 endif
 
 SHELL := /bin/sh
-PYTHONS := $(or $(PYTHON),python3 python python3.14 python3.13 python3.12 python3.11)
+PYTHONS := python3 python python3.14 python3.13 python3.12 python3.11
 RUN := .venv/bin/python -m
 
 define set_up
-@for python in $(PYTHONS); do \
+@[ -n "$$PYTHON" ] && set -- "$$PYTHON" || set -- $(PYTHONS); \
+for python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && exec "$$python" environment.py $(1); \
 	version=$$("$$python" --version 2>&1) && found="$${found:+$$found, }$$python ($$version)"; \
 done; \
-echo "ganbook: the course needs Python 3.11 or newer, and found $${found:-none called $(PYTHONS)};" \
+echo "ganbook: the course needs Python 3.11 or newer, and found $${found:-none called $$*};" \
 	"install one, or name it: PYTHON=/path/to/python3.12 make $(1)" >&2; exit 1
 endef
 

@@ -5,6 +5,7 @@ While something is being written, .venv/.unfinished is there: whoever finds it k
 installation was cut off, trusts nothing in .venv, and starts over.
 """
 
+import contextlib
 import csv
 import fcntl
 import hashlib
@@ -22,11 +23,14 @@ from pathlib import Path
 # Where PYTHONSAFEPATH is set, Python does not look beside this file.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from environment_pip import (  # noqa: E402
+    CONSTRAINED,
     PYTHON,
+    TORCH_INDEX,
     UNFINISHED,
     VENV,
     check_choice,
     complaint,
+    ensure_pip,
     install_torch,
     installed,
     minutes,
@@ -37,11 +41,15 @@ from environment_pip import (  # noqa: E402
 )
 
 OLDEST = (3, 11)
-# What would make pip install elsewhere, or less than it is asked for. A 0 holds against a file of
-# pip's too.
-LEFT_OUT = "PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_NO_DEPENDENCIES"
-SWITCHED_OFF = {"PIP_DRY_RUN": "0", "PIP_NO_DEPS": "0", "PIP_USER": "0"}
+# What would make pip install elsewhere, less than it is asked for, or nothing after a warning. A 0
+# holds against a file of pip's too.
+LEFT_OUT = "PYTHONPATH PYTHONHOME PYTHONWARNINGS PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON".split()
+SWITCHED_OFF = "PIP_DRY_RUN PIP_NO_DEPS PIP_NO_DEPENDENCIES PIP_USER".split()
 FILES = ("pyproject.toml", "constraints.txt", "environment.py", "environment_pip.py")
+
+# Files in site-packages: code, whose size tells whether it is whole, and what can be imported.
+CODE = re.compile(r"(?!\.\.).*\.(py|so|dylib|so\..*)$")
+MODULE = re.compile(r"(\w+)(/__init__)?\.py$")
 
 # JupyterLab's news pop-up and its search for updates, switched off as defaults of this .venv. A
 # reader's own settings are kept elsewhere, and still win.
@@ -52,9 +60,9 @@ OVERRIDES = {
 
 def main(purpose: str) -> None:
     os.chdir(Path(__file__).resolve().parent)
-    for name in LEFT_OUT.split():
+    for name in LEFT_OUT:
         os.environ.pop(name, None)
-    os.environ.update(SWITCHED_OFF)
+    os.environ.update(dict.fromkeys(SWITCHED_OFF, "0"))
     lock = wait_for_others()  # noqa: F841
     check_choice()
     began = time.monotonic()
@@ -62,28 +70,25 @@ def main(purpose: str) -> None:
     if why := reason_to_start_over(version):
         make_venv(why)
         version = version_in_venv()
-    elif is_ready(purpose, version):
-        settle()
+    elif is_whole_or_mended(purpose) and is_ready(purpose, version):
+        with contextlib.suppress(OSError):  # a read-only disk
+            settle()
         return
-    elif "pip" in no_longer_whole("lab"):
-        make_venv("Nothing can mend pip itself; making .venv anew")
-        version = version_in_venv()
     print(
         f"Installing what `make {purpose}` needs into .venv: a few minutes the first time.",
         flush=True,
     )
-    forget_the_broken()
+    ensure_pip()
     before = installed()
     project = tomllib.loads(Path("pyproject.toml").read_text())
     # What builds the package comes first and stays, so that a change of pyproject.toml alone needs
     # no network.
     if builders := project["build-system"]["requires"]:
-        pip_install(purpose, *builders)
+        pip_install(purpose, *CONSTRAINED, *builders)
         check_installed(builders)
     install_torch(purpose)
-    pip_install(
-        purpose, "--no-build-isolation", "--editable", ".[dev]" if purpose == "test" else "."
-    )
+    here = ".[dev]" if purpose == "test" else "."
+    pip_install(purpose, *CONSTRAINED, "--no-build-isolation", "--editable", here)
     about = project["project"]
     extra = about["optional-dependencies"]["dev"] if purpose == "test" else []
     check_installed([about["name"], *about["dependencies"], *extra])
@@ -100,16 +105,17 @@ def main(purpose: str) -> None:
 def settle() -> None:
     """Write JupyterLab's settings into .venv, and copy the files under lab/ to the same places.
 
-    A layout is written once: from then on it is the reader's.
+    Only what differs is written. A layout is written once: from then on it is the reader's.
     """
-    settings = VENV / "share/jupyter/lab/settings/overrides.json"
-    settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text(json.dumps(OVERRIDES))
+    overrides = VENV / "share/jupyter/lab/settings/overrides.json"
+    wanted = {overrides: json.dumps(OVERRIDES).encode()}
     for path in filter(Path.is_file, Path("lab").rglob("*")):
-        target = VENV / path.relative_to("lab")
-        if target.suffix != ".jupyterlab-workspace" or not target.exists():
+        wanted[VENV / path.relative_to("lab")] = path.read_bytes()
+    for target, content in wanted.items():
+        layout = target.suffix == ".jupyterlab-workspace"
+        if not target.exists() or not (layout or target.read_bytes() == content):
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+            target.write_bytes(content)
 
 
 def wait_for_others():
@@ -133,13 +139,10 @@ def wait_for_others():
 
 
 def version_in_venv() -> tuple[int, ...] | None:
-    """(3, 12, 1) of a .venv that runs and has pip, else None."""
-    script = (
-        "import sys, importlib.util as u;"
-        " print(*sys.version_info[:3]) if getattr(u.find_spec('pip'), 'origin', 0) else sys.exit(1)"
-    )
+    """(3, 12, 1) of a .venv that runs, else None."""
+    script = "import sys; print(*sys.version_info[:3])"
     try:
-        answer = subprocess.run([PYTHON, "-c", script], capture_output=True, text=True)
+        answer = run([PYTHON, "-c", script], stdout=subprocess.PIPE)
     except OSError:
         return None
     return tuple(map(int, answer.stdout.split())) if answer.returncode == 0 else None
@@ -151,13 +154,16 @@ def reason_to_start_over(version) -> str | None:
     if UNFINISHED.exists():
         return "An earlier installation was cut off; making .venv anew"
     if not version:
-        return "The Python in .venv does not start or has no pip; making .venv anew"
+        return "The Python in .venv does not start; making .venv anew"
     if version < OLDEST or (os.environ.get("PYTHON") and version[:2] != sys.version_info[:2]):
         return f".venv has Python {version[0]}.{version[1]}; making it anew"
     return None
 
 
 def make_venv(why: str) -> None:
+    if os.path.lexists(VENV) and not VENV.is_dir():
+        what = f"a link to {os.readlink(VENV)}" if VENV.is_symlink() else "a file"
+        stop(f".venv is {what}, where no folder is; delete it, or make it lead to a folder.")
     if not importlib.util.find_spec("ensurepip"):
         stop(
             f"{sys.executable} can't make a virtual environment; on Debian, `apt install"
@@ -171,21 +177,16 @@ def make_venv(why: str) -> None:
             shutil.rmtree(entry)
         elif entry != UNFINISHED:
             entry.unlink()
-    made = run([sys.executable, "-m", "venv", VENV], stdout=subprocess.PIPE)
+    # venv refuses a link, which may lead to a larger disk.
+    made = run([sys.executable, "-m", "venv", VENV.resolve()], stdout=subprocess.PIPE)
     if made.returncode:
         stop(f"{sys.executable} could not make .venv: {complaint(made.stdout + made.stderr)}")
 
 
 def is_ready(purpose: str, version) -> bool:
-    """Whether this was installed, and each package of it is still whole."""
-    if not stamp(purpose).exists():
-        return False
-    if stamp(purpose).read_text().split("\n")[0] != fingerprint(version):
-        return False
-    if broken := no_longer_whole(purpose):
-        names = ", ".join(broken[:5]) + ", ..." * (len(broken) > 5)
-        print(f".venv lacks files of {names}; mending it.")
-    return not broken and not wants_another_torch()
+    """Whether what this needs was installed, from the files as they are now."""
+    done = stamp(purpose).read_text().split("\n")[0] if stamp(purpose).exists() else ""
+    return done == fingerprint(version) and not wants_another_torch()
 
 
 def stamp(purpose: str) -> Path:
@@ -211,39 +212,61 @@ def plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def is_whole(about: Path) -> bool:
-    """Whether each file that pip noted for a package is there, in the size that pip noted.
+def noted(about: Path) -> list[list[str]]:
+    """The files that pip noted for a package: path from site-packages, checksum, size."""
+    try:
+        with open(about / "RECORD", newline="", errors="replace") as lines:
+            return list(csv.reader(lines))
+    except (OSError, csv.Error):
+        return []
 
-    Compiled files come and go. Nothing but that note is read: 0.3 s for the 35,000 of the course.
+
+def is_whole(about: Path) -> bool:
+    """Whether each file that pip noted for a package is there, and code in the size that pip noted.
+
+    Compiled files come and go; settings and certificates are the reader's to change.
     """
     try:
-        with open(about / "RECORD", newline="", errors="replace") as record:
-            for file, _, size in csv.reader(record):
-                if file.endswith(".pyc"):
-                    continue
-                found = os.stat(f"{about.parent}/{file}").st_size
-                if size and int(size) != found:
-                    return False
-    except (OSError, ValueError, csv.Error):
+        for file, _, size in (files := noted(about)):
+            found = file.endswith(".pyc") or os.stat(f"{about.parent}/{file}").st_size
+            if size and CODE.match(file) and int(size) != found:
+                return False
+    except (OSError, ValueError):
         return False
-    return True
+    return bool(files)
 
 
-def no_longer_whole(purpose: str) -> list[str]:
-    """The packages that were whole when they were installed for a purpose, and are not now."""
-    there = packages()
-    names = stamp(purpose).read_text().splitlines()[1:] if stamp(purpose).exists() else []
-    return sorted(name for name in names if name not in there or not is_whole(there[name]))
+def is_whole_or_mended(purpose: str) -> bool:
+    """Whether each package is as it was installed, or pip puts it back.
 
-
-def forget_the_broken() -> None:
-    """Delete pip's record of a package that lacks files.
-
-    Otherwise pip would consider it installed.
+    Where pip can't, the course starts if the package can be imported. What pip knows nothing of, or
+    has not from an index, is left to the usual installation.
     """
     there = packages()
-    for name in {*no_longer_whole("lab"), *no_longer_whole("test")} & set(there):
-        shutil.rmtree(there[name])
+    names = stamp("lab").read_text().splitlines()[1:] if stamp("lab").exists() else []
+    broken = sorted(name for name in names if name not in there or not is_whole(there[name]))
+    if not broken:
+        return True
+    names = ", ".join(broken[:5]) + ", ..." * (len(broken) > 5)
+    print(f".venv lacks or has changed files of {names}; mending it.", flush=True)
+    known = [there[name] for name in broken if name in there and name != "pip"]
+    known = [about for about in known if not (about / "direct_url.json").exists()]
+    pins = [about.stem.replace("-", "==") for about in known]
+    rest = len(broken) - len(pins) - ("pip" in broken)
+    try:
+        ensure_pip(broken="pip" in broken)
+        if pins:
+            index = ["--extra-index-url", TORCH_INDEX] if "+cpu" in "".join(pins) else []
+            pip_install(purpose, "--ignore-installed", "--no-deps", *index, *pins)
+        UNFINISHED.unlink(missing_ok=True)
+    except (SystemExit, OSError) as error:
+        why = str(error).removeprefix("ganbook: ")
+        found = [MODULE.match(file) for about in known for file, *_ in noted(about)]
+        imports = [PYTHON, "-c", "\n".join(f"import {module[1]}" for module in found if module)]
+        if rest or UNFINISHED.exists() or run(imports, stdout=subprocess.PIPE).returncode:
+            stop(f".venv lacks or has changed files of {names}: {why}")
+        print(f"It could not be mended, and the course starts as it is: {why}", flush=True)
+    return not rest
 
 
 def check_installed(requirements: list[str]) -> None:

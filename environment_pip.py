@@ -17,6 +17,7 @@ VENV = Path(".venv")
 PYTHON = VENV / "bin/python"
 UNFINISHED = VENV / ".unfinished"
 LOG = VENV / "pip.log"
+CONSTRAINED = ["--constraint", "constraints.txt"]
 
 # PyTorch's own index of builds without CUDA, or a mirror of it.
 USUAL_TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -73,7 +74,7 @@ def install_torch(purpose: str) -> None:
         return
     why = "as asked" if TORCH_CHOICE else "no NVIDIA driver here (GANBOOK_TORCH=cuda: with CUDA)"
     print(f"PyTorch comes without CUDA, from {torch_host()}: {why}.", flush=True)
-    torch = ["--no-deps", "--index-url", TORCH_INDEX, f"torch=={pin[1]}"]
+    torch = [*CONSTRAINED, "--no-deps", "--index-url", TORCH_INDEX, f"torch=={pin[1]}"]
     pip_install(purpose, *torch, settings=nowhere_else)
 
 
@@ -144,11 +145,24 @@ def index_has_torch(version: str, settings: dict[str, str]) -> bool:
 # --- pip
 
 
+def ensure_pip(broken: bool = False) -> None:
+    """Put a pip that is broken, or does not start, back as Python brought it, without a network."""
+    if not broken and run([PYTHON, "-c", "import pip._internal.cli.main"]).returncode == 0:
+        return
+    python = [PYTHON, "-m", "ensurepip"]
+    done = run([*python, "--version"], stdout=subprocess.PIPE)
+    if done.returncode == 0:
+        for about in site().glob("pip-*.dist-info"):  # else it would count as installed
+            shutil.rmtree(about)
+        done = run(python, stdout=subprocess.PIPE)
+    if done.returncode:
+        stop(f"pip in .venv is broken, and ensurepip can't mend it: {complaint(done.stderr)}")
+
+
 def pip_install(purpose: str, *arguments: str, settings: dict[str, str] | None = None) -> None:
     LOG.unlink(missing_ok=True)
     UNFINISHED.touch()
     options = ["--no-input", "--disable-pip-version-check", "--log", LOG]
-    options += ["--constraint", "constraints.txt"]
     command = [PYTHON, "-m", "pip", "install", *options, *arguments]
     try:
         code, errors = run_and_show(command, os.environ | (settings or {}))
@@ -243,9 +257,7 @@ def run(command: list, **options) -> subprocess.CompletedProcess:
 def complaint(text: str) -> str:
     """The line that says what went wrong: the first of pip's errors, else what was said last."""
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it gave no reason"]
-    return next(
-        (line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")), lines[-1]
-    )
+    return next((line[7:] for line in lines if re.match("ERROR: (?!Exception:)", line)), lines[-1])
 
 
 def stop(message: str):

@@ -411,6 +411,9 @@ def _restored(classifier: DigitClassifier, kept: bytes) -> bool:
     """Whether the classifier could be read from a file of the cache."""
     try:
         stored = torch.load(io.BytesIO(kept), map_location="cpu", weights_only=True)
+        finite = all(weight.isfinite().all() for weight in stored["weights"].values())
+        if not finite or not 0 <= stored["accuracy"] <= 1:
+            return False
         classifier.load_state_dict(stored["weights"])
         classifier.accuracy = stored["accuracy"]
     except Exception:  # another version of the course wrote it

@@ -14,9 +14,10 @@ In a source, a section headed `Exercise N.K` is an exercise. What stands between
 `### BEGIN SOLUTION` and `### END SOLUTION` is its answer, and becomes dots in the chapter.
 A cell with the tag `solution` is in the solutions only; one with the tag `setup` is in both.
 A cell that draws has an alternative text, `:alt:`, in the head of the cell, where "#" and ":" are
-letters like any other. "chapter 03" in prose becomes a link, and every notebook begins and ends
-with links to its neighbours. A notebook stores hashes of the code that ran and of its outputs, so
-that outputs of other code are seen.
+letters like any other. "chapter 03" in prose becomes a link, but not within formulas, links and
+code; every notebook begins and ends with links to its neighbours. Between two dollars is a formula,
+as in JupyterLab: write "\\$5" of money. A notebook stores hashes of the code that ran and of its
+outputs, so that outputs of other code are seen.
 """
 
 import argparse
@@ -62,13 +63,15 @@ CHECK = re.compile(r"\bchecks\.ch\d\d\.\w+\(")
 OPTION = re.compile(r"\s*:(\w[\w-]*):(.*)")
 # What comes first is left alone: code, formulas, links, comments, tags.
 MENTION = re.compile(
-    r"(?P<ticks>`+).*?(?<!`)(?P=ticks)(?!`)|\$\$.*?\$\$|\$[^$\n]*\$|!?\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])?"
+    r"(?P<ticks>`+).*?(?<!`)(?P=ticks)(?!`)|\\\$|\$\$.*?\$\$|\$[^$\n]*\$|!?\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])?"
     r"|<!--.*?-->|</?\w[^>]*>"
     r"|(?P<mention>\b[Cc]hapters?\s+\d\d\b"
     r"(?:(?:,|,?\s+(?:and|or|to)|(?P<dash>[-–]))(?(dash)|\s+)\d\d\b)*)",
     re.DOTALL,
 )
-IMG = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+IMG = re.compile(r"""<img\b(?:"[^"]*"|'[^']*'|[^>])*?>""", re.IGNORECASE)
+# Python ends a line there, Markdown does not, so that lines would be counted in two ways.
+LINE_ENDS = re.compile("[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 ALT = re.compile(r"""(?<![\w-])alt\s*=\s*("\s*[^"\s]|'\s*[^'\s]|[^\s"'>])""", re.IGNORECASE)
 
 # What JupyterLab writes into a notebook that it opens, so that it finds nothing to change. The
@@ -163,6 +166,13 @@ def _text(path: Path) -> str:
         raise BuildError(
             f"{path.name}: it begins with a byte-order mark; save the file as UTF-8 without one."
         )
+    odd = LINE_ENDS.search(text)
+    if odd:
+        raise BuildError(
+            f"{path.name}:{text[: odd.start()].count(chr(10)) + 1}: the character"
+            f" U+{ord(odd[0]):04X} is there, which ends a line for some programs only; write a"
+            " space, or begin a new line."
+        )
     return text
 
 
@@ -229,8 +239,11 @@ def _check_values(options, where: str) -> None:
     if not isinstance(options, dict):
         raise BuildError(f"{where}: write each option of a cell as `:name: value`.")
     tags, hidden = options.get("tags", []), options.get("jupyter", {})
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise BuildError(f"{where}: tags are a list of words, as `:tags: [setup]`; got {tags!r}.")
+    words = isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)
+    if not words or len(set(tags)) < len(tags) or any(not tag or "," in tag for tag in tags):
+        raise BuildError(
+            f"{where}: tags are a list of words, each once, as `:tags: [setup]`; got {tags!r}."
+        )
     if not isinstance(hidden, dict) or not all(isinstance(v, bool) for v in hidden.values()):
         raise BuildError(
             f"{where}: write `:jupyter: {{source_hidden: true}}` to fold a cell; got {hidden!r}."

@@ -428,6 +428,8 @@ MENTIONS = {
     "chapters 03": "[chapters 03](B)",
     "chapter 01, 05 and no 03": "chapter [01](A), 05 and no 03",
     "chapter 01-2003": "[chapter 01](A)-2003",
+    r"\$5 in chapter 01 and \$6": r"\$5 in [chapter 01](A) and \$6",
+    "$5 in chapter 01 and $6": "$5 in chapter 01 and $6",  # JupyterLab sees a formula
 }
 
 
@@ -488,6 +490,16 @@ BAD = {
         r"Exercise 2\.1 is there twice or belongs"),
     "no title": ("Prose.\n\n" + code("a = 1"),
         r"01_x\.md: the first cell must begin with the chapter's title"),
+    **{f"the line end {ord(end):04x}": (cells(f"Zero.\n\nOne{end}two."),
+        rf"^01_x\.md:5: the character U\+{ord(end):04X} is there")
+        for end in "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"},
+    "a tag twice": (cells(code("a = 1", ":tags: [setup, setup]\n\n")),
+        r"^01_x\.md:4: tags are a list of words, each once"),
+    "two tags in one": (cells(code("a = 1", ':tags: ["setup,solution"]\n\n')),
+        r"^01_x\.md:4: tags are a list"),
+    "an empty tag": (cells(code("a = 1", ':tags: [""]\n\n')), r"^01_x\.md:4: tags are a list"),
+    "a tag twice, of prose": (exercise('+++ {"tags": ["solution", "solution"]}\n\nIt is 3.'),
+        r"^01_x\.md:5: tags are a list"),
     "empty": ("", r"must begin with the chapter's title"),
     "an unknown tag": (cells(code("a = 1", ":tags: [nbval-chek-output]\n\n")),
         r"01_x\.md:4: `nbval-chek-output` is no option and no tag"),
@@ -530,6 +542,8 @@ BAD = {
     "a bare picture by name": (cells("See ![][x].\n\n[x]: y.png"), r"`y.png` has no alternative"),
     "a bare picture in HTML": (cells("<img src='x.png' data-alt='No.'>"),
         r"`<img src='x.png' data-alt='No.'>` has no alternative text"),
+    "a bare picture with a > in HTML": (cells("<img title='p > q' src=x.png>"),
+        r"`<img title='p > q' src=x.png>` has no alternative text"),
     "an empty one in HTML": (cells("Text, <IMG alt=' ' src=x.png>"), r"has no alternative text"),
 }  # fmt: skip
 
@@ -569,6 +583,7 @@ def test_an_alternative_text_is_taken_letter_by_letter(course, text):
 def test_described_pictures_in_prose_are_fine(course):
     shown = "![A curve.](x.png) <img src=x.png alt='A curve.'> <!-- <img src=x.png> -->"
     shown += "\n\n`![](x.png)`\n\n```\n<img src=x.png>\n```\n\n<img\n src=x.png\n alt=Curves>"
+    shown += '\n\n<img title="p > q" alt="Two curves." src=x.png>'
     build.notebooks(course("01_x", cells(shown)) / "sources" / "01_x.md")
 
 

@@ -1,5 +1,6 @@
-"""ganbook.files: downloads that survive bad luck, from a server on this machine."""
+"""ganbook.downloads: downloads that survive bad luck, from a server on this machine."""
 
+import errno
 import gzip
 import hashlib
 import itertools
@@ -18,7 +19,7 @@ import urllib3
 from local_server import Server
 from test_formats import cifar, idx
 
-from ganbook import data, files
+from ganbook import data, downloads
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +36,9 @@ def server(monkeypatch):
     server = Server()
     server.content = np.random.default_rng(0).bytes(600_000)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(files, "_MIRRORS", {"mnist": [server.url]})
+    monkeypatch.setattr(downloads, "_MIRRORS", {"mnist": [server.url]})
     monkeypatch.setattr(
-        files, "_SHA256", {"mnist/file": hashlib.sha256(server.content).hexdigest()}
+        downloads, "_SHA256", {"mnist/file": hashlib.sha256(server.content).hexdigest()}
     )
     yield server
     server.close()
@@ -65,11 +66,11 @@ def test_a_download_is_kept(server, cache, monkeypatch):
             pass
 
     monkeypatch.setattr("tqdm.auto.tqdm", Bar)
-    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert downloads.fetch("mnist/file").read_bytes() == server.content
     assert (
         bars[0].done == bars[0].arguments["total"] == 600_000 and bars[0].arguments["initial"] == 0
     )
-    assert files.fetch("mnist/file") == cache / "mnist" / "file"
+    assert downloads.fetch("mnist/file") == cache / "mnist" / "file"
     assert len(server.ranges) == 1 and names(cache) == {"file"}
 
 
@@ -90,10 +91,12 @@ def test_mnist_comes_whole_through_the_network(server, monkeypatch):
         served[f"/{folder}/{part}-labels-idx1-ubyte.gz"] = gzip.compress(idx(labels[: len(shown)]))
     server.content = served
     monkeypatch.setattr(
-        files, "_MIRRORS", {name: [f"{server.url}{name}/"] for name in ("mnist", "fashion_mnist")}
+        downloads,
+        "_MIRRORS",
+        {name: [f"{server.url}{name}/"] for name in ("mnist", "fashion_mnist")},
     )
     monkeypatch.setattr(
-        files, "_SHA256", {k[1:]: hashlib.sha256(v).hexdigest() for k, v in served.items()}
+        downloads, "_SHA256", {k[1:]: hashlib.sha256(v).hexdigest() for k, v in served.items()}
     )
     train, test = data.mnist(), data.mnist("test")
     assert torch.allclose(
@@ -107,9 +110,9 @@ def test_mnist_comes_whole_through_the_network(server, monkeypatch):
 
 def test_cifar_comes_whole_through_the_network(server, monkeypatch):
     server.content, pixels, labels = cifar()
-    monkeypatch.setattr(files, "_MIRRORS", {"cifar10": [server.url]})
+    monkeypatch.setattr(downloads, "_MIRRORS", {"cifar10": [server.url]})
     digest = hashlib.sha256(server.content).hexdigest()
-    monkeypatch.setattr(files, "_SHA256", {"cifar10/cifar-10-python.tar.gz": digest})
+    monkeypatch.setattr(downloads, "_SHA256", {"cifar10/cifar-10-python.tar.gz": digest})
     train = data.cifar10()
     assert train.images.shape == (10, 3, 32, 32) and train.labels.tolist() == labels[:10].tolist()
     assert torch.allclose(
@@ -119,11 +122,11 @@ def test_cifar_comes_whole_through_the_network(server, monkeypatch):
 
 
 def test_real_checksums_and_mirrors_are_whole():
-    assert {name.split("/")[0] for name in files._SHA256} == set(files._MIRRORS)
-    for digest in files._SHA256.values():
+    assert {name.split("/")[0] for name in downloads._SHA256} == set(downloads._MIRRORS)
+    for digest in downloads._SHA256.values():
         assert len(bytes.fromhex(digest)) == 32
-    assert len(set(files._SHA256.values())) == 9
-    for mirror in itertools.chain.from_iterable(files._MIRRORS.values()):
+    assert len(set(downloads._SHA256.values())) == 9
+    for mirror in itertools.chain.from_iterable(downloads._MIRRORS.values()):
         assert mirror.startswith("http") and mirror.endswith("/")
 
 
@@ -135,21 +138,21 @@ def test_a_broken_download_goes_on_where_it_stopped(server, cache, monkeypatch, 
         replacement = lambda *args, **options: request(*args, **options | careless)  # noqa: E731
         monkeypatch.setattr(urllib3.connection.HTTPConnection, "request", replacement)
     server.way = "hang up"
-    with pytest.raises(files.DataError, match="hung up in the middle.*Run this again"):
-        files.fetch("mnist/file")
+    with pytest.raises(data.DataError, match="hung up in the middle.*Run this again"):
+        downloads.fetch("mnist/file")
     assert names(cache) == {"file.part"}
     have = (cache / "mnist" / "file.part").stat().st_size
     assert 0 < have <= 300_000
     server.way = "well"
-    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert downloads.fetch("mnist/file").read_bytes() == server.content
     assert server.ranges == [None, f"bytes={have}-"] and names(cache) == {"file"}
 
 
 def test_another_mirror_goes_on_with_what_is_there(server, cache, monkeypatch):
     other = Server()
     other.content, other.way = server.content, "hang up"
-    monkeypatch.setitem(files._MIRRORS, "mnist", [other.url, server.url])
-    assert files.fetch("mnist/file").read_bytes() == server.content
+    monkeypatch.setitem(downloads._MIRRORS, "mnist", [other.url, server.url])
+    assert downloads.fetch("mnist/file").read_bytes() == server.content
     assert server.ranges[0].startswith("bytes=") and server.ranges[0] != "bytes=0-"
     other.close()
 
@@ -158,43 +161,43 @@ def test_a_server_without_ranges_begins_again(server, cache):
     (cache / "mnist").mkdir(parents=True)
     (cache / "mnist" / "file.part").write_bytes(server.content[:1000])
     server.way = "no ranges"
-    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert downloads.fetch("mnist/file").read_bytes() == server.content
     assert server.ranges == ["bytes=1000-"]
 
 
 def test_a_beginning_longer_than_the_file_is_given_up(server, cache):
     (cache / "mnist").mkdir(parents=True)
     (cache / "mnist" / "file.part").write_bytes(bytes(700_000))
-    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert downloads.fetch("mnist/file").read_bytes() == server.content
     assert server.ranges == ["bytes=700000-", None]
 
 
 def test_a_beginning_of_another_file_is_given_up(server, cache):
     (cache / "mnist").mkdir(parents=True)
     (cache / "mnist" / "file.part").write_bytes(b"<html>Please log in</html>")
-    with pytest.raises(files.DataError, match="wrong checksum"):
-        files.fetch("mnist/file")
+    with pytest.raises(data.DataError, match="wrong checksum"):
+        downloads.fetch("mnist/file")
     assert names(cache) == set()
-    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert downloads.fetch("mnist/file").read_bytes() == server.content
 
 
 @pytest.mark.parametrize("way", ["well", "no length"])
 def test_a_wrong_file_is_thrown_away(server, cache, way):
     server.content, server.way = server.content[:-1], way
-    with pytest.raises(files.DataError, match="127.0.0.1.* wrong checksum, which was thrown away"):
-        files.fetch("mnist/file")
+    with pytest.raises(data.DataError, match="127.0.0.1.* wrong checksum, which was thrown away"):
+        downloads.fetch("mnist/file")
     assert names(cache) == set()
 
 
 def test_a_missing_file_is_looked_for_elsewhere(server, cache, monkeypatch):
     other = Server()
     other.way = "404"
-    monkeypatch.setitem(files._MIRRORS, "mnist", [other.url, server.url])
-    assert files.fetch("mnist/file").read_bytes() == server.content and len(other.ranges) == 1
+    monkeypatch.setitem(downloads._MIRRORS, "mnist", [other.url, server.url])
+    assert downloads.fetch("mnist/file").read_bytes() == server.content and len(other.ranges) == 1
     server.way = "404"
     (cache / "mnist" / "file").unlink()
-    with pytest.raises(files.DataError, match=r"answered 404; 127.0.0.1:\d+ answered 404"):
-        files.fetch("mnist/file")
+    with pytest.raises(data.DataError, match=r"answered 404; 127.0.0.1:\d+ answered 404"):
+        downloads.fetch("mnist/file")
     assert names(cache) == set()
     other.close()
 
@@ -202,27 +205,27 @@ def test_a_missing_file_is_looked_for_elsewhere(server, cache, monkeypatch):
 def test_without_a_network_one_sentence_names_the_digits(server, cache):
     server.close()
     with pytest.raises(
-        files.DataError,
+        data.DataError,
         match=r"^mnist/file could not be downloaded: .* did not answer\. .*digits\(\)",
     ):
-        files.fetch("mnist/file")
+        downloads.fetch("mnist/file")
     assert names(cache) == set()
 
 
 def test_a_damaged_file_in_the_cache_is_replaced(server, cache):
-    path = files.fetch("mnist/file")
+    path = downloads.fetch("mnist/file")
     path.write_bytes(server.content[:-1] + b"x")
-    assert files.fetch("mnist/file").read_bytes() == server.content and len(server.ranges) == 2
+    assert downloads.fetch("mnist/file").read_bytes() == server.content and len(server.ranges) == 2
 
 
 def test_no_flipped_bit_of_a_download_gets_through(server, cache):
-    path = files.fetch("mnist/file")
+    path = downloads.fetch("mnist/file")
     places = np.linspace(0, len(server.content) - 1, 48).astype(int).tolist()
     for count, place in enumerate(places, start=1):
         flipped = bytearray(server.content)
         flipped[place] ^= 1 << count % 8
         path.write_bytes(flipped)
-        assert files.fetch("mnist/file").read_bytes() == server.content, place
+        assert downloads.fetch("mnist/file").read_bytes() == server.content, place
         assert len(server.ranges) == 1 + count, place
 
 
@@ -233,16 +236,16 @@ def test_no_flipped_bit_of_an_interrupted_download_gets_through(server, cache):
         flipped = bytearray(server.content[:300_000])
         flipped[place] ^= 1
         part.write_bytes(flipped)
-        with pytest.raises(files.DataError, match="wrong checksum, which was thrown away"):
-            files.fetch("mnist/file")
+        with pytest.raises(data.DataError, match="wrong checksum, which was thrown away"):
+            downloads.fetch("mnist/file")
         assert names(cache) == set(), place
 
 
 def test_a_full_cache_is_only_read(server, cache, monkeypatch):
-    files.fetch("mnist/file")
+    downloads.fetch("mnist/file")
     server.close()
     monkeypatch.setattr(Path, "mkdir", lambda *_, **__: pytest.fail("something was to be written"))
-    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert downloads.fetch("mnist/file").read_bytes() == server.content
     assert not list((cache / "mnist").glob("*.part"))
 
 
@@ -251,8 +254,8 @@ def test_a_cache_that_cannot_be_written(server, cache, inside):
     file = cache / "mnist" if inside else cache
     file.parent.mkdir(exist_ok=True)
     file.write_text("a file where the folder should be")
-    with pytest.raises(files.DataError, match="can't be read or written: .* set GANBOOK_CACHE"):
-        files.fetch("mnist/file")
+    with pytest.raises(data.DataError, match="can't be read or written: .* set GANBOOK_CACHE"):
+        downloads.fetch("mnist/file")
     assert file.read_text().startswith("a file") and not server.ranges
 
 
@@ -261,26 +264,37 @@ def test_a_cache_that_may_not_be_entered(server, cache, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "is_file", refused)
-    with pytest.raises(files.DataError, match="can't be read or written: Permission denied"):
-        files.fetch("mnist/file")
+    with pytest.raises(data.DataError, match="can't be read or written: Permission denied"):
+        downloads.fetch("mnist/file")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk(server, cache):
     (cache / "mnist").mkdir(parents=True)
     (cache / "mnist" / "file.part").symlink_to("/dev/full")
-    with pytest.raises(files.DataError, match="No space left on device. Make room"):
-        files.fetch("mnist/file")
+    with pytest.raises(data.DataError, match="No space left on device. Make room"):
+        downloads.fetch("mnist/file")
     assert not (cache / "mnist" / "file").exists()
+
+
+@pytest.mark.parametrize("number", ["ENOLCK", "EOPNOTSUPP"])
+def test_a_disk_without_locks_keeps_downloads_too(server, cache, monkeypatch, number):
+    fcntl = pytest.importorskip("fcntl")
+
+    def none(*_):
+        raise OSError(getattr(errno, number), "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    assert downloads.fetch("mnist/file").read_bytes() == server.content
 
 
 def kernel(server: Server) -> subprocess.Popen:
     """Another Python, which downloads mnist/file from the server and prints its checksum."""
     program = f"""
         import hashlib
-        from ganbook import files
-        files._MIRRORS, files._SHA256 = {files._MIRRORS!r}, {files._SHA256!r}
-        print(hashlib.sha256(files.fetch("mnist/file").read_bytes()).hexdigest())
+        from ganbook import downloads
+        downloads._MIRRORS, downloads._SHA256 = {downloads._MIRRORS!r}, {downloads._SHA256!r}
+        print(hashlib.sha256(downloads.fetch("mnist/file").read_bytes()).hexdigest())
     """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.Popen(
@@ -309,7 +323,7 @@ def test_a_killed_download_goes_on_where_it_stopped(server, cache):
     have = part.stat().st_size
     assert "file" not in names(cache)
     server.way = "well"
-    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert downloads.fetch("mnist/file").read_bytes() == server.content
     assert server.ranges == [None, f"bytes={have}-"]
 
 
@@ -320,11 +334,11 @@ def test_two_kernels_download_once_and_the_second_says_that_it_waits(server, cac
         said.append(text)
         server.go_on.set()
 
-    monkeypatch.setattr(files, "print", hear, raising=False)
+    monkeypatch.setattr(downloads, "print", hear, raising=False)
     server.way = "stop"
     other = kernel(server)
     wait_for(lambda: server.ranges)
-    assert files.fetch("mnist/file").read_bytes() == server.content
+    assert downloads.fetch("mnist/file").read_bytes() == server.content
     assert said == ["Another kernel is downloading mnist/file: waiting for it."]
-    assert other.communicate(timeout=300)[0].strip() == files._SHA256["mnist/file"]
+    assert other.communicate(timeout=300)[0].strip() == downloads._SHA256["mnist/file"]
     assert len(server.ranges) == 1 and names(cache) == {"file"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ganbook import files
+from ganbook import downloads, files
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,7 @@ def test_a_cache_in_the_home_of_nobody_names_the_variable(monkeypatch):
         with pytest.raises(files.DataError, match="variable GANBOOK_CACHE is wrong: '~nobody"):
             use()
     with pytest.raises(files.DataError, match="variable GANBOOK_CACHE is wrong: '~nobody"):
-        files.fetch("mnist/train-images-idx3-ubyte.gz")
+        downloads.fetch("mnist/train-images-idx3-ubyte.gz")
 
 
 def test_the_warning_of_the_cache_points_at_the_readers_line(cache):
@@ -216,6 +216,20 @@ def test_a_file_taken_for_an_orphan_before_it_was_locked_is_made_again(tmp_path,
     monkeypatch.setattr(files.fcntl, "flock", late)
     with files.atomic(game) as temporary:
         assert temporary.exists() and not Path(deleted[0]).exists()
+
+
+def test_a_disk_that_counts_no_links_is_no_endless_loop(tmp_path, monkeypatch):
+    fstat, asked = os.fstat, []
+
+    def uncounted(descriptor):
+        asked.append(descriptor)
+        assert len(asked) < 100, "it goes on for ever"
+        return os.stat_result([*fstat(descriptor)[:3], 0, *fstat(descriptor)[4:]])
+
+    monkeypatch.setattr(os, "fstat", uncounted)
+    with files.atomic(tmp_path / "game.pt") as temporary:
+        temporary.write_text("whole")
+    assert [file.name for file in tmp_path.iterdir()] == ["game.pt"]
 
 
 @pytest.mark.parametrize("exists", [True, False])

@@ -154,6 +154,14 @@ def test_bad_cifar_archives_are_named(tmp_path, content, message):
         formats.read_cifar10(file)
 
 
+def test_labels_of_cifar_are_integers(tmp_path):
+    batch = {b"labels": [b"cat", b"dog"], b"data": np.zeros((2, 3072), np.uint8)}
+    file = tmp_path / "cifar.tar.gz"
+    file.write_bytes(cifar(test_batch=pickled_by_python_2(batch))[0])
+    with pytest.raises(DataError, match=r"is not CIFAR-10: uint8 images \(2, 3072\), 2 labels"):
+        formats.read_cifar10(file, "test")
+
+
 @pytest.mark.parametrize("way", ["a call", "a call in a list", "a name beside numpy's"])
 def test_a_pickle_that_would_do_something_does_nothing(tmp_path, way):
     made = tmp_path / "made"

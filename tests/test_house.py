@@ -8,9 +8,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ganbook"
 # From the ground up. A room imports from those before it and from its own files.
 ROOMS = (
-    "device", "arguments", "schedules", "files", "plotting", "losses", "penalties", "data",
-    "networks", "players", "metrics", "guards", "checkpoints", "turns", "game", "gan", "widgets",
-    "claims", "explorers", "playground", "checks",
+    "device", "arguments", "schedules", "files", "downloads", "plotting", "losses", "penalties",
+    "data", "networks", "players", "metrics", "guards", "checkpoints", "turns", "game", "gan",
+    "widgets", "claims", "explorers", "playground", "checks",
 )  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -632,13 +632,32 @@ def test_the_second_use_trains_nothing(cache, features, monkeypatch, again):
     ]
 
 
-@pytest.mark.parametrize("layout", ["other", "wrong weights", "no archive"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "other",
+        "wrong weights",
+        "no archive",
+        "accuracy high",
+        "accuracy 2.0",
+        "accuracy nan",
+        "NaN",
+    ],
+)
 def test_a_cache_of_another_version_is_trained_anew(layout, monkeypatch, tmp_path, again):
     """Its checksum is right."""
     monkeypatch.setenv("GANBOOK_CACHE", str(tmp_path))
-    weights, buffer = nn.Linear(2, 2).state_dict(), io.BytesIO()
+    weights, buffer = metrics.DigitClassifier().state_dict(), io.BytesIO()
+    stored = {"weights": weights, "accuracy": 1.0}
+    if layout == "NaN":
+        weights["head.weight"][3, 5] = math.nan
+    elif layout == "wrong weights":
+        stored["weights"] = nn.Linear(2, 2).state_dict()
+    elif layout.startswith("accuracy"):
+        value = layout.split()[1]
+        stored["accuracy"] = value if value == "high" else float(value)
     if layout != "no archive":
-        torch.save({"weights": weights, "accuracy": 1.0} if layout[0] == "w" else {}, buffer)
+        torch.save({} if layout == "other" else stored, buffer)
     files.keep(f"digit_classifier-v{metrics._VERSION}.pt", buffer.getvalue())
     asked = untrained(monkeypatch)
     for _ in range(2):

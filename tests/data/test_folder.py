@@ -1,6 +1,7 @@
 """data.folder: pictures of every size and mode become images, and what is wrong is named."""
 
 import os
+import struct
 import warnings
 from pathlib import Path
 
@@ -275,6 +276,42 @@ def test_a_linked_folder_within_a_class_is_followed_once(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs links")
+def test_a_link_that_leads_nowhere_and_is_no_picture_is_left_out(tmp_path):
+    save(tmp_path / "cat" / "a.png")
+    (tmp_path / "LICENSE.txt").symlink_to(tmp_path / "missing")
+    (tmp_path / "cat" / "notes.md").symlink_to(tmp_path / "missing")
+    assert len(data.folder(tmp_path, 8)) == 1
+
+
+def test_a_file_that_is_deleted_meanwhile_is_not_called_a_link(tmp_path, monkeypatch):
+    save(tmp_path / "a.png")
+    listed = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: [*listed(path), "gone.png"])
+    assert len(data.folder(tmp_path, 8)) == 1
+
+
+def test_thumbnails_of_a_disk_are_left_out(tmp_path):
+    for folder in ("flat", "deep", "deep/cat"):
+        save(tmp_path / folder / "@eaDir" / "a.png" / "SYNOPHOTO_THUMB_M.png")
+    for folder in ("flat", "deep/cat"):
+        save(tmp_path / folder / "a.png")
+    flat, deep = (data.folder(tmp_path / name, 8) for name in ("flat", "deep"))
+    assert len(flat) == len(deep) == 1 and flat.classes == () and deep.classes == ("cat",)
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "I/O")])
+def test_a_picture_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch, error):
+    save(tmp_path / "a.png")
+
+    def refused(*_, **__):
+        raise error
+
+    monkeypatch.setattr(Image, "open", refused)
+    with pytest.raises(data.DataError, match=rf"a.png can't be read: {error.strerror}\.$"):
+        data.folder(tmp_path, 8)
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs links")
 @pytest.mark.parametrize("link", ["b.png", "cat", "dog/b.png", "dog/more"])
 def test_a_link_that_leads_nowhere_is_named(tmp_path, link):
     save(tmp_path / "dog" / "a.png")
@@ -320,10 +357,28 @@ def test_a_lack_of_memory_blames_no_picture(tmp_path, monkeypatch):
         data.folder(tmp_path, 8)
 
 
-def test_a_picture_that_pillow_finds_too_large_is_one_sentence(tmp_path, monkeypatch):
+@pytest.mark.parametrize("limit", [10, 40, None])
+def test_a_picture_may_be_larger_than_pillows_limit(tmp_path, monkeypatch, limit):
+    """Above the limit Pillow warns, above twice the limit it refuses."""
     save(tmp_path / "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(data.DataError, match=r"a.png can't be read .*[^.]\. Mend it"):
+    save(tmp_path / "b.jpg", size=(64, 64))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(data.folder(tmp_path, 8)) == 2
+    assert Image.MAX_IMAGE_PIXELS == limit
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(data.DataError):
+        data.folder(tmp_path, 8)
+    assert Image.MAX_IMAGE_PIXELS == limit
+
+
+def test_a_picture_that_would_fill_the_memory_is_one_sentence(tmp_path, monkeypatch):
+    save(tmp_path / "a.jpg", size=(640, 640))  # decoded smaller
+    monkeypatch.setitem(data.folder.__globals__, "_MOST_PIXELS", 160 * 160)
+    data.folder(tmp_path, 8)
+    save(tmp_path / "b.png", size=(161, 160))
+    with pytest.raises(data.DataError, match="b.png can't .* 161 x 160 pixels are too many: scale"):
         data.folder(tmp_path, 8)
 
 
@@ -338,6 +393,40 @@ def test_pictures_of_16_bits_that_use_few_of_them_are_warned_of(tmp_path):
     with warnings.catch_warnings():  # among bright ones it is a dark picture
         warnings.simplefilter("error")
         data.folder(tmp_path, 8)
+
+
+@pytest.mark.parametrize(("value", "dark"), [(10000, True), (2**14 - 1, True), (20000, False)])
+def test_a_quarter_of_16_bits_is_enough(tmp_path, value, dark):
+    array = np.resize(np.array((0, value), np.uint16), (8, 8))
+    Image.fromarray(array).save(tmp_path / "a.png")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data.folder(tmp_path, 8)
+    assert [f"is above {value}" in str(warning.message) for warning in caught] == [True] * dark
+
+
+def tiff_of_16_bits(values, order: str, white_is_zero: bool) -> bytes:
+    """One strip without compression; order: "<" or ">"."""
+    height, width = values.shape
+    tags = {256: width, 257: height, 258: 16, 259: 1, 262: 0 if white_is_zero else 1}
+    tags |= {273: 8, 277: 1, 278: height, 279: values.nbytes}
+    pixels = values.astype(f"{order}u2").tobytes()
+    entries = b"".join(
+        struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0) for tag, value in tags.items()
+    )
+    head = struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, 8 + len(pixels))
+    return head + pixels + struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("order", "white_is_zero"),
+    [("<", False), (">", False), ("<", True)],  # the fourth is unknown to Pillow
+)
+def test_a_tiff_of_16_bits_is_read_in_both_orders_and_senses(tmp_path, order, white_is_zero):
+    ramp = np.tile(np.array([3598, 40092, 61937], np.uint16), (3, 1))  # 257 times 14, 156, 241
+    stored = 65535 - ramp if white_is_zero else ramp
+    (tmp_path / "a.tif").write_bytes(tiff_of_16_bits(stored, order, white_is_zero))
+    assert pixels_of(data.folder(tmp_path, 3))[0, 0, :, 0].tolist() == [14, 156, 241]
 
 
 def test_the_warning_of_the_range_points_at_the_readers_line(tmp_path):
@@ -378,6 +467,8 @@ def test_a_folder_that_can_not_be_listed_is_named(tmp_path, monkeypatch):
         ({"size": 0}, "size=0: it must be a whole number, 1 or more"),
         ({"size": (8, 8)}, r"size=\(8, 8\): it must be a whole number"),
         ({"size": 8, "channels": 2}, "channels=2: it must be one of None, 1, 3, 4"),
+        ({"size": 8, "channels": True}, "channels=True: it must be a whole number"),
+        ({"size": 8, "channels": 3.0}, "channels=3.0: it must be a whole number"),
     ],
 )
 def test_arguments_that_make_no_sense(tmp_path, arguments, message):

@@ -229,11 +229,32 @@ good = torch.zeros(4, 1, 8, 8)
         (good, [0, 1, 2, 10], 10, r"0\.\.9; these reach from 0 to 10"),
         (good, [0, 1, 2, -1], None, "from -1 to 2"),
         (good, [0, 1, 2, 3], ["a", "b"], r"0\.\.1"),
+        (good, [0, 1, 2, 10**9], None, "reach to 1000000000, .* classes: number the classes"),
+        (good, [0, 1, 2, 10**5], None, "reach to 100000, "),
+        (good, [None] * 4, None, "4 integers, one for each image: number the classes"),
+        (good, ["cat", "dog", "cat", "cow"], None, "4 integers, .* name them in `classes`"),
+        (good, [[0], [1], [2, 3], [4]], None, "4 integers, one for each image"),
+        (good, np.zeros(4, complex), None, "4 integers, .* of complex128"),
+        (good, [0, 1, 2, 3], 10.0, "classes=10.0: it must be a whole number, 1 or more"),
+        (good, [0, 0, 0, 0], True, "classes=True: it must be a whole number"),
+        (good.to(torch.float8_e4m3fn), None, None, "bytes .* of float8_e4m3fn"),
+        (good.to_sparse(), None, None, r"^Images must be dense, not sparse: pass images.to_dense"),
     ],
 )
 def test_images_say_what_is_wrong_with_them(images, labels, classes, message):
     with pytest.raises(ValueError, match=message):
         data.Images(images, labels, classes)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32, np.uint64, np.int8, np.int64])
+def test_labels_may_be_integers_of_any_kind(kind):
+    images = data.Images(good, np.array([3, 0, 2, 1], kind))
+    assert images.labels.tolist() == [3, 0, 2, 1] and images.labels.dtype == torch.int64
+
+
+def test_classes_may_be_many_if_they_are_counted():
+    assert len(data.Images(good, [0, 1, 2, 10**5], 10**5 + 1).classes) == 10**5 + 1
+    assert len(data.Images(good, [0, 1, 2, 10**5 - 1]).classes) == 10**5
 
 
 def test_a_sample_has_different_images():
@@ -254,6 +275,13 @@ def test_a_sample_has_different_images():
 def test_a_sample_can_be_too_large_or_nonsense(n, message):
     with pytest.raises(ValueError, match=message):
         tiny(10).sample(n)
+
+
+@pytest.mark.parametrize("source", [tiny(10), data.ring(), data.two_moons()], ids=range(3))
+@pytest.mark.parametrize("seed", [-1, 1.5, "0", True])
+def test_a_seed_of_samples_is_a_whole_number(source, seed):
+    with pytest.raises(ValueError, match="seed=.*: it must be a whole number, 0 or more"):
+        source.sample(8, seed=seed)
 
 
 # ---- The digits of the installation
@@ -317,13 +345,34 @@ def test_a_damaged_cache_is_decoded_again(decoded, cache, damage):
         assert torch.equal(data.digits().images, expected) and len(decoded) == 2
 
 
-@pytest.mark.parametrize("layout", ["names", "shape", "no archive"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "names",
+        "shape",
+        "floats",
+        "few labels",
+        "one-hot labels",
+        "other labels",
+        "labels of floats",
+        "no archive",
+    ],
+)
 def test_a_cache_of_another_version_is_decoded_again(decoded, layout):
     expected, buffer = data.digits().images, io.BytesIO()
     if layout == "names":
         np.savez(buffer, images=np.zeros(1))
-    elif layout == "shape":
-        np.savez(buffer, pixels=np.zeros((5000, 784), np.uint8), labels=np.zeros(5000, np.uint8))
+    elif layout != "no archive":
+        pixels, labels = np.zeros((5000, 1, 28, 28), np.uint8), np.arange(5000, dtype=np.uint8) % 10
+        arrays = {
+            "shape": (pixels.reshape(5000, 784), labels),
+            "floats": (pixels / 255, labels),
+            "few labels": (pixels, labels[:-1]),
+            "one-hot labels": (pixels, np.eye(10, dtype=np.uint8)[labels]),
+            "other labels": (pixels, labels % 9),
+            "labels of floats": (pixels, labels.astype(float)),
+        }[layout]
+        np.savez(buffer, pixels=arrays[0], labels=arrays[1])
     files.keep("digits.npz", buffer.getvalue())
     for _ in range(2):
         new_process()
@@ -366,3 +415,5 @@ def test_data_sets_go_by_name(decoded):
     for name in ("mnist", "fashion_mnist", "cifar10"):
         with pytest.raises(ValueError, match="split='valid': it must be one of 'train', 'test'"):
             data.load(name, "valid")
+    with pytest.raises(ValueError, match=r"name=\['digits'\]: it must be one of 'digits', "):
+        data.load(["digits"])

@@ -189,4 +189,4 @@ def test_a_screen_reader_hears_what_it_does_but_not_every_step(game):  # noqa: F
         it.press("r")
         it.until(lambda: len(heard()) == 2, "it did not say that it paused")
         steps, turns = it.counters()[:2]
-        assert heard()[1].startswith(f"Paused: {steps} steps of G, {turns} of D, ")
+        assert heard()[1].startswith(f"Paused: {steps:,} steps of G, {turns:,} of D, ")

