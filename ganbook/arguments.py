@@ -60,12 +60,7 @@ def check_labels(labels, n: int, classes: int) -> Tensor:
     Raises ValueError for another shape or type, and for labels out of range. For labels that are on
     a GPU, this waits for it: out of range there, they would end the whole process.
     """
-    labels = torch.as_tensor(labels)
-    broken = labels.is_floating_point() or labels.is_complex()
-    if labels.shape != (n,) or broken or labels.dtype == torch.bool:
-        found = f"{tuple(labels.shape)} of {labels.dtype}"
-        raise ValueError(f"labels must be {n} whole numbers, one per sample; got {found}")
-    labels = labels.long()  # uint16 has no minimum
+    labels = whole_numbers(labels, n)
     if n:
         low, high = torch.stack([labels.min(), labels.max()]).tolist()  # waits for a GPU once
         if low < 0 or high >= classes:
@@ -73,6 +68,23 @@ def check_labels(labels, n: int, classes: int) -> Tensor:
                 f"labels must lie in 0..{classes - 1}; these reach from {low} to {high}"
             )
     return labels.to(DEVICE)
+
+
+def whole_numbers(labels, n: int) -> Tensor:
+    """Labels as int64 (n,), on the device they are on.
+
+    labels: a tensor, array or list of whole numbers (n,).
+    Raises ValueError for another shape or type.
+    """
+    wanted = f"labels must be {n} whole numbers, one per sample"
+    try:
+        labels = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:  # names, None, lists of several lengths
+        raise ValueError(f"{wanted}: give each class a number, from 0") from error
+    fractions = labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool
+    if labels.shape != (n,) or fractions:
+        raise ValueError(f"{wanted}; got {tuple(labels.shape)} of {labels.dtype}")
+    return labels.long()
 
 
 def check_samples(samples: Tensor, shape: tuple[int, ...]) -> None:

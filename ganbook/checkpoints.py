@@ -104,7 +104,8 @@ def resume(game, path) -> None:
         state["attributes"] = {}
     for part, value in before.items():
         if not (isinstance(state, dict) and type(state.get(part)) is type(value)):
-            raise ValueError(f"{path} is incomplete: the part {part!r} is missing or of another kind")
+            text = f"is incomplete: the part {part!r} is missing or of another kind"
+            raise ValueError(f"{path} {text}")
     try:
         _restore(game, state)
         if content.get("layers") != _layers(game):

@@ -208,12 +208,14 @@ class GAN(Game):
         """`n` samples (n, ...) of the averaged generator, float32, on the device.
 
         labels: in a conditional game one label for all, or n; None cycles through 0, 1, ...
-        seed: the same seed and n always give the same latents; None draws new ones.
+        seed: the same seed, 0 or more, and n always give the same latents; None draws new ones.
         batch: how many samples are drawn at once.
-        Sampling does not change training. Raises ValueError if n or labels don't fit.
+        Sampling does not change training. Raises ValueError if n, labels or seed don't fit.
         """
         n = check_count("n", n)
-        random = self.sampling if seed is None else torch.Generator(DEVICE).manual_seed(seed)
+        random = self.sampling
+        if seed is not None:
+            random = torch.Generator(DEVICE).manual_seed(check_count("seed", seed, least=0))
         z = torch.randn(n, self.latent, dtype=torch.float32, device=DEVICE, generator=random)
         return self.decode(z, labels, batch)
 

@@ -39,6 +39,12 @@ def test_labels_of_another_kind_are_named(labels):
         arguments.check_labels(labels, 2, 4)
 
 
+@pytest.mark.parametrize("labels", [[None, None], ["cat", "dog"], [[0], [1, 2]]])
+def test_labels_that_are_no_array_are_named(labels):
+    with pytest.raises(ValueError, match="labels must be 2 whole numbers, one per sample: give"):
+        arguments.check_labels(labels, 2, 4)
+
+
 def test_labels_may_be_of_any_whole_type():
     for kind in (torch.uint16, torch.uint32, torch.uint64, torch.uint8, torch.int16):
         labels = arguments.check_labels(torch.tensor([0, 3]).to(kind), 2, 4)

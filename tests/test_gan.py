@@ -259,6 +259,12 @@ def test_a_seed_repeats_samples_and_none_draws_new_ones(moons):
     assert gan.sample(1001).shape == (1001, 2)
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, "0", True])
+def test_a_seed_must_be_a_whole_number(seed):
+    with pytest.raises(ValueError, match=f"seed={seed!r}: it must be a whole number, 0 or more"):
+        GAN(*networks.mlp()).sample(3, seed=seed)
+
+
 @pytest.mark.parametrize("n", [0, -1, 2.5, None])
 def test_a_number_of_samples_must_be_one(n):
     with pytest.raises(ValueError, match=r"n=.*whole number, 1 or more"):

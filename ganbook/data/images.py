@@ -7,7 +7,7 @@ import numbers
 import numpy as np
 import torch
 
-from ganbook.arguments import check_count, warn
+from ganbook.arguments import check_count, warn, whole_numbers
 from ganbook.data.batches import Batch, Batches, seeded_rng, shape_and_type
 from ganbook.data.points import Points
 from ganbook.device import DEVICE
@@ -31,7 +31,7 @@ class Images:
         self._pixels, self.labels, self.classes = _checked(images), None, ()
         if labels is None:
             return
-        labels = _integers(labels, len(self))
+        labels = whole_numbers(labels, len(self))
         low, high = int(labels.min()), int(labels.max())
         if classes is None and high >= 10**5:
             raise ValueError(
@@ -189,19 +189,6 @@ def _scaled(pixels: torch.Tensor) -> torch.Tensor:
     if pixels.dtype == torch.uint8:
         return pixels.to(torch.float32).div_(127.5).sub_(1)
     return pixels
-
-
-def _integers(labels, n: int) -> torch.Tensor:
-    """Labels as int64 (n,)."""
-    wanted = f"Labels must be {n} integers, one for each image"
-    try:
-        labels = torch.as_tensor(labels)
-    except (TypeError, ValueError, RuntimeError) as error:  # names, None, lists of several lengths
-        raise ValueError(f"{wanted}: number the classes, and name them in `classes`.") from error
-    fractions = labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool
-    if labels.shape != (n,) or fractions:
-        raise ValueError(f"{wanted}; got {shape_and_type(labels)}.")
-    return labels.to(torch.int64)
 
 
 def _checked(images) -> torch.Tensor:
