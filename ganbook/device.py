@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import weakref
 
 import torch
 from torch import Tensor, nn
@@ -61,15 +62,28 @@ They do where the hardware multiplies it natively: on GPUs since Ampere, and on 
 AVX512_BF16. The environment variable GANBOOK_PRECISION, float32 or bfloat16, overrides it."""
 
 
+_CONVOLUTIONAL = weakref.WeakKeyDictionary()
+"""{network: whether it has convolutions}, because looking takes as long as a small layer."""
+
+
 def autocast(network: nn.Module):
     """A context in which a network with convolutions computes in bfloat16, if `BF16` is true.
 
     network: dense ones stay in float32, because they gain no speed, and points in the plane need
-        more than bfloat16's three digits.
+        more than bfloat16's three digits. Layers are looked at when it is placed, or first comes.
     """
-    if BF16 and any(isinstance(layer, nn.modules.conv._ConvNd) for layer in network.modules()):
-        return torch.autocast(DEVICE.type, dtype=torch.bfloat16)
-    return contextlib.nullcontext()
+    if not BF16:
+        return contextlib.nullcontext()
+    if network not in _CONVOLUTIONAL:
+        _look(network)
+    if not _CONVOLUTIONAL[network]:
+        return contextlib.nullcontext()
+    return torch.autocast(DEVICE.type, dtype=torch.bfloat16)
+
+
+def _look(network: nn.Module) -> None:
+    kinds = (isinstance(layer, nn.modules.conv._ConvNd) for layer in network.modules())
+    _CONVOLUTIONAL[network] = any(kinds)
 
 
 def placed(network: nn.Module, name: str) -> nn.Module:
@@ -94,6 +108,7 @@ def placed(network: nn.Module, name: str) -> nn.Module:
             f"a network of the {name} has complex weights, which can't be trained here: keep the"
             " real and the imaginary part as two weights, and join them with torch.complex"
         )
+    _look(network)
     return network.to(DEVICE)._apply(_placed_tensor)
 
 
