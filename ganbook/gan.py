@@ -95,6 +95,8 @@ class GAN(Game):
             seed=seed,
         )
         self.generator, self.discriminator = generator, discriminator
+        layers = discriminator.modules()
+        self._works_in_place = any(getattr(layer, "inplace", False) for layer in layers)
         state = self.randomness.state
         with self.randomness:
             first = first_samples(generator, discriminator, self.latent, self.classes)
@@ -166,9 +168,10 @@ class GAN(Game):
 
     def logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The discriminator's logits (N,) of samples (N, ...), in single precision."""
+        if self._works_in_place:  # or a first layer would write into samples that others look at
+            x = x.clone()
         with autocast(self.discriminator):
-            # A copy, because a first layer may write into its input.
-            return call(self.discriminator, x.clone(), labels).float()
+            return call(self.discriminator, x, labels).float()
 
     def _fakes(self, n, labels):
         with autocast(self.generator):

@@ -79,10 +79,7 @@ def asked(turn: Turn, batch, step: int) -> Returned:
     with Explained("in the objective of the", turn.player, step):
         returned = _checked(turn, turn.objective(batch))
     if versions != [tensor._version for tensor in tensors(batch)]:
-        raise ValueError(
-            f"the objective of the {turn.player} changes the batch in place, for everyone after it:"
-            " look for inplace=True in a first layer, and for functions that end with _"
-        )
+        raise ValueError(_IN_PLACE.format(player=turn.player))
     return returned
 
 
@@ -127,6 +124,10 @@ _COMPILED = (
     "the objective of the {player} goes backward through a compiled network twice, as a gradient"
     " penalty does, which torch can't: use that network without compiling it"
 )
+_IN_PLACE = (
+    "the objective of the {player} changes the batch in place, for everyone after it: look for"
+    " inplace=True in a first layer, and for functions that end with _"
+)
 _REENTRANT = (
     "the objective of the {player} calls a network with reentrant checkpointing, which can't learn"
     " in a game of several players: pass use_reentrant=False to torch.utils.checkpoint.checkpoint"
@@ -135,6 +136,7 @@ _ADVICE = {
     "donated buffers": _COMPILED,
     "double backward": _COMPILED,
     "use_reentrant=True": _REENTRANT,
+    "leaf Variable that requires grad": _IN_PLACE,
     "more than 1 value per channel": "batch norm needs at least two samples for its statistics, and"
     " in the objective of the {player} it gets one: make the batches larger",
 }

@@ -221,6 +221,18 @@ def test_a_first_layer_in_place_changes_no_batch_and_no_result(loss, penalty, mo
     assert all(torch.equal(batch.x, before) for batch, before in zip(own, kept, strict=True))
 
 
+@pytest.mark.parametrize("penalty", [None, penalties.r1(0.5), penalties.wgan_gp(1.0)])
+def test_a_discriminator_that_writes_into_its_input_by_itself_is_named(penalty, moons):
+    class Doubling(Discriminator):
+        def forward(self, x):
+            return super().forward(x.mul_(2))
+
+    gan = GAN(networks.mlp_generator(latent=4), Doubling(False), penalty=penalty)
+    told = "the objective of the discriminator changes the batch in place"
+    with pytest.raises((ValueError, RuntimeError), match=told):
+        gan.d_step(moons[0].x.clone())
+
+
 def test_latents_given_to_a_generator_that_begins_in_place_stay_as_they_are():
     generator = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(4, 2))
     gan = GAN(generator, networks.mlp_discriminator(), latent=4)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganbook.device import tensors
-from ganbook.networks.network import plain_attributes, uncompiled
+from ganbook.networks.network import TORCHS_OWN, is_plain, uncompiled
 
 
 class Average:
@@ -64,10 +64,14 @@ class Average:
             else:
                 own.copy_(live)
         for own, layer in self._attributes:
-            vars(own).update(plain_attributes(layer))
             for name, value in vars(layer).items():
-                if isinstance(value, Tensor) and value.grad_fn is None:
-                    vars(own)[name] = value.clone()
+                if name in TORCHS_OWN:
+                    continue
+                if isinstance(value, Tensor):
+                    if value.grad_fn is None:
+                        vars(own)[name] = value.clone()
+                elif is_plain(value):
+                    vars(own)[name] = value
 
 
 def _with_graph(network: nn.Module) -> str:
