@@ -30,7 +30,9 @@ from mutations import Mutant, mutants_of, mutated
 
 ROOT = Path(__file__).parents[1]
 # These start browsers, installations and notebooks, or hold the benchmarks.
-LEFT_OUT = re.compile(r"test_(browser|playground_browser|build|notebooks)\.py|tests/(benchmarks|setup)/")
+LEFT_OUT = re.compile(
+    r"test_(browser|playground_browser|build|notebooks)\.py|tests/(benchmarks|setup)/"
+)
 
 
 def chosen(count: int, patterns: list[str]) -> list[Mutant]:
