@@ -223,8 +223,13 @@ def try_all(todo: list[dict], jobs: int, write) -> None:
         tests = dict(zip(names, traces, strict=True))
         for test in sum((tests[name]["failed"] for name in names), []):
             print(f"left out, because it fails without a mistake: {test}", flush=True)
-        found = pool.map(lambda key: somewhere(Workplace.caught_by, known[key], tests), keys)
-        for row, row["caught_by"] in zip(todo, found, strict=True):
+        waiting = {
+            pool.submit(somewhere, Workplace.caught_by, known[key], tests): row
+            for key, row in zip(keys, todo, strict=True)
+        }
+        for done in concurrent.futures.as_completed(waiting):
+            row = waiting[done]
+            row["caught_by"] = done.result()
             write()
             print(f"{row['file']}:{row['line']} {row['kind']}: {row['caught_by']}", flush=True)
 
