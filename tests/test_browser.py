@@ -280,19 +280,29 @@ def opened(lab, chromium, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def page(lab, chromium):
-    """A page for many notebooks, one after the other."""
-    context = chromium.new_context(viewport={"width": 1400, "height": 1000})
-    page = context.new_page()
-    page.set_default_timeout(1000 * LIMIT)
-    yield page
-    context.close()
+def pages(chromium):
+    """The page that many notebooks share, one after the other; empty after a failure."""
+    pages = []
+    yield pages
+    for page in pages:
+        page.context.close()
+
+
+@pytest.fixture
+def page(lab, chromium, pages):
+    if not pages:
+        page = chromium.new_context(viewport={"width": 1400, "height": 1000}).new_page()
+        page.set_default_timeout(1000 * LIMIT)
+        # With a layout of its own, since it stays open beside other pages.
+        page.goto(f"{lab.url}lab/workspaces/many?token={lab.token}&reset")
+        pages.append(page)
+    return pages[0]
 
 
 @pytest.mark.parametrize(
     "path", CHAPTERS + SOLUTIONS, ids=lambda path: f"{path.parent.name}-{path.stem}"
 )
-def test_a_notebook_opens_and_closes_as_it_was(lab, page, path):
+def test_a_notebook_opens_and_closes_as_it_was(lab, page, pages, path):
     """With its stored pictures, and with formulas that MathJax can read.
 
     It asks for no saving, and saved it is the same file, so that git sees no change.
@@ -309,8 +319,6 @@ def test_a_notebook_opens_and_closes_as_it_was(lab, page, path):
     copy.write_bytes(path.read_bytes())
     notebook = Notebook(page, copy, lab.url)
     try:
-        if "/lab" not in page.url:  # with a layout of its own, since it stays open beside others
-            page.goto(f"{lab.url}lab/workspaces/many?token={lab.token}&reset")
         notebook.menu("File", "filebrowser:open-path")
         page.locator(".jp-Dialog input").fill(f"{folder_of(path)}/{path.name}")
         page.keyboard.press("Enter")
@@ -331,7 +339,8 @@ def test_a_notebook_opens_and_closes_as_it_was(lab, page, path):
         assert page.locator(".jp-Dialog").count() == 0
         assert notebook.errors == []
     except BaseException:
-        page.goto("about:blank")  # for the next one
+        pages.clear()  # the next one gets a new page
+        page.context.close()
         raise
     finally:
         lab.end_kernels()
