@@ -109,7 +109,7 @@ def placed(network: nn.Module, name: str) -> nn.Module:
             " real and the imaginary part as two weights, and join them with torch.complex"
         )
     _look(network)
-    return network.to(DEVICE)._apply(_placed_tensor)
+    return network._apply(_placed_tensor)
 
 
 def _placed_tensor(tensor: Tensor) -> Tensor:
