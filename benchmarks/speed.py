@@ -57,8 +57,9 @@ def step_in_both_precisions():
         training = course_game(0, STEPS, progress=False)[1]
 
         def step():
-            device.BF16 = bf16
-            return next(training)
+            before, device.BF16 = device.BF16, bf16
+            next(training)
+            device.BF16 = before
 
         return step
 
@@ -101,11 +102,10 @@ def seconds(function, calls: int) -> float:
 
 def measure(part: str, yardstick: str, pairs: int) -> dict:
     calls, make = SPEEDS[part, yardstick]
-    before, both = device.BF16, make()
+    both = make()
     for function in both:
         seconds(function, calls)  # the first calls load libraries and fill caches
     ratios = [seconds(both[0], calls) / seconds(both[1], calls) for _ in range(pairs)]
-    device.BF16 = before
     middle, low, high = (f"{value:.3g}" for value in median(ratios))
     return {"part": part, "yardstick": yardstick, "pairs": pairs} | {
         "ratio": middle,
