@@ -40,13 +40,13 @@ def save(game, path) -> None:
         batches.
     path: the file to write; `~` is the home folder.
     Raises OSError if the file can't be written or is a folder, FloatingPointError if a weight is
-    not finite or a buffer is NaN, TypeError for what is no path, and ValueError if the path is
+    not finite or a buffer is NaN, TypeError if `path` is not a path, and ValueError if the path is
     empty or a memory holds something that could not be read again. An old file at `path` is then
     left as it was.
     """
     path = user_path(path)
     for player in game.players:
-        if _is_spoilt(game, player):
+        if _is_not_finite(game, player):
             raise FloatingPointError(
                 f"the weights, buffers or moments of the {player} hold NaN or infinity, so the game"
                 " was not saved: go back to an earlier checkpoint"
@@ -58,9 +58,11 @@ def save(game, path) -> None:
     try:
         torch.load(buffer, map_location="cpu", weights_only=True)
     except Exception as error:
+        found = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
         raise ValueError(
-            "the game holds more than tensors and plain values, so it was not saved:"
-            f" {str(error).splitlines()[0]}"
+            "the game was not saved: a module's state has values that are neither tensors nor plain"
+            f" numbers and strings{f', such as a {found[1]}' if found else ''}. Keep them as"
+            " buffers, or leave them out of get_extra_state"
         ) from error
     try:
         with atomic(path) as temporary:
@@ -73,8 +75,8 @@ def save(game, path) -> None:
 def resume(game, path) -> None:
     """Restore the state saved at `path`. No code in the file is executed.
 
-    game: a `Game` built as the saved one was. Its settings stand, such as the p of its dropout,
-        unless training had changed them when the file was written.
+    game: a `Game` built as the saved one was. This game's own settings are kept, such as the p of
+        its dropout, unless training had changed them when the file was written.
     path: the file.
     Raises FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
     truncated, or belongs to other players; the game is then left as it was.
@@ -93,8 +95,8 @@ def resume(game, path) -> None:
         raise ValueError(f"{path} {text}") from error
     if form not in (FORMAT, WITHOUT_ATTRIBUTES):
         raise ValueError(
-            f"{path} is of the format {form!r}; this version reads {FORMAT!r}: use the version of"
-            " ganbook that wrote it"
+            f"{path} has the format {form!r}, which this version of ganbook can't read: use the"
+            " version that wrote it"
         )
     if not any(game.turns_done.values()):
         game._built = attributes(game)  # what you set before the first turn is not training's
@@ -115,7 +117,7 @@ def resume(game, path) -> None:
         if not isinstance(error, Exception):  # an interrupt
             raise
         reason = " ".join(f"{error}".split()[:40])
-        raise ValueError(f"{path} belongs to other networks: {reason}") from error
+        raise ValueError(f"{path} does not fit this game: {reason}") from error
 
 
 def attributes(game) -> dict:
@@ -134,7 +136,7 @@ def attributes(game) -> dict:
     return found
 
 
-def _is_spoilt(game, player: str) -> bool:
+def _is_not_finite(game, player: str) -> bool:
     """Whether a NaN is in a player's networks, averages or moments, or infinity in a weight.
 
     A buffer may hold infinity, as the masks of attention do.
@@ -215,10 +217,10 @@ def _restore_attributes(game, state: dict) -> None:
     wanted = game._built | saved
     for key in attributes(game) | saved:
         if not (isinstance(key, tuple) and len(key) == 5):
-            raise ValueError("its attributes have no places")
+            raise ValueError("its list of attributes is damaged")
         what, player, number, path, name = key
         if key[:-1] not in layers:
-            raise ValueError(f"its {player} has a layer {path!r}, which yours has not")
+            raise ValueError(f"its {player} has a layer {path!r} that your {player} does not have")
         layer = layers[key[:-1]]
         if name in (*TORCHS_OWN, *layer._parameters.keys()) or callable(getattr(layer, name, None)):
             raise ValueError(f"it has an attribute {name!r}, which can't be set")

@@ -37,16 +37,16 @@ class Game:
     lr: Adam's learning rate for all players, a number or a function of the share of steps done; or
         a dictionary with one for each player.
     betas: Adam's two decay rates.
-    average: {player: share}: the players whose networks are averaged, in `averages`, and the share
-        of the average that is kept at each step; early on less, (1 + steps) / (10 + steps).
+    average: {player: decay}: the players whose networks are averaged, in `averages`, and the decay
+        of the running average: how much of it each step keeps, at most (1 + steps) / (10 + steps)
+        early on.
     seed: determines all random numbers of the objectives, and the weights of each
         `networks.Network` that is still fresh.
 
     Networks are moved to the device, in single precision. Within a turn, torch's global random
-    numbers are the game's own; those of numpy and of Python are not. Games in several threads take
-    turns, one at a time. Raises ValueError or TypeError for settings that are out of range or don't
-    fit.
-    Chapter 6.
+    numbers are the game's own; those of numpy and of Python are not. Of games in several
+    threads, only one plays at a time. Raises ValueError or TypeError for settings that are out of
+    range or don't fit. Chapter 6.
     """
 
     def __init__(
@@ -219,11 +219,12 @@ class Game:
     def save(self, path) -> None:
         """Write the game's state to `path`. The file is written whole or not at all.
 
-        The state is the weights and buffers of players, averages and memory, the numbers and texts
-        that training has changed among their attributes, the optimisers, the random state, and how
-        many turns and steps are done. Raises OSError if the file can't be written,
+        The state is the weights and buffers of players, averages and memory, the numbers and
+        strings that training has changed among their attributes, the optimisers, the random state,
+        and how many turns and steps are done. Raises OSError if the file can't be written,
         FloatingPointError if a weight or a loss is not finite or a buffer is NaN, and ValueError if
-        a memory holds more than tensors and plain values. An old file is then left as it was.
+        a module's state holds more than tensors and plain values. An old file is then left as it
+        was.
         """
         self._finite.read()
         checkpoints.save(self, path)
@@ -232,9 +233,9 @@ class Game:
         """Restore the state saved at `path`, in a game built by the same code as the saved one.
 
         On the same CPU it continues bit for bit as if it had never stopped, where objectives draw
-        their random numbers from torch. Of what networks keep beside weights and buffers, numbers,
-        texts, None and tuples of them are restored, if they had changed since the game was built.
-        On another kind of device random numbers are others. No code in the file is executed. Raises
+        their random numbers from torch. Networks' attributes that are numbers, strings, None or
+        tuples of these are restored too, if they had changed after the game was built. On another
+        kind of device the random numbers differ. No code in the file is executed. Raises
         FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
         truncated, or belongs to other players; this game is then left as it was.
         """

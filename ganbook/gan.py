@@ -44,8 +44,8 @@ class GAN(Game):
     d_lr: the discriminator's learning rate; None for that of `lr`.
     betas: Adam's two decay rates.
     d_steps: turns of the discriminator for each turn of the generator.
-    average: the share of the averaged generator that is kept at each step; early on less,
-        (1 + steps) / (10 + steps). Samples are drawn from this average. 0 for no average.
+    average: the decay of the generator's running average: how much of it each step keeps, at most
+        (1 + steps) / (10 + steps) early on. Samples are drawn from this average. 0 for no average.
     latent: the size of z; None for the generator's attribute `latent`.
     seed: determines all random numbers of the game, and the weights of each `networks.Network`
         that is still fresh.
@@ -267,6 +267,7 @@ class GAN(Game):
             return Batch(on_device(real))
         if labels is None:
             raise ValueError(
-                "this game is conditional: it needs the labels (N,) of the data; there are none"
+                "this game is conditional, but the batch has no labels: build the data as"
+                " data.Images(images, labels), or pass labels to d_step and g_step"
             )
         return Batch(on_device(real), check_labels(labels, len(real), self.classes))

@@ -266,7 +266,8 @@ def test_a_file_that_is_cut_off_or_something_else(tmp_path):
     for content in contents.values():
         path.write_bytes(content)
         with pytest.raises(
-            ValueError, match="bad.pt is not a checkpoint of a game, or it is cut off|of the format"
+            ValueError,
+            match="bad.pt is not a checkpoint of a game, or it is cut off|has the format",
         ):
             resumed(path)
 
@@ -274,7 +275,7 @@ def test_a_file_that_is_cut_off_or_something_else(tmp_path):
 def test_a_checkpoint_of_another_version_is_named(tmp_path):
     for form in ("ganbook game 0", "ganbook game 99", 3, None):
         torch.save({"format": form}, tmp_path / "other.pt")
-        message = f"other.pt is of the format {form!r}; this version reads 'ganbook game"
+        message = f"other.pt has the format {form!r}, which this version of ganbook can't read"
         with pytest.raises(ValueError, match=message):
             resumed(tmp_path / "other.pt")
 
@@ -293,7 +294,7 @@ def test_a_checkpoint_of_other_networks_leaves_the_game_as_it_was(pair, reason, 
     points_game(seed=1).save(tmp_path / "game.pt")
     game = GAN(*pair())
     before = weights(game)
-    message = f"game.pt belongs to other networks: .*{reason}"
+    message = f"game.pt does not fit this game: .*{reason}"
     with pytest.raises(ValueError, match=message):
         game.resume(tmp_path / "game.pt")
     assert_same_weights(before, game)
@@ -416,7 +417,7 @@ def test_a_checkpoint_with_a_part_of_another_kind_leaves_the_game_as_it_was(spoi
     spoil(content["state"])
     torch.save(content, path)
     straight, game = points_game(seed=4), points_game(seed=4)
-    with pytest.raises(ValueError, match="game.pt belongs to other networks"):
+    with pytest.raises(ValueError, match="game.pt does not fit this game"):
         game.resume(path)
     play(straight, moons, 5), play(game, moons, 5)
     assert_same_weights(straight, game)
@@ -655,7 +656,7 @@ def test_buffers_of_other_shapes_that_training_did_not_change_are_refused(tmp_pa
     other = game(100, 2)
     for grown in (100, 70):
         other.memory["pool"].kept = torch.ones(grown, 2)
-        with pytest.raises(ValueError, match="belongs to other networks: .*size mismatch for kept"):
+        with pytest.raises(ValueError, match="does not fit this game: .*size mismatch for kept"):
             other.resume(tmp_path / "game.pt")
         assert other.memory["pool"].kept.sum() == 2 * grown
 
@@ -672,8 +673,8 @@ IN_A_LAYER = ("players", "generator", 0, "layer")
         ((*IN_A_LAYER, "scale"), [1], "its attribute 'scale' is a list"),
         ((*IN_A_LAYER, "scale"), torch.zeros(2), "its attribute 'scale' is a ndarray"),
         (("players", "generator", 0, "none", "scale"), 1.0, "its generator has a layer 'none'"),
-        (("players", "scale"), 1.0, "its attributes"),
-        (3, 1.0, "its attributes"),
+        (("players", "scale"), 1.0, "its list of attributes is damaged"),
+        (3, 1.0, "its list of attributes is damaged"),
     ],
 )
 def test_attributes_that_no_game_has_leave_it_as_it_was(place, value, reason, moons, tmp_path):
@@ -682,7 +683,7 @@ def test_attributes_that_no_game_has_leave_it_as_it_was(place, value, reason, mo
     content["state"]["attributes"][place] = value
     torch.save(content, tmp_path / "game.pt")
     straight, game = growing(), growing()
-    with pytest.raises(ValueError, match=f"game.pt belongs to other networks: .*{reason}"):
+    with pytest.raises(ValueError, match=f"game.pt does not fit this game: .*{reason}"):
         game.resume(tmp_path / "game.pt")
     play(straight, moons, 5), play(game, moons, 5)
     assert kept(straight) == kept(game)
@@ -716,7 +717,7 @@ def test_a_memory_that_could_not_be_read_again_is_not_written(tmp_path):
     network = nn.Linear(2, 1)
     turns = [Turn("a", lambda batch: {"t": network(batch)})]
     game = Game({"a": network}, turns, memory={"own": Own()})
-    with pytest.raises(ValueError, match="holds more than tensors and plain values"):
+    with pytest.raises(ValueError, match="such as a collections.deque. Keep them as buffers"):
         game.save(tmp_path / "game.pt")
     assert not (tmp_path / "game.pt").exists()
 

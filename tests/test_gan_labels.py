@@ -77,13 +77,16 @@ def test_samples_are_of_the_labels_that_were_asked_for():
         ),
         (
             lambda: GAN(*small()).train(data.Images(pictures().images).batches(10), 3),
-            "it needs the labels",
+            "the batch has no labels: build the data",
         ),
         (
             lambda: GAN(*small(classes=4)).train(pictures().batches(10), 3),
             r"must lie in 0..3; these reach from . to 4",
         ),
-        (lambda: GAN(*small()).d_step(pictures().images), "it needs the labels"),
+        (
+            lambda: GAN(*small()).d_step(pictures().images),
+            "the batch has no labels: build the data",
+        ),
         (
             lambda: GAN(*small()).d_step(pictures().images, torch.zeros(3, dtype=torch.int64)),
             "40 whole numbers",

@@ -15,7 +15,7 @@ class Average:
     live: the network. Weights whose `data` is replaced later are still followed; layers added
         later are not.
     The running statistics of its batch norms are averaged as its weights are. Whole numbers among
-    the weights, the other buffers, and the numbers, texts, tuples and tensors that its own layers
+    the weights, the other buffers, and the numbers, strings, tuples and tensors that its own layers
     keep as attributes are copied, so that a network which grows is at the same stage. Raises
     TypeError for a network that can't be copied.
     Yazici et al. 2019 (arXiv:1806.04498). Chapter 4.
@@ -28,7 +28,8 @@ class Average:
         except Exception as error:
             raise TypeError(
                 f"a {type(live).__name__} can't be copied for an average"
-                f"{_with_graph(live) or f': {error}'}. Or use no average"
+                f"{_with_graph(live) or f': {error}'}. Or switch averaging off (GAN: average=0;"
+                " Game: average=None)"
             ) from error
         # Dictionaries and names, because the tensors in them may be replaced.
         self._averaged, self._copied, self._attributes = [], [], []
@@ -80,8 +81,8 @@ def _with_graph(network: nn.Module) -> str:
         for name, value in {**layer._buffers, **vars(layer)}.items():
             if any(tensor.grad_fn is not None for tensor in tensors(value)):
                 return (
-                    f": its {'.'.join(filter(None, (path, name)))} is the result of a computation"
-                    f" that it was learning from; keep {name}.detach(), or None, in its place, and"
-                    " use torch.nn.utils.parametrizations in place of torch's older hooks"
+                    f": its attribute {'.'.join(filter(None, (path, name)))} still carries"
+                    f" gradients: store {name}.detach() or None there. If one of torch's older"
+                    " hooks put it there, use torch.nn.utils.parametrizations"
                 )
     return ""

@@ -19,14 +19,14 @@ def spectral(network: Network) -> Network:
 
     The result has the layers of `network` itself, not copies, and residual blocks of `network` are
     changed. So use the result in place of `network`. A fresh network stays fresh. Raises ValueError
-    for a network with labels, TypeError for what is not a `Network`. Miyato et al. 2018
+    for a network with labels, TypeError if it is not a `Network`. Miyato et al. 2018
     (arXiv:1802.05957). Chapter 9.
     """
     _check_network(network)
     if network.classes is not None:
         raise ValueError(
             f"spectral norm is for networks without labels here; this one has"
-            f" classes={network.classes}: build it without"
+            f" classes={network.classes}: build it without classes"
         )
     for block in (layer for layer in network if isinstance(layer, ResidualBlock)):
         block.branch = nn.Sequential(*map(_normed, block.branch))
@@ -44,7 +44,7 @@ def dropout(network: Network, p: float) -> Network:
 
     The result has the layers of `network` itself, not copies: the two share their weights. A fresh
     network stays fresh. Raises ValueError for p out of range or a network without a hidden
-    activation, TypeError for what is not a `Network`. Srivastava et al. 2014 (JMLR 15, section 4).
+    activation, TypeError if it is not a `Network`. Srivastava et al. 2014 (JMLR 15, section 4).
     Chapter 10.
     """
     _check_network(network)
@@ -56,7 +56,10 @@ def dropout(network: Network, p: float) -> Network:
         if p and isinstance(layer, _ACTIVATIONS) and place < len(network):
             layers += [nn.Dropout(float(p))]
     if p and len(layers) == len(network):
-        raise ValueError("the network has no hidden ReLU, leaky ReLU, tanh or identity of its own")
+        raise ValueError(
+            "dropout follows an activation, and this network has none to follow: it needs a ReLU,"
+            " leaky ReLU, tanh or identity among its layers, before the last"
+        )
     return network.with_layers(*layers)
 
 

@@ -31,15 +31,16 @@ def dcgan_generator(
 ) -> Network:
     """A convolutional generator: z (N, latent) to images (N, channels, size, size) in [-1, 1].
 
-    size: the pixels along a side, 4 to 8 doubled once or more.
+    size: the pixels along a side: 5, 6, 7 or 8, doubled once or more (10, 12, 14, 16, 20, ..., 28,
+        32, 64).
     channels: of an image.
     latent: the size of z.
     width: the channels of the last map before the image; each earlier map has twice as many.
     norm: whether each map is batch normalised.
     activation: after each map, "relu", "tanh" or "none".
     init_std: the standard deviation that weights are drawn with; None for PyTorch's own.
-    classes: the number of labels. The network is then called with labels (N,) of 0 to classes - 1
-        as well.
+    classes: the number of classes, or None. With it, the network is also called with labels (N,),
+        which run from 0 to classes - 1.
     g_condition: how labels enter: "concatenation", one-hot beside z; "embedding", as a learned
         vector beside z and of its size; or "norm", by batch norm with scales for each label.
 
@@ -87,13 +88,14 @@ def dcgan_discriminator(
 ) -> Network:
     """A convolutional discriminator: images (N, channels, size, size) to logits (N,).
 
-    size: the pixels along a side, 4 to 8 doubled once or more.
+    size: the pixels along a side: 5, 6, 7 or 8, doubled once or more (10, 12, 14, 16, 20, ..., 28,
+        32, 64).
     channels: of an image.
     width: the first map has `width // 2` channels; each map after it has twice as many.
     activation: after each map, "relu", which is leaky ReLU here, "tanh" or "none".
     init_std: the standard deviation that weights are drawn with; None for PyTorch's own.
-    classes: the number of labels. The network is then called with labels (N,) of 0 to classes - 1
-        as well.
+    classes: the number of classes, or None. With it, the network is also called with labels (N,),
+        which run from 0 to classes - 1.
     condition: how labels enter: "concatenation", as one-hot planes beside the image; "embedding",
         as one learned plane beside it; "projection", by a `Projection`; or "auxiliary", not
         at all: the network then gives class logits (N, classes) beside its logits.
@@ -158,14 +160,14 @@ def halved(size) -> tuple[int, int]:
     """The side of the smallest map, in pixels, and how often it is doubled to reach the image.
 
     size: the pixels along an image's side.
-    Raises ValueError for a size that is not 4 to 8 doubled once or more.
+    Raises ValueError for a size that is not 5, 6, 7 or 8, doubled once or more.
     """
     small, doublings = check_count("size", size), 0
     while small > 8 and small % 2 == 0:
         small, doublings = small // 2, doublings + 1
     if not 4 <= small <= 8 or doublings == 0:
         raise ValueError(
-            f"size={size}: images are 4 to 8 pixels doubled once or more, so take 28, 32 or 64, say"
+            f"size={size}: it must be 5, 6, 7 or 8 doubled once or more, such as 16, 28, 32 or 64"
         )
     return small, doublings
 

@@ -13,7 +13,7 @@ D_CONDITIONS = ("concatenation", "embedding", "projection", "auxiliary")
 class OneHot(nn.Module):
     """Appends the labels to x, one-hot.
 
-    classes: the number of labels.
+    classes: the number of classes; labels run from 0 to classes - 1.
 
     Called with x and labels (N,). Vectors (N, n) become (N, n + classes). Maps (N, C, H, W) become
     (N, C + classes, H, W), with planes of 0 or 1. Raises ValueError without labels. Mirza &
@@ -38,7 +38,7 @@ class OneHot(nn.Module):
 class Embedding(nn.Module):
     """Appends to x a tensor that is learned for each label.
 
-    classes: the number of labels.
+    classes: the number of classes; labels run from 0 to classes - 1.
     shape: of each label's tensor, (n,) to append to vectors, (1, H, W) to append to maps.
 
     Called with x and labels (N,). The tensors are drawn from N(0, 1) at first. Raises ValueError
@@ -68,7 +68,7 @@ class Projection(nn.Module):
     """Logits (N,): a dense layer of the features, plus their inner product with the label's vector.
 
     features: n, where the features h are (N, n).
-    classes: the number of labels, each of which has a vector v (n,).
+    classes: the number of classes; labels run from 0 to classes - 1. Each has a vector v (n,).
 
     Called with h and labels y (N,): psi(h) + <h, v_y>. Raises ValueError without labels. Miyato &
     Koyama 2018, eq. 3 (arXiv:1802.05637). Chapter 6.
@@ -96,7 +96,7 @@ class TwoHeads(nn.Module):
     """Logits (N,), real or fake, and class logits (N, classes): an auxiliary classifier.
 
     features: n, where the features are (N, n).
-    classes: the number of labels.
+    classes: the number of classes; labels run from 0 to classes - 1.
 
     Odena et al. 2017, section 4 (arXiv:1610.09585). Chapter 6.
     """
@@ -113,7 +113,7 @@ class ConditionalBatchNorm2d(nn.Module):
     """Batch norm of maps (N, C, H, W) whose scales and shifts are learned for each label.
 
     features: C, the number of channels.
-    classes: the number of labels.
+    classes: the number of classes; labels run from 0 to classes - 1.
 
     Called with maps and labels (N,). Raises ValueError without labels. Dumoulin et al. 2017, eq. 5
     (arXiv:1610.07629), in GANs Miyato & Koyama 2018. Chapter 6.
@@ -144,7 +144,7 @@ class ConditionalBatchNorm2d(nn.Module):
 def label_layers(classes, condition, shape) -> tuple[list[nn.Module], int]:
     """The layers that append labels to a network's input, and how many channels they append.
 
-    classes: the number of labels, or None.
+    classes: the number of classes, or None.
     condition: how labels enter. Only "concatenation" and "embedding" append anything.
     shape: of the embedding of one label.
     """
@@ -158,7 +158,7 @@ def label_layers(classes, condition, shape) -> tuple[list[nn.Module], int]:
 def head(classes, condition, features) -> list[nn.Module]:
     """The last layers of a discriminator, from features (N, features) to its logits.
 
-    classes: the number of labels, or None. condition: how labels enter. features: how many.
+    classes: the number of classes, or None. condition: how labels enter. features: how many.
     """
     if classes is not None and condition == "projection":
         return [Projection(features, classes)]
@@ -168,7 +168,7 @@ def head(classes, condition, features) -> list[nn.Module]:
 
 
 def check_classes(classes) -> int | None:
-    """The number of labels as a Python `int`, or None. Raises ValueError if it is below 2."""
+    """The number of classes as a Python `int`, or None. Raises ValueError if it is below 2."""
     return None if classes is None else check_count("classes", classes, least=2)
 
 

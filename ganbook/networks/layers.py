@@ -1,4 +1,4 @@
-"""Layers that PyTorch does not have: copies side by side, Fourier features, spectral norm."""
+"""The course's own layers: copies, Fourier features, spectral norm, residual blocks."""
 
 import math
 
@@ -40,7 +40,7 @@ class SplitCopies(nn.Module):
 
     copies: how many networks. Row i of the batch goes to network i % copies.
 
-    Raises ValueError for a batch that is no multiple of `copies`.
+    Raises ValueError for a batch that is not a multiple of `copies`.
     """
 
     def __init__(self, copies: int):
@@ -132,7 +132,7 @@ class SpectralNorm(nn.Module):
         # u and v are constants here, the weight is not, so that the gradient includes the change
         # of the norm with the weight.
         norm = torch.einsum("ci,cij,cj->c", u, matrices, v)
-        norm = norm.clamp_min(torch.finfo(norm.dtype).tiny)  # a weight of zeros stays one
+        norm = norm.clamp_min(torch.finfo(norm.dtype).tiny)  # all zeros stay zeros, not NaN
         weight = weight / norm.view(-1, *[1] * (weight.ndim - 1))
         return functional_call(self.layer, {"weight": weight}, (x,))
 

@@ -34,7 +34,8 @@ def mlp_generator(
     copies: how many generators side by side, each with weights of its own. Row i of a batch
         belongs to generator i % copies, so that one game of 10 copies with batches of 2,560 is ten
         games with batches of 256, in much less than ten times the time.
-    classes: the number of labels, not with copies. The network is then called with labels (N,) too.
+    classes: the number of classes, or None; not with copies. With it, the network is also called
+        with labels (N,), which run from 0 to classes - 1.
     g_condition: how labels enter: "concatenation", one-hot beside z, or "embedding", as a learned
         vector beside z and of its size.
 
@@ -76,7 +77,8 @@ def mlp_discriminator(
     fourier: the scale of `FourierFeatures` in front of the first layer; None for none.
     copies: how many discriminators side by side. Row i of a batch belongs to discriminator
         i % copies.
-    classes: the number of labels, not with copies. The network is then called with labels (N,) too.
+    classes: the number of classes, or None; not with copies. With it, the network is also called
+        with labels (N,), which run from 0 to classes - 1.
     condition: how labels enter, as in `dcgan_discriminator`; an embedding is `width` numbers long.
 
     Raises ValueError for arguments out of range. Goodfellow et al. 2014 (arXiv:1406.2661).

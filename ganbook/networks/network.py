@@ -19,7 +19,8 @@ class Network(nn.Sequential):
         `takes_labels` is true is called with the labels (N,) as well.
     latent: a generator's size of z; None for a discriminator.
     copies: how many networks these layers are, side by side (`SplitCopies`).
-    classes: the number of labels; None for a network that takes none.
+    classes: the number of classes; labels run from 0 to classes - 1. None for a network that takes
+        no labels.
     init_std: the standard deviation that weights are drawn with; None for PyTorch's own.
 
     A network is `fresh` from `draw()` until something changes its weights: an optimiser,
@@ -156,7 +157,7 @@ TORCHS_OWN = frozenset(vars(nn.Module()))
 
 
 def is_plain(value) -> bool:
-    """Whether a value is a number, Python's or numpy's, a text, None, or a tuple of such values."""
+    """Whether a value is a number (Python's or numpy's), a string, None, or a tuple of these."""
     if type(value) in (tuple, torch.Size):
         return all(map(is_plain, value))
     if isinstance(value, np.generic):

@@ -21,13 +21,14 @@ def resnet_generator(
 ) -> Network:
     """A residual generator: z (N, latent) to images (N, channels, size, size) in [-1, 1].
 
-    size: the pixels along a side, 4 to 8 doubled once or more.
+    size: the pixels along a side: 5, 6, 7 or 8, doubled once or more (10, 12, 14, 16, 20, ..., 28,
+        32, 64).
     channels: of an image.
     latent: the size of z.
     width: the channels before the last doubling; before each earlier one there are twice as many.
     blocks: how many residual blocks stand before each doubling.
-    classes: the number of labels. The network is then called with labels (N,) of 0 to classes - 1
-        as well.
+    classes: the number of classes, or None. With it, the network is also called with labels (N,),
+        which run from 0 to classes - 1.
     g_condition: how labels enter: "concatenation", one-hot beside z, or "embedding", as a learned
         vector beside z and of its size.
 
@@ -67,13 +68,14 @@ def resnet_discriminator(
 ) -> Network:
     """A residual discriminator: images (N, channels, size, size) to logits (N,).
 
-    size: the pixels along a side, 4 to 8 doubled once or more.
+    size: the pixels along a side: 5, 6, 7 or 8, doubled once or more (10, 12, 14, 16, 20, ..., 28,
+        32, 64).
     channels: of an image.
     width: the channels of the first map, whose side is half the image's. They are doubled before
         each pooling but the last.
     blocks: how many residual blocks stand before each pooling.
-    classes: the number of labels. The network is then called with labels (N,) of 0 to classes - 1
-        as well.
+    classes: the number of classes, or None. With it, the network is also called with labels (N,),
+        which run from 0 to classes - 1.
     condition: how labels enter, as in `dcgan_discriminator`.
 
     A strided convolution, then residual blocks and poolings: the mirror image of the generator.

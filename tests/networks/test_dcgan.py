@@ -78,7 +78,7 @@ def test_the_smallest_width_there_is_works():
 @pytest.mark.parametrize("size", [1, 4, 7, 8, 9, 18, 27, 30, 36, 100])
 def test_a_size_that_cannot_be_halved_to_a_small_map_is_refused(size):
     with pytest.raises(
-        ValueError, match=rf"size={size}: images are 4 to 8 pixels doubled once or more"
+        ValueError, match=rf"size={size}: it must be 5, 6, 7 or 8 doubled once or more"
     ):
         networks.dcgan(size=size)
 

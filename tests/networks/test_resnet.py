@@ -49,7 +49,7 @@ def test_a_residual_game_is_played_saved_and_goes_on(settings, tmp_path):
     [
         ({"blocks": 0}, "blocks=0: it must be a whole number, 1 or more"),
         ({"latent": 1.5}, "latent=1.5: it must be a whole number, 1 or more"),
-        ({"size": 100}, "size=100: images are 4 to 8 pixels doubled once or more"),
+        ({"size": 100}, "size=100: it must be 5, 6, 7 or 8 doubled once or more"),
         (
             {"g_condition": "norm"},
             "g_condition='norm': it must be one of 'concatenation', 'embedding'",
