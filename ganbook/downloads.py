@@ -1,4 +1,4 @@
-"""Downloads into the cache, with checksums. What can't be had raises `DataError`."""
+"""Downloads into the cache, with checksums. What is not available raises `DataError`."""
 
 import contextlib
 import errno
@@ -115,8 +115,8 @@ def _from_a_mirror(name: str, path: Path) -> Path:
             failures.append(f"{host} sent a file with a wrong checksum, which was thrown away")
     raise DataError(
         f"{name} could not be downloaded: {'; '.join(failures)}. "
-        "Run this again to go on where it stopped; without a network, data.digits() has 5,000 "
-        "handwritten digits."
+        "Run this again to go on where it stopped; without an internet connection, "
+        "data.digits() has 5,000 handwritten digits."
     )
 
 
@@ -144,9 +144,9 @@ def _download(part: Path, url: str, output: str, _pooch) -> None:
     except requests.HTTPError as error:
         raise DataError(f"answered {error.response.status_code}") from error
     except requests.exceptions.ChunkedEncodingError as error:
-        raise DataError("hung up in the middle") from error
+        raise DataError("closed the connection before the end") from error
     except requests.RequestException as error:
         raise DataError("did not answer") from error
     if part.stat().st_size < total:  # some versions of urllib3 don't notice
-        raise DataError("hung up in the middle")
+        raise DataError("closed the connection before the end")
     os.replace(part, output)

@@ -23,14 +23,14 @@ except ImportError:  # Windows
 
 
 class DataError(RuntimeError):
-    """Data can't be obtained: no network, a damaged file, a cache that can't be written."""
+    """Data can't be obtained: no internet connection, a damaged file, an unwritable cache."""
 
 
 def cache_folder() -> Path:
     """Return the folder in which data and small trained models are kept.
 
     The environment variable GANBOOK_CACHE names it; without that it is the user's cache folder.
-    Raises DataError if the variable names the home folder of nobody.
+    Raises DataError if the variable names the home folder of a user who does not exist.
     """
     try:
         return user_path(os.environ.get("GANBOOK_CACHE") or pooch.os_cache("ganbook"), "folder")
@@ -43,8 +43,9 @@ def user_path(path, kind: str = "file") -> Path:
 
     path: a string or path; what it names need not exist.
     kind: "file" or "folder".
-    Raises TypeError for what is no path, ValueError for an empty name, for one with a null in it,
-    and for the home folder of nobody, and IsADirectoryError for a folder in place of a file.
+    Raises TypeError if it is not a path, ValueError for an empty name, for one with a null in it,
+    and for the home folder of a user who does not exist, and IsADirectoryError for a folder in
+    place of a file.
     """
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"the path {path!r} must be a string or a pathlib.Path")
@@ -73,14 +74,14 @@ def atomic(path: Path):
     path: the file to be written; its folder is made if it is missing. A symbolic link stays, and
         the file that it points to is written.
     The temporary file lies beside `path`. It replaces `path` when the block ends, and is deleted
-    when the block raises. So nobody reads half a file, and of two writers one wins. What killed
-    processes left in the folder is deleted by the next one that writes a file there. A file that
-    is replaced leaves its permissions to the new one.
+    when the block raises. So nobody reads half a file, and of two writers one wins. Temporary
+    files that killed processes left behind are deleted by the next write into the folder. The new
+    file keeps the permissions of the one that it replaces.
     Raises OSError if nothing can be written, or what is there is read-only, a device or a pipe.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "what is there is no file", str(path))
+        raise OSError(errno.EINVAL, "what is at this path is not a regular file", str(path))
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, "the file that is there is read-only", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)

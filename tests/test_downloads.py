@@ -138,7 +138,7 @@ def test_a_broken_download_goes_on_where_it_stopped(server, cache, monkeypatch, 
         replacement = lambda *args, **options: request(*args, **options | careless)  # noqa: E731
         monkeypatch.setattr(urllib3.connection.HTTPConnection, "request", replacement)
     server.way = "hang up"
-    with pytest.raises(data.DataError, match="hung up in the middle.*Run this again"):
+    with pytest.raises(data.DataError, match="closed the connection before.*Run this again"):
         downloads.fetch("mnist/file")
     assert names(cache) == {"file.part"}
     have = (cache / "mnist" / "file.part").stat().st_size

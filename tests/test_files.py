@@ -98,7 +98,10 @@ def test_a_pipe_is_not_replaced(tmp_path):
     os.mkfifo(pipe)
     (tmp_path / "link").symlink_to(pipe)
     for path in (pipe, tmp_path / "link"):
-        with pytest.raises(OSError, match="what is there is no file"), files.atomic(path) as new:
+        with (
+            pytest.raises(OSError, match="what is at this path is not a regular"),
+            files.atomic(path) as new,
+        ):
             new.write_text("new")
     assert pipe.is_fifo() and len(list(tmp_path.iterdir())) == 2
 

@@ -34,8 +34,8 @@ def folder(path, size: int, channels: int | None = None) -> Images:
     channels: 1 grey, 3 colours, or 4 with transparency; None takes 1 if all pictures are grey, 4 if
         a pixel is transparent, else 3. With 1 and 3, transparent pictures are laid on white.
     Pictures and classes are in the order of their names; `.classes` are the names of the folders.
-    Of a film or a file of several pages it takes the first picture. A transparent colour in a
-    picture of 16 bits is shown as that colour.
+    Of a film or a file of several pages it takes the first picture. In a 16-bit
+    picture, a colour marked as transparent is drawn opaque.
     Raises DataError if a folder or picture can't be read, if a link leads nowhere, if there are no
     pictures, or if they lie both in the folder and in folders of it, and ValueError for an empty
     path, and for another size or number of channels. Warns of pixels that use little of their
@@ -55,7 +55,8 @@ def folder(path, size: int, channels: int | None = None) -> Images:
         pixels = np.empty((len(files), channels or 4, size, size), np.uint8)
     except (MemoryError, ValueError) as error:  # numpy counts no further than 2**63 bytes
         raise ValueError(
-            f"size={size}: there is no memory for {len(files)} pictures of it: take a smaller one"
+            f"size={size}: not enough memory for {len(files)} pictures of this size: choose a"
+            " smaller size"
         ) from error
     brightest = {}  # of the pictures with 16 bits
     # The bar appears after a second.
@@ -115,11 +116,11 @@ def _is_picture(file: Path) -> bool:
     if file.suffix and file.suffix.lower() not in _SUFFIXES:
         return False
     try:
-        # Not file.is_file(), which in newer Pythons takes a file that is forbidden for none.
+        # Not file.is_file(), which in newer Pythons reports an unreadable file as missing.
         return stat.S_ISREG(os.stat(file).st_mode) and bool(file.suffix)
     except FileNotFoundError as error:
         if file.is_symlink():
-            wrong = "is a link that leads nowhere: mend it, or delete it"
+            wrong = "is a broken link: repair it or delete it"
             raise DataError(f"{file} {wrong}.") from error
         return False  # deleted a moment ago
 
@@ -133,7 +134,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @contextlib.contextmanager
 def _no_limit():
-    """Lift Pillow's limit on pixels, which is against pictures of strangers."""
+    """Lift Pillow's limit on pixels, a guard against malicious pictures; these are the reader's."""
     with _ONE_AT_A_TIME:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -153,7 +154,8 @@ def _square(file: Path, size: int, channels: int, brightest: dict[Path, int]) ->
                 )
             whole = ImageOps.exif_transpose(picture)
             if whole.mode.startswith(("I", "F")):
-                # Of 8 bits, Pillow inverts what is white at 0 (PhotometricInterpretation) itself.
+                # In 8-bit pictures Pillow itself inverts those whose white is 0
+                # (PhotometricInterpretation).
                 inverted = getattr(picture, "tag_v2", {}).get(262) == 0
                 whole, brightest[file] = _eight_bits(whole, inverted)
             side, (width, height) = min(whole.size), whole.size
@@ -168,7 +170,7 @@ def _square(file: Path, size: int, channels: int, brightest: dict[Path, int]) ->
         reason = "it is damaged, or of a format that Pillow does not know" if unknown else error
         reason = f"{reason}".rstrip(".") or type(error).__name__
         raise DataError(
-            f"{file} can't be read as a picture: {reason}. Mend it, or take it out of the folder."
+            f"{file} can't be read as a picture: {reason}. Repair it, or take it out of the folder."
         ) from error
     square = square.resize((size, size), Image.Resampling.LANCZOS)
     if channels < 4:
@@ -190,7 +192,7 @@ def _eight_bits(picture: Image.Image, inverted: bool) -> tuple[Image.Image, int]
 
 
 def _channels(pixels: np.ndarray) -> int:
-    """How many of the four channels of bytes (N, 4, H, W) tell the pictures apart."""
+    """How many channels bytes (N, 4, H, W) need: 4 with transparency, 1 if all are grey, else 3."""
     if (pixels[:, 3] < 255).any():
         return 4
     grey = (pixels[:, 0] == pixels[:, 1]).all() and (pixels[:, 1] == pixels[:, 2]).all()

@@ -51,8 +51,8 @@ class Images:
     def images(self) -> torch.Tensor:
         """All images, float32 (N, C, H, W) in [-1, 1].
 
-        Only read it. A large set of bytes is scaled each time, so what is written into the result
-        is lost; that of another set is the set itself, and would change with it.
+        Don't write into it: for a large set of bytes it is a scaled copy, and changes are lost;
+        otherwise it is the set's own memory, and changes alter the set.
         """
         return _scaled(self._pixels)
 
@@ -129,10 +129,10 @@ def long_tail(images: Images, factor: float = 50.0) -> Images:
     without labels, an empty class or a smaller factor. After Cui et al. 2019, section 5.1
     (arXiv:1901.05555). Chapter 6.
     """
-    if images.labels is None or not factor >= 1:
-        raise ValueError(
-            f"A long tail needs labels and a factor of 1 or more; got factor={factor}."
-        )
+    if images.labels is None:
+        raise ValueError("long_tail needs images with labels; these have none")
+    if not factor >= 1:
+        raise ValueError(f"factor={factor}: it must be 1 or more")
     rows = [torch.nonzero(images.labels == c).flatten() for c in range(len(images.classes))]
     most, steps = min(map(len, rows)), max(1, len(rows) - 1)
     if not most:
@@ -249,6 +249,6 @@ def _colors(images: torch.Tensor) -> torch.Tensor:
 
 def _warn_of_range(low: float, high: float, rule: str, advice: str) -> None:
     warn(
-        f"The pixels reach only from {low:.3g} to {high:.3g}, but {rule}: {advice}, unless the"
-        " images are meant to be so pale."
+        f"The pixels reach only from {low:.3g} to {high:.3g}, but {rule}: {advice}, unless they"
+        " are meant to have so little contrast."
     )

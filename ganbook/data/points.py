@@ -157,8 +157,8 @@ def mixture_1d(means, stds, weights=None) -> Mixture:
     means: K numbers.
     stds: the standard deviations, K numbers or one.
     weights: K numbers, which need not sum to 1; None means equal weights.
-    Raises ValueError where the numbers of arguments differ, or a std or weight is not above 0.
-    Chapter 1.
+    Raises ValueError where means, stds and weights differ in length, or a std or weight is not
+    above 0. Chapter 1.
     """
     return Mixture(np.reshape(np.array(means, dtype=float), (-1, 1)), stds, weights)
 

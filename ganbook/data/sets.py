@@ -13,7 +13,7 @@ from ganbook.data.images import Images, Stacks
 
 
 def digits(split: str = "all") -> Images:
-    """Return 5,000 handwritten digits of MNIST, (N, 1, 28, 28), without a network.
+    """Return 5,000 handwritten digits of MNIST, (N, 1, 28, 28), without a download.
 
     split: "train" (4,000), "test" (the other 1,000) or "all". Each has equally many of each class,
         shuffled once, in the same order on every machine.

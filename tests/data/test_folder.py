@@ -218,7 +218,7 @@ def damaged(file: Path, how: str) -> None:
 def test_the_picture_that_can_not_be_read_is_named(tmp_path, name, how):
     save(tmp_path / "a.png")
     damaged(tmp_path / name, how)
-    message = f"{name} can't be read as a picture: .*[^.]. Mend it, or take it out of the folder"
+    message = f"{name} can't be read as a picture: .*[^.]. Repair it, or take it out of the folder"
     with pytest.raises(data.DataError, match=message):
         data.folder(tmp_path, 8)
 
@@ -316,7 +316,7 @@ def test_a_picture_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypa
 def test_a_link_that_leads_nowhere_is_named(tmp_path, link):
     save(tmp_path / "dog" / "a.png")
     (tmp_path / link).symlink_to(tmp_path / "missing")
-    with pytest.raises(data.DataError, match=f"{link} is a link that leads nowhere: mend it"):
+    with pytest.raises(data.DataError, match=f"{link} is a broken link: repair it"):
         data.folder(tmp_path, 8)
 
 
@@ -346,7 +346,7 @@ def test_the_suffixes_are_in_the_docstring_and_others_left_out(tmp_path):
 
 def test_a_lack_of_memory_blames_no_picture(tmp_path, monkeypatch):
     save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="size=100000000: there is no memory for 1 pictures"):
+    with pytest.raises(ValueError, match="size=100000000: not enough memory for 1 pictures"):
         data.folder(tmp_path, 10**8)
 
     def full(picture):
