@@ -25,7 +25,7 @@ def check_count(name: str, value, least: int = 1, most: int | None = None) -> in
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name}={value!r}: it must be a whole number, {least} or more")
     if most is not None and value > most:
-        raise ValueError(f"{name}={value!r}: there are only {most}")
+        raise ValueError(f"{name}={value!r}: it must be at most {most}")
     return int(value)
 
 
@@ -38,7 +38,9 @@ def check_number(name: str, number) -> None:
     for share in (0.0, 1.0):
         value = number(share) if callable(number) else number
         if not (isinstance(value, numbers.Real) and math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be a finite number, 0 or more; got {value!r}")
+            found = f"the function gives {value!r} at share {share:g}"
+            found = found if callable(number) else f"got {value!r}"
+            raise ValueError(f"{name} must be a finite number, 0 or more; {found}")
 
 
 def check_choice(name: str, value, known) -> None:
@@ -96,18 +98,21 @@ def check_samples(samples: Tensor, shape: tuple[int, ...]) -> None:
     if not isinstance(samples, Tensor):
         raise TypeError(f"samples must be a tensor, not {type(samples).__name__}")
     if not len(samples):
-        raise ValueError("the batch is empty")
+        raise ValueError("the batch is empty: give at least one sample")
     if samples.shape[1:] != shape:
         found = tuple(samples.shape[1:])
         raise ValueError(f"the generator draws samples of shape {shape}; the batch holds {found}")
     if not samples.is_floating_point():
-        raise ValueError(f"the data must be floating-point numbers; it is {samples.dtype}")
+        raise ValueError(
+            f"the data must be floating-point numbers; it is {samples.dtype}: call .float() and"
+            " scale the data as the generator's samples are"
+        )
 
 
 def check_finite(samples: Tensor) -> None:
     """Raise ValueError for samples that are not finite."""
     if not torch.isfinite(samples).all():
-        raise ValueError("the data holds NaN or infinity")
+        raise ValueError("the data holds NaN or infinity: leave those samples out")
 
 
 def check_network(name: str, network) -> None:

@@ -69,8 +69,9 @@ _CONVOLUTIONAL = weakref.WeakKeyDictionary()
 def autocast(network: nn.Module):
     """A context in which a network with convolutions computes in bfloat16, if `BF16` is true.
 
-    network: dense ones stay in float32, because they gain no speed, and points in the plane need
-        more than bfloat16's three digits. Layers are looked at when it is placed, or first comes.
+    network: the one to call in this context. Dense networks stay in float32: bfloat16 does not
+        speed them up, and its two to three digits are too few for points in the plane. The
+        network's layers are inspected once, when it is placed or first used here.
     """
     if not BF16:
         return contextlib.nullcontext()
@@ -120,7 +121,7 @@ def _placed_tensor(tensor: Tensor) -> Tensor:
 
 
 def is_placed(network: nn.Module) -> bool:
-    """Whether all weights and buffers are on the device, and real ones in single precision."""
+    """Whether weights and buffers are on the device, floating-point ones in single precision."""
     return all(
         value.device.type == DEVICE.type
         and (value.dtype == torch.float32 or not value.is_floating_point())

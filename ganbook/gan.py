@@ -38,8 +38,8 @@ class GAN(Game):
     discriminator: maps samples (N, ...) to logits (N,).
     loss: a `losses.Loss`.
     penalty: regularises the discriminator: one of `ganbook.penalties`, a function (critic, real,
-        fake, real_logits, fake_logits) to (N,), or None. The critic computes in this machine's
-        precision (`device.autocast`).
+        fake, real_logits, fake_logits) to (N,), or None. `critic` is the discriminator as a
+        function of samples alone. It computes in this machine's precision (`device.autocast`).
     lr: Adam's learning rate, a number or a function of the share of steps done.
     d_lr: the discriminator's learning rate; None for that of `lr`.
     betas: Adam's two decay rates.

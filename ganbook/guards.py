@@ -66,7 +66,10 @@ class Randomness:
         ONE_AT_A_TIME.acquire()
         if self._outside is not None:
             ONE_AT_A_TIME.release()
-            raise RuntimeError("this game is in the middle of a turn: finish that one first")
+            raise RuntimeError(
+                "this game is in the middle of a turn: don't call its train, turn, d_step or g_step"
+                " from an objective, a loss or `after`"
+            )
         self._outside = get_random_state()
         set_random_state(self.state)
 
@@ -134,5 +137,5 @@ class FiniteLosses:
             if not math.isfinite(value):
                 advice = "Try a lower learning rate or a penalty"
                 if _ON_CPU and not all(torch.isfinite(x).all() for x in tensors(batch)):
-                    advice = "The batch of data holds NaN or infinity"
+                    advice = "The batch of data holds NaN or infinity: leave those samples out"
                 raise FloatingPointError(f"step {step}: the {player}'s {term} is {value}. {advice}")

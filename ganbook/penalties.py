@@ -16,8 +16,8 @@ from ganbook.schedules import value_at
 class Term(NamedTuple):
     """One summand: `weight * measure(critic, real, fake, real_logits, fake_logits)`.
 
-    measure: takes the critic, two batches (N, ...) that require gradients, and the critic's logits
-        (N,) for both; returns (N,).
+    measure: takes the critic (the discriminator as a function of samples alone, (N, ...) to (N,)),
+        two batches (N, ...) that require gradients, and the logits (N,) of both; returns (N,).
     weight: a number, or a function of the share of steps done.
     every: the term is applied once in so many turns of the discriminator.
     """
@@ -38,18 +38,21 @@ class Penalty(NamedTuple):
     constraints: tuple[Callable[[nn.Module], None], ...] = ()
 
     def due(self, step: int) -> bool:
-        """Whether any term is applied at this turn, counted from 0."""
+        """Whether any term is applied in this turn.
+
+        step: the number of this turn of the discriminator, from 0.
+        """
         return any(step % term.every == 0 for term in self.terms)
 
     def __call__(
         self, critic, real, fake, real_logits, fake_logits, step=0, share=0.0, check=None
     ) -> Tensor:
-        """The sum (N,) of the terms that are due.
+        """The sum (N,) of the terms that this turn does not leave out.
 
-        critic: a function of samples (N, ...) to logits (N,).
+        critic: the discriminator as a function of samples alone, (N, ...) to logits (N,).
         real, fake: samples (N, ...) that require gradients.
-        real_logits, fake_logits: the critic's logits (N,) for them.
-        step: which turn of the critic it is, counted from 0.
+        real_logits, fake_logits: the discriminator's logits (N,) for them.
+        step: the number of this turn of the discriminator, from 0.
         share: the share of all steps that are done, from 0 to 1.
         check: None, or a function that is called with each term's `measure` and what it gave, (N,).
         A term applied at every k-th turn counts k times there, so that its mean over the turns
@@ -81,7 +84,7 @@ def squared_gradient_norm(logits: Tensor, inputs: Tensor) -> Tensor:
     logits: (N,), computed from `inputs`.
     inputs: (N, ...), which require gradients.
     The result can be differentiated again. Each logit must depend on its own input alone, so the
-    network that gave it can have no batch norm, which mixes the samples.
+    network that gave it must have no batch norm, because that mixes the samples.
     """
     return _gradient(logits, inputs).square().sum(1)
 
@@ -147,8 +150,8 @@ def wgan_gp(weight=10.0, every: int = 1, one_sided: bool = False) -> Penalty:
     x_hat = real + t (fake - real), with one t ~ U[0, 1] for each sample.
     weight, every: as in `r1`; the weight is lambda in the paper.
     one_sided: penalise only slopes above 1.
-    The critic can have no batch norm, which would mix the samples. Raises ValueError for a weight
-    below 0.
+    The critic must have no batch norm, because that mixes the samples. Raises ValueError for a
+    weight below 0.
     Gulrajani et al. 2017, eq. 3 (arXiv:1704.00028); one-sided, Petzka et al. 2018, eq. 8
     (arXiv:1709.08894). Chapter 8.
     """
@@ -158,7 +161,7 @@ def wgan_gp(weight=10.0, every: int = 1, one_sided: bool = False) -> Penalty:
 def clip(bound: float) -> Penalty:
     """Clip all weights of the critic to [-bound, bound] after each of its turns.
 
-    bound: above 0. Clipping comes after the step, so that the generator meets a clipped critic.
+    bound: above 0. Clipping comes after the turn, so that the generator meets a clipped critic.
     Raises ValueError for another bound. Arjovsky et al. 2017, algorithm 1 (arXiv:1701.07875).
     Chapter 7.
     """
@@ -196,7 +199,8 @@ def as_penalty(given) -> Penalty | None:
     """
     if given in (r1, r2, wgan_gp, clip, total):
         raise TypeError(
-            f"penalty=penalties.{given.__name__}: call it, with its weight, as in penalties.r1(1.0)"
+            f"penalty=penalties.{given.__name__} is a function that makes a penalty: call it first,"
+            " as in penalties.r1(1.0) or penalties.clip(0.01)"
         )
     if not (given is None or callable(given) or isinstance(given, Term)):
         raise TypeError(

@@ -19,7 +19,7 @@ def placed_networks(name: str, given) -> tuple[nn.Module, ...]:
     """A player's networks on the device, in single precision.
 
     name: the player's name. given: a network, or a tuple or list of them.
-    Raises TypeError for what is not a network, ValueError for one that can't be trained here.
+    Raises TypeError if one is not a network, ValueError if it can't be trained here.
     """
     networks = given if isinstance(given, (tuple, list)) else (given,)
     for network in networks:
@@ -100,7 +100,7 @@ def common_classes(generator: nn.Module, discriminator: nn.Module) -> int | None
     if classes != judged:
         raise ValueError(
             f"the players must have the same `classes`; the generator has {classes},"
-            f" the discriminator {judged}"
+            f" the discriminator {judged}: build both networks with the same classes=..."
         )
     return classes
 
@@ -184,9 +184,9 @@ def _mixes_samples(network: nn.Module) -> bool:
 
 
 def warn_of_nonsense(discriminator, loss, penalty, fake: Tensor, labels: Tensor | None) -> None:
-    """Warn of settings that train without an error and make no sense together, where it shows.
+    """Warn of settings that raise no error but don't make sense together, where it can be detected.
 
-    loss: a `losses.Loss`; one's own is not judged. penalty: a `penalties.Penalty` or None.
+    loss: a `losses.Loss`; one of your own is not checked. penalty: a `penalties.Penalty` or None.
     fake: samples (N, ...). labels: of the samples, or None.
     """
     far = _far(discriminator, fake, labels)
@@ -217,9 +217,9 @@ LOGITS = (losses.minimax, losses.nonsaturating, losses.relativistic, losses.hing
 
 
 def reach(generator: nn.Module, latent: int, labels: Tensor | None) -> tuple[float, float]:
-    """The smallest and the largest value that a generator can give: of a tanh, or of a sigmoid.
+    """A generator's range: (-1, 1) if it ends in tanh, (0, 1) for a sigmoid, else infinite.
 
-    labels: two or more, or None. Infinite where neither is seen, at its end or far away.
+    labels: two or more, or None. Known from its last layer, or from its outputs at huge latents.
     """
     last = type(_last(generator))
     if last in (nn.Tanh, nn.Sigmoid):
@@ -254,7 +254,7 @@ def check_range(samples: Tensor, low: float, high: float) -> None:
 
 @torch.no_grad()
 def _far(network: nn.Module, like: Tensor, labels: Tensor | None) -> Tensor | None:
-    """What a network gives far away from all data, or None if it can't take that.
+    """A network's outputs for huge random inputs, or None if it can't take them.
 
     like: inputs (N, ...) of the right shape. labels: (N,), or None.
     """

@@ -15,10 +15,10 @@ class Turn(NamedTuple):
     """Whose turn it is, what that player minimises, and how often the turn comes in a step.
 
     player: the name of one of the game's players.
-    objective: a function of the batch that returns {term: values}, each (N, ...), or 0 where a
-        term is not due. The sum of the terms' means is minimised. It may return a pair: the terms,
-        and {name: tensor} to show in the `Step`. The batch is on the device, its floats in single
-        precision; do not change its values in place.
+    objective: a function of the batch that returns {term: values}, each (N, ...), or the number 0
+        in turns that leave the term out. The sum of the terms' means is minimised. It may return a
+        pair: the terms, and {name: tensor} to show in the `Step`. The batch is on the device, its
+        floats in single precision; do not change its values in place.
     times: how often the turn is taken in each step.
     after: a function without arguments, called after each of these turns with gradients off, for
         example to clip weights.
@@ -104,8 +104,8 @@ def _mean(player: str, name: str, values) -> Tensor:
     if isinstance(values, Tensor):
         if not values.numel():
             raise ValueError(
-                f"the {player}'s {name} has no values (an empty batch or selection): return 0 for a"
-                " term that is not due"
+                f"the {player}'s {name} has no values (an empty batch or selection): return 0 in"
+                " turns that leave this term out"
             )
         if values.is_complex():
             raise TypeError(
@@ -144,9 +144,10 @@ _ADVICE = {
 
 
 class Explained:
-    """A context whose errors say where in a turn they were, and what to do where torch's do not.
+    """A context that adds to an error where in a turn it happened, or replaces torch's by advice.
 
-    where: what is done, up to the player. player: whose turn it is. step: the number of the step.
+    where: the words before the player's name, such as "in the objective of the".
+    player: whose turn it is. step: the number of the step.
     """
 
     def __init__(self, where: str, player: str, step: int):
@@ -169,9 +170,10 @@ class Explained:
 
 
 class Terms:
-    """What is known of each turn's terms: their names differ, and the player can learn from each.
+    """Checks terms when they first appear.
 
-    Names must differ because a `Step` shows them all.
+    Names must differ, because a `Step` shows them all. Each term must depend on its player's
+    weights.
     """
 
     def __init__(self):
@@ -189,9 +191,13 @@ class Terms:
             return
         for name in names:
             if hasattr(Step, name):
-                raise ValueError(f"a term can't be called {name!r}: a step uses that name itself")
+                raise ValueError(
+                    f"the name {name!r} is taken by Step itself: rename that term or tensor"
+                )
             if self._owners.setdefault(name, turn) is not turn:
-                raise ValueError(f"two turns have a term {name!r}: give it another name in one")
+                raise ValueError(
+                    f"two turns use the name {name!r}: rename the term or tensor in one of them"
+                )
         if len(set(names)) < len(names):
             raise ValueError(f"a name is used twice, as a term and as a tensor to show: {names}")
         self._good.add((id(turn), names))
@@ -215,7 +221,8 @@ class Terms:
     def check_part(self, player: str, function, values: Tensor, weights: list[Tensor]) -> None:
         """Raise ValueError as `check_learned` does, for one of the functions of a penalty.
 
-        player, weights: as there. function: which gave the values (N,).
+        player, weights: as in `check_learned`. function: the penalty's function. values: what it
+            returned, (N,).
         """
         if any(function is known for known in self._parts):
             return

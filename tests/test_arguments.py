@@ -18,7 +18,7 @@ def test_a_count_is_a_whole_number(value):
 def test_a_count_comes_back_as_pythons_and_within_its_bounds():
     assert type(arguments.check_count("size", np.int64(3))) is int
     assert arguments.check_count("steps", 0, least=0) == 0
-    with pytest.raises(ValueError, match="n=11: there are only 10"):
+    with pytest.raises(ValueError, match="n=11: it must be at most 10"):
         arguments.check_count("n", 11, most=10)
 
 
@@ -69,8 +69,15 @@ def test_one_number_that_is_not_finite_is_enough(wrong):
 def test_the_largest_count_is_allowed_and_functions_are_tried_at_both_ends():
     assert arguments.check_count("n", 10, most=10) == 10
     arguments.check_number("lr", 0)
-    for wrong in (lambda share: share - 0.5, lambda share: 0.5 - share, -1e-9, "1", math.inf):
-        with pytest.raises(ValueError, match="lr must be a finite number, 0 or more; got"):
+    for wrong, found in {
+        (lambda share: share - 0.5): "the function gives -0.5 at share 0",
+        (lambda share: 0.5 - share): "the function gives -0.5 at share 1",
+        -1e-9: "got -1e-09",
+        "1": "got '1'",
+        math.inf: "got inf",
+    }.items():
+        message = f"lr must be a finite number, 0 or more; {found}"
+        with pytest.raises(ValueError, match=message):
             arguments.check_number("lr", wrong)
 
 
@@ -78,7 +85,7 @@ def test_samples_are_a_batch_of_floats_of_the_shape_that_is_drawn():
     arguments.check_samples(torch.zeros(1, 2), (2,))
     for wrong, error, message in (
         ([[0.0, 1.0]], TypeError, "samples must be a tensor, not list"),
-        (torch.zeros(0, 2), ValueError, "the batch is empty"),
+        (torch.zeros(0, 2), ValueError, "the batch is empty: give at least one"),
         (torch.zeros(4, 3), ValueError, r"draws samples of shape \(2,\); the batch holds \(3,\)"),
         (torch.zeros(4, 2).long(), ValueError, "floating-point numbers; it is torch.int64"),
     ):

@@ -387,7 +387,7 @@ def test_an_objective_without_return_is_named_with_its_line(moons):
 def test_two_turns_with_a_term_of_one_name_are_named(moons):
     a, b = nn.Linear(2, 1), nn.Linear(2, 1)
     turns = [Turn("a", lambda batch: {"t": a(batch.x)}), Turn("b", lambda batch: {"t": b(batch.x)})]
-    with pytest.raises(ValueError, match="two turns have a term 't'"):
+    with pytest.raises(ValueError, match="two turns use the name 't'"):
         play(Game({"a": a, "b": b}, turns), moons, 1)
 
 
@@ -412,7 +412,10 @@ def test_a_penalty_that_was_due_in_any_turn_of_a_step_is_shown(moons):
         ({"t": [1, 2]}, TypeError, "the a's t must be a tensor or a number, not list"),
         (({"t": "y"},), TypeError, "or a pair of it and {name: tensor}; it returned tuple"),
         (({"t": "y"}, {"t": "y"}), ValueError, "a name is used twice"),
-        *[({name: "y"}, ValueError, f"called '{name}'") for name in ("index", "losses", "count")],
+        *[
+            ({name: "y"}, ValueError, f"the name '{name}' is taken by Step")
+            for name in ("index", "losses", "count")
+        ],
     ],
 )
 def test_what_an_objective_returns_is_looked_at_before_anything_moves(found, error, message, moons):
@@ -444,7 +447,7 @@ def test_a_number_that_nothing_is_learned_from_is_no_term(value, moons):
 def test_names_that_a_step_uses_are_no_terms(moons):
     network = nn.Linear(2, 1)
     turn = Turn("a", lambda batch: {"count": network(batch.x)})
-    with pytest.raises(ValueError, match="a term can't be called 'count'"):
+    with pytest.raises(ValueError, match="the name 'count' is taken by Step itself"):
         play(Game({"a": network}, [turn]), moons, 1)
 
 

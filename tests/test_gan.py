@@ -638,7 +638,7 @@ def test_in_bfloat16_losses_penalties_and_samples_are_single_precision(pictures,
 
 
 def test_a_penalty_that_was_not_called_is_named():
-    with pytest.raises(TypeError, match="call it, with its weight"):
+    with pytest.raises(TypeError, match="makes a penalty: call it first, as in penalties.r1"):
         GAN(*networks.mlp(), penalty=penalties.r1)
 
 

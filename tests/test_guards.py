@@ -152,7 +152,7 @@ def steepness(critic, real, fake, real_logits, fake_logits):
 
 
 def at_turn(turn, function, value):
-    """`function`, whose `turn`-th value is spoilt."""
+    """`function`, whose `turn`-th value is replaced."""
     turns = itertools.count(1)
     return lambda *args: function(*args) * (value if next(turns) == turn else 1.0)
 
@@ -214,7 +214,9 @@ def test_nan_in_the_data(moons):
     ) as caught:
         play(points_game(), Spoilt(moons, at=2), 5)
     if DEVICE.type == "cpu":
-        assert "The batch of data holds NaN or infinity" in str(caught.value)
+        assert "The batch of data holds NaN or infinity: leave those samples out" in str(
+            caught.value
+        )
 
 
 # ---- Interrupts of other kinds, turns within turns
@@ -292,7 +294,9 @@ def test_a_turn_within_a_turn_of_the_same_game_is_refused(moons):
 
     gan = points_game(loss=Loss(inner, losses.nonsaturating.g))
     state = torch.get_rng_state()
-    with pytest.raises(RuntimeError, match="in the middle of a turn"):
+    with pytest.raises(
+        RuntimeError, match="in the middle of a turn: don't call its train, turn, d_step"
+    ):
         gan.d_step(moons[0].x)
     assert torch.equal(torch.get_rng_state(), state)
 

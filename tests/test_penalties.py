@@ -447,7 +447,9 @@ def test_a_function_of_ones_own_has_a_weight_as_a_term():
         assert torch.equal(penalty(*args, step=0), torch.full((3,), 6.0))
         assert torch.equal(penalty(*args, step=1), torch.zeros(3))
     assert torch.equal(penalties.total(one, one)(*args), torch.full((3,), 2.0))
-    with pytest.raises(TypeError, match="penalty=penalties.total: call it"):
+    with pytest.raises(
+        TypeError, match="penalty=penalties.total is a function that makes a penalty: call it first"
+    ):
         penalties.as_penalty(penalties.total)
 
 

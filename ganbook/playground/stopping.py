@@ -70,29 +70,29 @@ class StoppableGAN(GAN):
             return super().g_objective(batch)
 
 
-def listen(player) -> None:
-    """Let the stop button pause a player between cells; within one it stops the cell.
+def listen(playground) -> None:
+    """Let the stop button pause a playground between cells; while a cell runs, it stops the cell.
 
-    player: what has `pause(notice)`. After each cell the kernel ignores the button again, so this
-    is called again and again while the player plays.
+    playground: an object with `pause(notice)`. After each cell the kernel ignores the button again,
+        so this is called again and again while the playground plays.
     """
-    _playing.add(player)
+    _playing.add(playground)
     main = threading.current_thread() is threading.main_thread()
     if main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, _pause_all)
 
 
-def listen_no_more(player) -> None:
+def listen_no_more(playground) -> None:
     """Undo `listen`."""
-    _playing.discard(player)
+    _playing.discard(playground)
     main = threading.current_thread() is threading.main_thread()
     if main and not _playing and signal.getsignal(signal.SIGINT) is _pause_all:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _pause_all(*_) -> None:
-    for player in list(_playing):
-        player.pause(PRESSED)
+    for playground in list(_playing):
+        playground.pause(PRESSED)
 
 
 def explain(error: BaseException, suspects=()) -> str:

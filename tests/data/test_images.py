@@ -270,7 +270,11 @@ def test_a_sample_has_different_images():
 
 @pytest.mark.parametrize(
     ("n", "message"),
-    [(11, "n=11: there are only 10"), (0, "n=0: .* 1 or more"), (2.5, "n=2.5: .* whole number")],
+    [
+        (11, "n=11: it must be at most 10"),
+        (0, "n=0: .* 1 or more"),
+        (2.5, "n=2.5: .* whole number"),
+    ],
 )
 def test_a_sample_can_be_too_large_or_nonsense(n, message):
     with pytest.raises(ValueError, match=message):

@@ -182,7 +182,7 @@ def test_a_game_that_has_diverged_can_still_be_shown():
         (
             {"penalty": penalties.r1},
             TypeError,
-            r"penalty=penalties.r1: call it, with its weight, as in penalties.r1\(1.0\)",
+            r"penalty=penalties.r1 is a function that makes a penalty: call it first, as in",
         ),
         ({"penalty": 1.0}, TypeError, r"penalty=1.0: give penalties.r1\(1.0\), say"),
         (
