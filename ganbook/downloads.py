@@ -79,6 +79,7 @@ def fetch(name: str) -> Path:
         if path.is_file() and pooch.file_hash(str(path)) == _SHA256[name]:
             return path  # before any lock, because the cache of a whole class may be read-only
         path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.part")
         lock = FileLock(f"{path}.lock")  # the system frees it when a kernel dies
         try:
             alone = lock.acquire(timeout=0.1)
@@ -88,9 +89,11 @@ def fetch(name: str) -> Path:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-            alone = contextlib.nullcontext()  # the checksum still tells a good file
+            part = path.with_name(f"{path.name}.{os.getpid()}.part")  # nobody else writes into it
+            alone = contextlib.ExitStack()
+            alone.callback(part.unlink, missing_ok=True)
         with alone:
-            return _from_a_mirror(name, path)
+            return _from_a_mirror(name, path, part)
     except OSError as error:
         raise DataError(
             f"The cache folder {cache_folder()} can't be read or written: "
@@ -99,9 +102,8 @@ def fetch(name: str) -> Path:
         ) from error
 
 
-def _from_a_mirror(name: str, path: Path) -> Path:
-    failures = []
-    downloader = functools.partial(_download, path.with_name(f"{path.name}.part"))
+def _from_a_mirror(name: str, path: Path, part: Path) -> Path:
+    failures, downloader = [], functools.partial(_download, part)
     for mirror in _MIRRORS[path.parent.name]:
         host = mirror.split("/")[2]
         try:
@@ -125,7 +127,7 @@ def _download(part: Path, url: str, output: str, _pooch) -> None:
     import requests
     from tqdm.auto import tqdm
 
-    have = part.stat().st_size if part.exists() else 0
+    have, answered = part.stat().st_size if part.exists() else 0, False
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
@@ -134,9 +136,11 @@ def _download(part: Path, url: str, output: str, _pooch) -> None:
                 part.unlink()
                 return _download(part, url, output, _pooch)
             answer.raise_for_status()
+            answered = True
             # A server that knows no ranges begins again, with 200.
             have *= answer.status_code == 206
-            total = have + int(answer.headers.get("Content-Length", 0))
+            length = answer.headers.get("Content-Length", "")
+            total = have + int(length) if length.isdecimal() else 0
             bar = tqdm(desc=part.stem, initial=have, total=total or None, unit="B", unit_scale=True)
             with bar, part.open("ab" if have else "wb") as file:
                 for chunk in answer.iter_content(2**16):
@@ -145,8 +149,12 @@ def _download(part: Path, url: str, output: str, _pooch) -> None:
         raise DataError(f"answered {error.response.status_code}") from error
     except requests.exceptions.ChunkedEncodingError as error:
         raise DataError("closed the connection before the end") from error
+    except requests.TooManyRedirects as error:
+        raise DataError("redirects without end") from error
+    except requests.exceptions.ContentDecodingError as error:
+        raise DataError("sent something that can't be decoded") from error
     except requests.RequestException as error:
-        raise DataError("did not answer") from error
+        raise DataError("stopped before the end" if answered else "did not answer") from error
     if part.stat().st_size < total:  # some versions of urllib3 don't notice
         raise DataError("closed the connection before the end")
     os.replace(part, output)

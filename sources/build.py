@@ -69,7 +69,7 @@ MENTION = re.compile(
     r"(?:(?:,|,?\s+(?:and|or|to)|(?P<dash>[-–]))(?(dash)|\s+)\d\d\b)*)",
     re.DOTALL,
 )
-IMG = re.compile(r"""<img\b(?:"[^"]*"|'[^']*'|[^>])*?>""", re.IGNORECASE)
+IMG = re.compile(r"""<img\b(?:"[^"]*"|'[^']*'|[^>])*+>""", re.IGNORECASE)
 # Python ends a line there, Markdown does not, so that lines would be counted in two ways.
 LINE_ENDS = re.compile("[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 ALT = re.compile(r"""(?<![\w-])alt\s*=\s*("\s*[^"\s]|'\s*[^'\s]|[^\s"'>])""", re.IGNORECASE)

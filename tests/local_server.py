@@ -9,8 +9,9 @@ class Server:
     """Serves `content` under every name, in the way `way`, and remembers each request's Range.
 
     content: bytes, or a dict from path to bytes.
-    way: "well", "404", "no ranges", "no length", "hang up" in the middle, or "stop" there until
-        `go_on` is set.
+    way: "well", "404", "no ranges", "no length", "odd length", "in circles" (redirects to itself),
+        "not gzip" (what it says it is), "hang up" in the middle, or "stop" there until `go_on` is
+        set.
     """
 
     def __init__(self):
@@ -42,9 +43,14 @@ class Server:
         if self.way == "404" or start >= len(content):
             request.send_error(404 if self.way == "404" else 416)
             return
-        request.send_response(206 if start else 200)
+        request.send_response(302 if self.way == "in circles" else 206 if start else 200)
+        if self.way == "in circles":
+            request.send_header("Location", request.path)
+        if self.way == "not gzip":
+            request.send_header("Content-Encoding", "gzip")
         if self.way != "no length":
-            request.send_header("Content-Length", str(len(content) - start))
+            length = "many" if self.way == "odd length" else str(len(content) - start)
+            request.send_header("Content-Length", length)
         request.end_headers()
         half = len(content) // 2
         if self.way == "hang up":

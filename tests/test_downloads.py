@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 import torch
 import urllib3
 from local_server import Server
@@ -212,6 +213,32 @@ def test_without_a_network_one_sentence_names_the_digits(server, cache):
     assert names(cache) == set()
 
 
+@pytest.mark.parametrize(
+    ("way", "why"),
+    [("in circles", "redirects without end"), ("not gzip", "sent something that can't be decoded")],
+)
+def test_a_server_that_makes_no_sense_is_named(server, cache, way, why):
+    server.way = way
+    with pytest.raises(data.DataError, match=rf"127.0.0.1:\d+ {why}\."):
+        downloads.fetch("mnist/file")
+
+
+def test_a_server_that_falls_silent_has_answered(server, cache, monkeypatch):
+    def silent(*_):
+        yield server.content[:1000]
+        raise requests.ConnectionError("Read timed out.")
+
+    monkeypatch.setattr(requests.Response, "iter_content", silent)
+    with pytest.raises(data.DataError, match="stopped before the end"):
+        downloads.fetch("mnist/file")
+    assert (cache / "mnist" / "file.part").read_bytes() == server.content[:1000]
+
+
+def test_a_length_that_is_no_number_is_left_aside(server):
+    server.way = "odd length"
+    assert downloads.fetch("mnist/file").read_bytes() == server.content
+
+
 def test_a_damaged_file_in_the_cache_is_replaced(server, cache):
     path = downloads.fetch("mnist/file")
     path.write_bytes(server.content[:-1] + b"x")
@@ -285,7 +312,16 @@ def test_a_disk_without_locks_keeps_downloads_too(server, cache, monkeypatch, nu
         raise OSError(getattr(errno, number), "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", none)
+    other = cache / "mnist" / "file.part"  # of a kernel that is downloading it too
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"half")
     assert downloads.fetch("mnist/file").read_bytes() == server.content
+    assert other.read_bytes() == b"half" and names(cache) == {"file", "file.part"}
+    (cache / "mnist" / "file").unlink()
+    server.way = "hang up"
+    with pytest.raises(data.DataError, match="closed the connection"):
+        downloads.fetch("mnist/file")
+    assert names(cache) == {"file.part"}
 
 
 def kernel(server: Server) -> subprocess.Popen:

@@ -18,7 +18,7 @@ _SUFFIXES = frozenset(
     ".apng .avif .bmp .dds .dib .gif .heic .heif .icns .ico .j2c .j2k .jfif .jp2 .jpe .jpeg .jpg"
     " .jpx .mpo .pbm .pcx .pgm .png .pnm .ppm .psd .qoi .sgi .tga .tif .tiff .webp".split()
 )
-# More would fill the memory of a small machine: Pillow takes 4 bytes for each, twice.
+# More would fill the memory of a small machine: about 8 bytes are needed for each.
 _MOST_PIXELS = 2**29
 
 
@@ -153,14 +153,15 @@ def _square(file: Path, size: int, channels: int, brightest: dict[Path, int]) ->
                     f"its {picture.width} x {picture.height} pixels are too many: scale it down"
                 )
             whole = ImageOps.exif_transpose(picture)
-            if whole.mode.startswith(("I", "F")):
+            side, (width, height) = min(whole.size), whole.size
+            left, top = (width - side) // 2, (height - side) // 2
+            square = whole.crop((left, top, left + side, top + side))
+            if square.mode.startswith(("I", "F")):
                 # In 8-bit pictures Pillow itself inverts those whose white is 0
                 # (PhotometricInterpretation).
                 inverted = getattr(picture, "tag_v2", {}).get(262) == 0
-                whole, brightest[file] = _eight_bits(whole, inverted)
-            side, (width, height) = min(whole.size), whole.size
-            left, top = (width - side) // 2, (height - side) // 2
-            square = whole.crop((left, top, left + side, top + side)).convert("RGBA")
+                square, brightest[file] = _eight_bits(square, inverted)
+            square = square.convert("RGBA")
     except MemoryError:
         raise  # the picture may be good
     except Exception as error:  # each format has its own
@@ -187,8 +188,9 @@ def _eight_bits(picture: Image.Image, inverted: bool) -> tuple[Image.Image, int]
         raise ValueError(
             "its pixels are not 8- or 16-bit integers, so the value of white is unknown"
         )
-    values = 65535 - values if inverted else values
-    return Image.fromarray((values / 257).round().astype(np.uint8)), int(values.max())
+    values = np.invert(values.astype(np.uint16)) if inverted else values.astype(np.uint16)
+    rounded = values // 257 + (values % 257 > 128)  # without floats, which would take 8 bytes
+    return Image.fromarray(rounded.astype(np.uint8)), int(values.max())
 
 
 def _channels(pixels: np.ndarray) -> int:

@@ -12,6 +12,8 @@ from ganbook.data.batches import Batch, Batches, seeded_rng, shape_and_type
 from ganbook.data.points import Points
 from ganbook.device import DEVICE
 
+_MOST_CLASSES = 10**6
+
 
 class Images:
     """A set of images on the device, with or without labels: the course's own, or yours.
@@ -19,8 +21,8 @@ class Images:
     images: (N, C, H, W) with 1 to 4 channels, an array or tensor of bytes, 0 to 255, or of floats
         in [-1, 1]. It is copied.
     labels: N integers from 0, or None.
-    classes: the names of the classes, or how many there are; None means the largest label + 1, and
-        no more than 100,000.
+    classes: the names of the classes, or how many there are, at most a million; None means the
+        largest label + 1.
     Afterwards `.labels` is int64 (N,) or None, and `.classes` a tuple of names. A large set
     of bytes stays bytes, a quarter of the memory, and is scaled batch by batch. Raises ValueError
     for other values, NaN among them, and warns of pixels that use little of their range; the last
@@ -33,14 +35,17 @@ class Images:
             return
         labels = whole_numbers(labels, len(self))
         low, high = int(labels.min()), int(labels.max())
-        if classes is None and high >= 10**5:
+        if low < 0:
+            raise ValueError(f"Labels must be 0 or more; these reach from {low} to {high}.")
+        if classes is None and high >= _MOST_CLASSES:
             raise ValueError(
                 f"Labels reach to {high}, which would be {high + 1} classes: number the classes"
-                " from 0, or say how many there are, as classes=..."
+                " from 0"
             )
-        if classes is None or isinstance(classes, numbers.Number):
-            classes = range(high + 1 if classes is None else check_count("classes", classes))
-        if low < 0 or high >= len(classes):
+        if classes is None or isinstance(classes, numbers.Number) or np.ndim(classes) == 0:
+            count = high + 1 if classes is None else classes
+            classes = range(check_count("classes", count, most=_MOST_CLASSES))
+        if high >= len(classes):
             raise ValueError(
                 f"Labels must lie in 0..{len(classes) - 1}; these reach from {low} to {high}."
             )

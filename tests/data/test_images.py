@@ -230,7 +230,12 @@ good = torch.zeros(4, 1, 8, 8)
         (good, [0, 1, 2, -1], None, "from -1 to 2"),
         (good, [0, 1, 2, 3], ["a", "b"], r"0\.\.1"),
         (good, [0, 1, 2, 10**9], None, "reach to 1000000000, .* classes: number the classes"),
-        (good, [0, 1, 2, 10**5], None, "reach to 100000, "),
+        (good, [0, 1, 2, 10**6], None, "reach to 1000000, "),
+        (good, [-1, -1, -1, -1], None, "must be 0 or more; these reach from -1 to -1"),
+        (good, [0, 1, 2, 3], 10**6 + 1, "classes=1000001: it must be"),
+        (good, [0, 1, 2, 3], 2**70, "classes=1180591620717411303424: it must be"),
+        (good, [0, 1, 2, 3], np.array(10), r"classes=array\(10\): it must be a whole number"),
+        (good, [0, 1, 2, 3], torch.tensor(10), r"classes=tensor\(10\): it must be a whole number"),
         (good, [None] * 4, None, "4 whole numbers, one per sample: give each class a number"),
         (good, ["cat", "dog", "cat", "cow"], None, "4 whole numbers, .* give each class a number"),
         (good, [[0], [1], [2, 3], [4]], None, "4 whole numbers, one per sample"),
@@ -252,9 +257,9 @@ def test_labels_may_be_integers_of_any_kind(kind):
     assert images.labels.tolist() == [3, 0, 2, 1] and images.labels.dtype == torch.int64
 
 
-def test_classes_may_be_many_if_they_are_counted():
-    assert len(data.Images(good, [0, 1, 2, 10**5], 10**5 + 1).classes) == 10**5 + 1
-    assert len(data.Images(good, [0, 1, 2, 10**5 - 1]).classes) == 10**5
+def test_classes_may_be_a_million():
+    assert len(data.Images(good, [0, 1, 2, 3], 10**6).classes) == 10**6
+    assert len(data.Images(good, [0, 1, 2, 10**6 - 1]).classes) == 10**6
 
 
 def test_a_sample_has_different_images():
