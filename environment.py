@@ -1,4 +1,4 @@
-"""Make .venv or mend it, for the Makefile: `python environment.py lab`, or `test`.
+"""Make .venv or repair it, for the Makefile: `python environment.py lab`, or `test`.
 
 `test` adds the developer's packages. .venv/.lab-ready and .venv/.test-ready say what was installed.
 While something is being written, .venv/.unfinished is there: whoever finds it knows that an
@@ -41,8 +41,8 @@ from environment_pip import (  # noqa: E402
 )
 
 OLDEST = (3, 11)
-# What would make pip install elsewhere, less than it is asked for, or nothing after a warning. A 0
-# holds against a file of pip's too.
+# Variables that make pip install elsewhere, install less, or stop at a warning. A 0 also overrides
+# pip's configuration file.
 LEFT_OUT = "PYTHONPATH PYTHONHOME PYTHONWARNINGS PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON".split()
 SWITCHED_OFF = "PIP_DRY_RUN PIP_NO_DEPS PIP_NO_DEPENDENCIES PIP_USER".split()
 FILES = ("pyproject.toml", "constraints.txt", "environment.py", "environment_pip.py")
@@ -70,7 +70,7 @@ def main(purpose: str) -> None:
     if why := reason_to_start_over(version):
         make_venv(why)
         version = version_in_venv()
-    elif is_whole_or_mended(purpose) and is_ready(purpose, version):
+    elif is_whole_or_repaired(purpose) and is_ready(purpose, version):
         with contextlib.suppress(OSError):  # a read-only disk
             settle()
         return
@@ -82,7 +82,7 @@ def main(purpose: str) -> None:
     before = installed()
     project = tomllib.loads(Path("pyproject.toml").read_text())
     # What builds the package comes first and stays, so that a change of pyproject.toml alone needs
-    # no network.
+    # no internet connection.
     if builders := project["build-system"]["requires"]:
         pip_install(purpose, *CONSTRAINED, *builders)
         check_installed(builders)
@@ -152,22 +152,23 @@ def reason_to_start_over(version) -> str | None:
     if not VENV.exists():
         return "Making .venv"
     if UNFINISHED.exists():
-        return "An earlier installation was cut off; making .venv anew"
+        return "An earlier installation was cut off; recreating .venv"
     if not version:
-        return "The Python in .venv does not start; making .venv anew"
+        return "The Python in .venv does not start; recreating .venv"
     if version < OLDEST or (os.environ.get("PYTHON") and version[:2] != sys.version_info[:2]):
-        return f".venv has Python {version[0]}.{version[1]}; making it anew"
+        return f".venv has Python {version[0]}.{version[1]}; recreating it"
     return None
 
 
 def make_venv(why: str) -> None:
     if os.path.lexists(VENV) and not VENV.is_dir():
-        what = f"a link to {os.readlink(VENV)}" if VENV.is_symlink() else "a file"
-        stop(f".venv is {what}, where no folder is; delete it, or make it lead to a folder.")
+        if not VENV.is_symlink():
+            stop(".venv is a file, not a folder: delete it.")
+        stop(f".venv is a link to {os.readlink(VENV)}, not to a folder: delete it or correct it.")
     if not importlib.util.find_spec("ensurepip"):
         stop(
             f"{sys.executable} can't make a virtual environment; on Debian, `apt install"
-            f" python3-venv` mends it."
+            f" python3-venv` fixes that."
         )
     print(f"{why}, with Python {sys.version_info[0]}.{sys.version_info[1]}.", flush=True)
     VENV.mkdir(exist_ok=True)
@@ -236,11 +237,11 @@ def is_whole(about: Path) -> bool:
     return bool(files)
 
 
-def is_whole_or_mended(purpose: str) -> bool:
+def is_whole_or_repaired(purpose: str) -> bool:
     """Whether each package is as it was installed, or pip puts it back.
 
-    Where pip can't, the course starts if the package can be imported. What pip knows nothing of, or
-    has not from an index, is left to the usual installation.
+    Where pip can't, the course starts if the package can be imported. Packages that pip does not
+    list, or did not get from an index, are left to the usual installation.
     """
     there = packages()
     names = stamp("lab").read_text().splitlines()[1:] if stamp("lab").exists() else []
@@ -248,7 +249,7 @@ def is_whole_or_mended(purpose: str) -> bool:
     if not broken:
         return True
     names = ", ".join(broken[:5]) + ", ..." * (len(broken) > 5)
-    print(f".venv lacks or has changed files of {names}; mending it.", flush=True)
+    print(f"Files of {names} in .venv are missing or changed; repairing.", flush=True)
     known = [there[name] for name in broken if name in there and name != "pip"]
     known = [about for about in known if not (about / "direct_url.json").exists()]
     pins = [about.stem.replace("-", "==") for about in known]
@@ -264,8 +265,8 @@ def is_whole_or_mended(purpose: str) -> bool:
         found = [MODULE.match(file) for about in known for file, *_ in noted(about)]
         imports = [PYTHON, "-c", "\n".join(f"import {module[1]}" for module in found if module)]
         if rest or UNFINISHED.exists() or run(imports, stdout=subprocess.PIPE).returncode:
-            stop(f".venv lacks or has changed files of {names}: {why}")
-        print(f"It could not be mended, and the course starts as it is: {why}", flush=True)
+            stop(f"files of {names} in .venv are missing or changed: {why}")
+        print(f"The repair failed, so the course starts as it is: {why}", flush=True)
     return not rest
 
 
@@ -283,6 +284,6 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1])
     except KeyboardInterrupt:
-        stop("interrupted; the next call mends what is half done.")
+        stop("interrupted; run it again to finish.")
     except OSError as error:
         stop(f"could not write .venv: {error}")

@@ -50,7 +50,7 @@ def installed() -> set[Path]:
 
 
 def install_torch(purpose: str) -> None:
-    """PyTorch's build without CUDA, from PyTorch's own index, where nothing would use CUDA.
+    """Install PyTorch without CUDA where nothing would use CUDA.
 
     On Linux pip's usual PyTorch brings gigabytes of CUDA. Without an NVIDIA driver, PyTorch comes
     from TORCH_INDEX, if that answers within seconds and has the version of constraints.txt. It
@@ -69,7 +69,7 @@ def install_torch(purpose: str) -> None:
     # Whatever else pip is configured to look through. An empty value would not override a file.
     nowhere_else = {"PIP_FIND_LINKS": os.devnull, "PIP_EXTRA_INDEX_URL": f"file://{os.devnull}"}
     if not index_has_torch(pin[1], nowhere_else):
-        lacks = f"PyTorch {pin[1]} without CUDA can't be had from {torch_host()}"
+        lacks = f"PyTorch {pin[1]} without CUDA is not available from {torch_host()}"
         print(f"{lacks}: taking the usual one.", flush=True)
         return
     why = "as asked" if TORCH_CHOICE else "no NVIDIA driver here (GANBOOK_TORCH=cuda: with CUDA)"
@@ -80,7 +80,7 @@ def install_torch(purpose: str) -> None:
 
 def check_choice() -> None:
     if TORCH_CHOICE not in ("", "cpu", "cuda"):
-        stop(f"GANBOOK_TORCH is {TORCH_CHOICE!r}; it can be cpu or cuda, or not be set.")
+        stop(f"GANBOOK_TORCH is {TORCH_CHOICE!r}; set it to cpu or cuda, or leave it unset.")
     try:
         parts = urlsplit(TORCH_INDEX)
         usable = (parts.scheme in ("http", "https") and parts.hostname) or (
@@ -90,8 +90,8 @@ def check_choice() -> None:
         usable = False
     if not usable:
         stop(
-            f"GANBOOK_TORCH_INDEX is {TORCH_INDEX!r}; it can be the address of a package index,"
-            f" such as {USUAL_TORCH_INDEX}, or not be set."
+            f"GANBOOK_TORCH_INDEX is {TORCH_INDEX!r}; set it to the address of a package"
+            f" index, such as {USUAL_TORCH_INDEX}, or leave it unset."
         )
 
 
@@ -146,7 +146,7 @@ def index_has_torch(version: str, settings: dict[str, str]) -> bool:
 
 
 def ensure_pip(broken: bool = False) -> None:
-    """Put a pip that is broken, or does not start, back as Python brought it, without a network."""
+    """Reinstall pip from Python's own copy if it is broken or does not start."""
     if not broken and run([PYTHON, "-c", "import pip._internal.cli.main"]).returncode == 0:
         return
     python = [PYTHON, "-m", "ensurepip"]
@@ -156,7 +156,7 @@ def ensure_pip(broken: bool = False) -> None:
             shutil.rmtree(about)
         done = run(python, stdout=subprocess.PIPE)
     if done.returncode:
-        stop(f"pip in .venv is broken, and ensurepip can't mend it: {complaint(done.stderr)}")
+        stop(f"pip in .venv is broken, and ensurepip can't repair it: {complaint(done.stderr)}")
 
 
 def pip_install(purpose: str, *arguments: str, settings: dict[str, str] | None = None) -> None:
@@ -177,7 +177,7 @@ def pip_install(purpose: str, *arguments: str, settings: dict[str, str] | None =
     if NO_NETWORK.search(log):
         stop(
             f"pip can't reach {torch_host() if settings else 'its package index'};"
-            f" run `make {purpose}` again with a network (details: {LOG})."
+            f" run `make {purpose}` again with an internet connection (details: {LOG})."
         )
     stop(f"pip could not install what `make {purpose}` needs: {complaint(errors)} (details: {LOG})")
 

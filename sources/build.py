@@ -133,10 +133,12 @@ def read(path: Path) -> list[Cell]:
             found = EXERCISE.match(heading)
             if found:
                 exercise, depth = found[1], level
-                if exercise in seen or int(found[2]) != int(path.name[:2]):
+                if exercise in seen:
+                    raise BuildError(f"{where}: Exercise {exercise} appears twice.")
+                if int(found[2]) != int(path.name[:2]):
                     raise BuildError(
-                        f"{where}: Exercise {exercise} is there twice"
-                        " or belongs to another chapter."
+                        f"{where}: Exercise {exercise} belongs to chapter {int(found[2]):02}:"
+                        " renumber it."
                     )
                 seen.add(exercise)
             cells.append(Cell(cell.cell_type, source, dict(cell.metadata), where, exercise))
@@ -179,7 +181,7 @@ def _text(path: Path) -> str:
 def _quoted(text: str, name: str) -> str:
     """The source with every alternative text in quotes, so that YAML takes it letter by letter.
 
-    Raises BuildError where the options of a cell can't be read, or one is there twice.
+    Raises BuildError where the options of a cell can't be read, or one appears twice.
     """
     lines = text.split("\n")
     for token in get_parser().parse(text + "\n"):
@@ -231,7 +233,7 @@ def _quote(lines: list[str], first: int, name: str) -> None:
 def _once(names: list[str], where: str) -> None:
     twice = [name for name, number in Counter(names).items() if number > 1]
     if twice:
-        raise BuildError(f"{where}: `{twice[0]}` is there twice; leave one of them.")
+        raise BuildError(f"{where}: `{twice[0]}` appears twice: delete one.")
 
 
 def _check_values(options, where: str) -> None:
@@ -273,8 +275,8 @@ def _validate(cell: Cell) -> None:
     unknown = [*(set(cell.metadata) - OPTIONS), *(set(cell.metadata.get("tags", [])) - TAGS)]
     if unknown:
         raise BuildError(
-            f"{cell.where}: `{unknown[0]}` is no option and no tag of a cell; the options are"
-            f" {', '.join(sorted(OPTIONS))}, the tags {', '.join(sorted(TAGS))}."
+            f"{cell.where}: `{unknown[0]}` is neither an option nor a tag of a cell; the options"
+            f" are {', '.join(sorted(OPTIONS))}, the tags {', '.join(sorted(TAGS))}."
         )
     if cell.kind != "code" and "alt" in cell.metadata:
         raise BuildError(
@@ -304,7 +306,8 @@ def _validate(cell: Cell) -> None:
         )
     if marked and cell.tagged("solution"):
         raise BuildError(
-            f"{cell.where}: a cell with the tag `solution` is left out whole; it needs no markers."
+            f"{cell.where}: a cell with the tag `solution` is left out of the chapter as a whole:"
+            " delete the markers in it."
         )
     if marked and CHECK.search(cell.source):
         raise BuildError(f"{cell.where}: the check belongs in a cell of its own, below the answer.")
@@ -456,7 +459,7 @@ def _linked(cells: list, path: Path, folder: str) -> list:
     def link(text, number):
         return f"[{text}]({up}{there[number]})" if number in there else text
 
-    def mend(found):
+    def with_links(found):
         mention = found["mention"]
         if not mention:
             return found[0]
@@ -468,7 +471,7 @@ def _linked(cells: list, path: Path, folder: str) -> list:
     def linked(source):
         lines = source.split("\n")
         for first, end in reversed(_prose(source)):
-            lines[first:end] = MENTION.sub(mend, "\n".join(lines[first:end])).split("\n")
+            lines[first:end] = MENTION.sub(with_links, "\n".join(lines[first:end])).split("\n")
         return "\n".join(lines)
 
     return [
@@ -663,7 +666,7 @@ def difference(built: nbformat.NotebookNode, path: Path) -> str | None:
     if committed != built:
         return "differs from its source in the notebook's metadata"
     if hashes.get("code") != code:
-        return "holds the outputs of other code than its own: execute it"
+        return "has outputs that its code did not make: build it again"
     return None
 
 
@@ -690,7 +693,7 @@ def check(sources: list[Path], root: Path) -> list[str]:
     ]:
         # JupyterLab's copies, -Copy1, are the reader's.
         if path not in expected and re.fullmatch(r"\w+", path.stem):
-            stale[path] = "comes from no source: remove it"
+            stale[path] = "has no source in sources/: remove it"
     return [
         f"{path.relative_to(root).as_posix()} {why}" for path, why in sorted(stale.items()) if why
     ]
@@ -749,10 +752,10 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     sources = sorted((root / "sources").glob("[0-9][0-9]_*.md"))
     numbers = [path.name[:2] for path in sources]
     try:
-        if len(set(numbers)) < len(numbers):
-            raise BuildError(
-                f"Two sources with one number: {', '.join(path.name for path in sources)}."
-            )
+        for number, count in Counter(numbers).items():
+            if count > 1:
+                same = ", ".join(path.name for path in sources if path.name[:2] == number)
+                raise BuildError(f"Two sources have the number {number}: {same}: renumber one.")
         unknown = sorted(set(options.chapters) - set(numbers))
         if unknown:
             raise BuildError(

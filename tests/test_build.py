@@ -476,7 +476,7 @@ BAD = {
     "running into a section": (exercise(f"{TAG}\n\nIt is 3.\n\n## Next\n\nTwo."),
         r"01_x\.md:9: .*\+\+\+"),
     "tag and markers": (exercise(code(f"{BEGIN}\na = 1\n{END}", ":tags: [solution]\n\n")),
-        r"needs no markers"),
+        r"left out of the chapter as a whole: delete the markers"),
     "answer and check": (exercise(code(f"{BEGIN}\na = 1\n{END}\nchecks.ch01.x(a)")),
         r"a cell of its own"),
     "no Python": (cells(code("a = = 1")), r"01_x\.md:4: this is not valid Python"),
@@ -485,9 +485,9 @@ BAD = {
     "Python only once stubbed": (exercise(code(f"{BEGIN}\na = = 1\n{END}")),
         r"01_x\.md:6: this is not valid Python"),
     "a number twice": (exercise("One.\n\n## Exercise 1.1\n\nTwo."),
-        r"01_x\.md:7: Exercise 1\.1 is there twice"),
+        r"01_x\.md:7: Exercise 1\.1 appears twice"),
     "another chapter's number": (cells("## Exercise 2.1\n\nOne."),
-        r"Exercise 2\.1 is there twice or belongs"),
+        r"Exercise 2\.1 belongs to chapter 02: renumber it"),
     "no title": ("Prose.\n\n" + code("a = 1"),
         r"01_x\.md: the first cell must begin with the chapter's title"),
     **{f"the line end {ord(end):04x}": (cells(f"Zero.\n\nOne{end}two."),
@@ -502,9 +502,9 @@ BAD = {
         r"^01_x\.md:5: tags are a list"),
     "empty": ("", r"must begin with the chapter's title"),
     "an unknown tag": (cells(code("a = 1", ":tags: [nbval-chek-output]\n\n")),
-        r"01_x\.md:4: `nbval-chek-output` is no option and no tag"),
+        r"01_x\.md:4: `nbval-chek-output` is neither an option nor a tag"),
     "an unknown option": (cells(code("a = 1", ":atl: A curve.\n\n")),
-        r"01_x\.md:4: `atl` is no option"),
+        r"01_x\.md:4: `atl` is neither an option"),
     "a byte-order mark": ("\ufeff" + cells("Prose."), r"01_x\.md: .* byte-order mark"),
     "bad options": (cells(code("a = 1", ":tags: [setup\n\n")),
         r"^01_x\.md:4: the options of this cell can't be read"),
@@ -522,14 +522,14 @@ BAD = {
     "an unclosed cell": ("# Title\n\n```{code-cell}\n:tags: setup",
         r"^01_x\.md:4: tags are a list"),
     "an option twice": (cells(code("a = 1", ":alt: One.\n:alt: Two.\n\n")),
-        r"^01_x\.md:4: `alt` is there twice"),
+        r"^01_x\.md:4: `alt` appears twice: delete one"),
     "a tag alone, of prose": (exercise('+++ {"tags": "solution"}\n\nIt is 3.'),
         r"^01_x\.md:5: tags are a list"),
     "options of prose": (exercise("+++ {tags: 3}\n\nIt is 3."), r"^01_x\.md:5: write the options"),
     "options of prose, a list": (exercise("+++ [3]\n\nIt is 3."),
         r"^01_x\.md:5: write the options"),
     "an option of prose twice": (
-        exercise('+++ {"tags": ["solution"], "tags": []}\n\nIt is 3.'), r"`tags` is there twice"),
+        exercise('+++ {"tags": ["solution"], "tags": []}\n\nIt is 3.'), r"`tags` appears twice"),
     "bad lines at the top": ("---\nkernelspec: [\n---\n\n" + cells("Prose."),
         r"^01_x\.md:1: the lines between `---`"),
     "a list at the top": ("---\n- 3\n---\n\n" + cells("Prose."),
@@ -776,7 +776,7 @@ def test_check_sees_outputs_of_other_code(copy, capsys):
     nbformat.write(unrun, path)
     assert build.main(["--check"], copy) == 1
     said = capsys.readouterr().err
-    assert said.startswith("chapters/01_game.ipynb holds the outputs of other code than its own")
+    assert said.startswith("chapters/01_game.ipynb has outputs that its code did not make")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"cells": 3}', "\xff"])
@@ -866,7 +866,7 @@ def test_check_sees_notebooks_without_a_source_but_lets_a_reader_copy_one(copy, 
     (copy / "solutions" / "02_gone.ipynb").write_text("{}")
     assert build.main(["--check"], copy) == 1
     assert capsys.readouterr().err.startswith(
-        "solutions/02_gone.ipynb comes from no source: remove it\n"
+        "solutions/02_gone.ipynb has no source in sources/: remove it\n"
     )
 
 

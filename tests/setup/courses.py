@@ -89,7 +89,7 @@ def set_up(course, env, purpose="lab") -> str:
 
 
 def refused(course, env) -> str:
-    """What a set-up says on stderr that ends in an error."""
+    """What a set-up that fails writes to stderr."""
     command = [sys.executable, "environment.py", "lab"]
     done = subprocess.run(command, cwd=course, env=env, text=True, capture_output=True)
     assert done.returncode != 0 and "Traceback" not in done.stderr

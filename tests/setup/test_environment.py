@@ -1,4 +1,4 @@
-"""environment.py makes .venv, mends it, explains: in copies with little to install."""
+"""environment.py makes .venv, repairs it, explains: in copies with little to install."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ LOST = {
 
 @pytest.mark.parametrize("what", LOST)
 def test_what_was_deleted_from_the_venv_comes_back(ready, offline, what):
-    """With pip's note that it is installed, as after `rm -r`, and without, as after uninstalling"""
+    """It does so with pip's note that it is installed (`rm -r`), and without (uninstalled)."""
     files = {
         "whole/__init__.py": "",
         "whole/more.py": "1",
@@ -63,7 +63,7 @@ def test_what_was_deleted_from_the_venv_comes_back(ready, offline, what):
     (site,) = ready.glob(".venv/lib/*/site-packages")
     LOST[what](site)
     said = set_up(ready, offline)
-    assert said.startswith(".venv lacks or has changed files of whole; mending it.\n")
+    assert said.startswith("Files of whole in .venv are missing or changed; repairing.\n")
     assert "Making .venv" not in said and ("Installed 1 package in" in said) == (what == "all")
     files["../../../share/whole.json"] = files.pop("whole-1.data/data/share/whole.json")
     assert {file: (site / file).read_text() for file in files} == files
@@ -84,7 +84,7 @@ def test_a_package_that_the_reader_renews_stays(ready, offline):
     (init,) = ready.glob(".venv/lib/*/site-packages/own/__init__.py")
     assert init.read_text() == "2"
     init.unlink()
-    assert "mending it" in set_up(ready, offline) and init.read_text() == "2"
+    assert "repairing." in set_up(ready, offline) and init.read_text() == "2"
 
 
 def test_few_lines_where_there_is_no_terminal(ready, offline):
@@ -184,8 +184,8 @@ def test_without_a_network_one_sentence_and_no_harm(ready, offline):
     for kind in ({"requires": ["nowhere"]}, {"builders": ["nowhere"]}):
         write_project(ready, **kind)
         assert refused(ready, offline | network).splitlines() == [
-            "ganbook: pip can't reach its package index; run `make lab` again with a network"
-            " (details: .venv/pip.log)."
+            "ganbook: pip can't reach its package index; run `make lab` again with an"
+            " internet connection (details: .venv/pip.log)."
         ]
     # What was there is whole: with the file as it was, the course opens without a network.
     (ready / "pyproject.toml").write_text(before)

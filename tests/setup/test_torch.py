@@ -124,7 +124,7 @@ def test_the_usual_one_where_the_index_lacks_the_version(course, pip, index, off
     if offered:
         index.offer("torch", *offered)
     said = install(course, pip)
-    assert "PyTorch 1 without CUDA can't be had from 127.0.0.1:" in said
+    assert "PyTorch 1 without CUDA is not available from 127.0.0.1:" in said
     assert installed(course) == "1" and index.asked
 
 
@@ -136,7 +136,7 @@ def test_the_usual_one_where_the_index_cannot_be_reached(course, pip, way):
         if way == "closed":
             server.close()
         said = install(course, pip | {"GANBOOK_TORCH_INDEX": url})
-    assert "can't be had from 127.0.0.1:" in said and ": taking the usual one.\n" in said
+    assert "is not available from 127.0.0.1:" in said and ": taking the usual one.\n" in said
     assert installed(course) == "1" and "Traceback" not in said
 
 
@@ -147,7 +147,7 @@ def test_the_usual_one_with_a_driver(course, pip, index):
 
 
 def test_what_is_asked_for(course, pip, index):
-    """CPU with a driver, CUDA without one, also in the place of the CPU's; nonsense."""
+    """The CPU build despite a driver; CUDA without one, replacing it too; an invalid choice."""
     index.offer("torch", "1+cpu")
     said = install(course, pip | {"GANBOOK_TORCH": "cpu"}, driver=True)
     assert installed(course) == "1+cpu" and "as asked" in said
@@ -157,7 +157,7 @@ def test_what_is_asked_for(course, pip, index):
     assert install(course, pip) == install(course, pip | {"GANBOOK_TORCH": "cuda"}) == ""
     assert install(course, pip | {"GANBOOK_TORCH": " CUDA "}) == ""
     said = refused(course, pip | {"GANBOOK_TORCH": "gpu"})
-    assert said == "ganbook: GANBOOK_TORCH is 'gpu'; it can be cpu or cuda, or not be set.\n"
+    assert said == "ganbook: GANBOOK_TORCH is 'gpu'; set it to cpu or cuda, or leave it unset.\n"
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_an_index_that_is_no_address_is_refused(course, pip, address):
 def test_a_folder_as_index_is_named(course, pip, tmp_path):
     address = f"file://{tmp_path}/nothing"
     said = install(course, pip | {"GANBOOK_TORCH_INDEX": address})
-    assert f"PyTorch 1 without CUDA can't be had from {address}: taking the usual one." in said
+    assert f"PyTorch 1 without CUDA is not available from {address}: taking the usual one." in said
 
 
 @on_linux
@@ -200,7 +200,7 @@ def test_a_broken_one_is_mended_from_its_own_index(course, pip, index):
     install(course, pip)
     (init,) = course.glob(".venv/lib/*/site-packages/torch/__init__.py")
     init.unlink()
-    assert install(course, pip) == ".venv lacks or has changed files of torch; mending it.\n"
+    assert install(course, pip) == "Files of torch in .venv are missing or changed; repairing.\n"
     assert installed(course) == "1+cpu" and init.read_text() == "cpu"
     assert install(course, pip) == ""
 

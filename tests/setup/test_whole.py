@@ -26,7 +26,7 @@ def test_a_broken_pip_comes_back_without_a_network_and_nothing_else_goes(ready, 
     for path in [path for pattern in LOST[what] for path in site.glob(pattern)]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     said = set_up(ready, offline | {"PIP_FIND_LINKS": ""})
-    assert said == ".venv lacks or has changed files of pip; mending it.\n"
+    assert said == "Files of pip in .venv are missing or changed; repairing.\n"
     pip = [ready / ".venv/bin/python", "-m", "pip", "check"]
     subprocess.run(pip, env=offline, check=True, stdout=subprocess.DEVNULL)
     assert set_up(ready, offline) == "" and (ready / ".venv/mark").exists()
@@ -78,8 +78,8 @@ def test_without_a_network_a_changed_course_starts_and_says_so(other, ready, off
     for _ in range(2):
         said = set_up(ready, offline)
         first, second = said.splitlines()
-        assert first == ".venv lacks or has changed files of other; mending it."
-        assert second.startswith("It could not be mended, and the course starts as it is: pip ")
+        assert first == "Files of other in .venv are missing or changed; repairing."
+        assert second.startswith("The repair failed, so the course starts as it is: pip ")
     assert (other / "other-1.dist-info/RECORD").exists()
     write_wheel(offline["PIP_FIND_LINKS"], "other", files={"other/code.py": "a = 1\n"})
     set_up(ready, offline)
@@ -99,7 +99,7 @@ def test_without_a_network_a_course_that_can_not_be_imported_is_one_sentence(
         said = refused(ready, offline)
         assert said.startswith("ganbook: ") and said.count("\n") == 1
         if what == "a file":
-            assert ".venv lacks or has changed files of other: pip could not install" in said
+            assert "files of other in .venv are missing or changed: pip could not install" in said
     os.replace(ready / "gone", gone) if what == "a file" else (ready / "gone").rename(gone)
     assert set_up(ready, offline) == ""
 
@@ -149,8 +149,7 @@ def test_a_venv_may_be_a_link_to_a_larger_disk(course, offline, tmp_path, there)
     venv.symlink_to(disk)
     if not there:
         assert refused(course, offline) == (
-            f"ganbook: .venv is a link to {disk}, where no folder is; delete it, or make it lead to"
-            " a folder.\n"
+            f"ganbook: .venv is a link to {disk}, not to a folder: delete it or correct it.\n"
         )
         return
     disk.mkdir()
@@ -161,7 +160,7 @@ def test_a_venv_may_be_a_link_to_a_larger_disk(course, offline, tmp_path, there)
 
 def test_a_file_in_the_place_of_the_venv_is_named(course, offline):
     (course / ".venv").touch()
-    assert refused(course, offline).startswith("ganbook: .venv is a file, where no folder is;")
+    assert refused(course, offline).startswith("ganbook: .venv is a file, not a folder: delete it")
 
 
 def test_warnings_that_are_errors_do_not_stop_pip(ready, offline):
@@ -226,7 +225,7 @@ def test_no_variable_keeps_a_package_out_of_the_venv(ready, offline, tmp_path, n
 
 @pytest.mark.parametrize("setting", ["dry-run = true", "no-deps = true", "target = {elsewhere}"])
 def test_a_file_of_pip_cannot_make_an_empty_venv_ready(ready, offline, tmp_path, setting):
-    """The switches are overruled; a target is said."""
+    """Switches are overridden; a target is reported."""
     file = tmp_path / "pip.conf"
     file.write_text(f"[install]\n{setting.format(elsewhere=tmp_path / 'elsewhere')}\n")
     write_wheel(offline["PIP_FIND_LINKS"], "new_one")
