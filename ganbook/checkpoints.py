@@ -2,19 +2,20 @@
 
 import copy
 import io
+import itertools
 import re
 import zipfile
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ganbook import attributes
+from ganbook.attributes import modules_of, places
 from ganbook.device import DEVICE
 from ganbook.files import atomic, user_path
 from ganbook.networks import uncompiled
-from ganbook.networks.network import TORCHS_OWN, is_plain, plain_attributes
 
-FORMAT = "ganbook game 3"
+FORMAT = "ganbook game 4"
 WITHOUT_ATTRIBUTES = "ganbook game 2"  # the format before, which is read too
 
 
@@ -35,21 +36,22 @@ def check_memory(name: str, module: nn.Module) -> None:
 def save(game, path) -> None:
     """Write the whole state of a `Game` to `path`.
 
-    game: its state is the weights and buffers of its players, averages and memory, what has changed
-        of their `attributes`, its optimisers, its random state, and its counts of steps, turns and
-        batches.
+    game: its state is the weights and buffers of its players, averages and memory; the numbers,
+        strings, None and tuples of these that have changed among their layers' attributes since it
+        was built; its optimisers, its random state, and its counts of steps, turns and batches.
+        Lists and other containers are not saved.
     path: the file to write; `~` is the home folder.
-    Raises OSError if the file can't be written or is a folder, FloatingPointError if a weight is
-    not finite or a buffer is NaN, TypeError if `path` is not a path, and ValueError if the path is
-    empty or a memory holds something that could not be read again. An old file at `path` is then
-    left as it was.
+    Raises OSError if the file can't be written or is a folder, FloatingPointError if a weight that
+    learns, a moment or a batch norm's statistic is not finite, TypeError if `path` is not a path,
+    and ValueError if the path is empty or a state_dict holds something that could not be read
+    again. An old file at `path` is then left as it was.
     """
     path = user_path(path)
     for player in game.players:
         if _is_not_finite(game, player):
             raise FloatingPointError(
-                f"the weights, buffers or moments of the {player} hold NaN or infinity, so the game"
-                " was not saved: go back to an earlier checkpoint"
+                f"the weights, moments or batch norms of the {player} hold NaN or infinity, so the"
+                " game was not saved: go back to an earlier checkpoint"
             )
     buffer = io.BytesIO()
     content = {"format": FORMAT, "layers": _layers(game), "state": _state(game)}
@@ -75,8 +77,8 @@ def save(game, path) -> None:
 def resume(game, path) -> None:
     """Restore the state saved at `path`. No code in the file is executed.
 
-    game: a `Game` built as the saved one was. This game's own settings are kept, such as the p of
-        its dropout, unless training had changed them when the file was written.
+    game: a `Game` built as the saved one was. An attribute of a layer that training had not changed
+        stays as you have set it here, but what a layer prints of itself must be the same in both.
     path: the file.
     Raises FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
     truncated, or belongs to other players; the game is then left as it was.
@@ -98,9 +100,11 @@ def resume(game, path) -> None:
             f"{path} has the format {form!r}, which this version of ganbook can't read: use the"
             " version that wrote it"
         )
-    if not any(game.turns_done.values()):
-        game._built = attributes(game)  # what you set before the first turn is not training's
+    if not any(game.turns_done.values()):  # what you set before the first turn is not training's
+        game._built = attributes.kept_beside(game)
     before = copy.deepcopy(_state(game))
+    layers = [layer for layer in places(game).values() if isinstance(layer._buffers, dict)]
+    held = [(kept, dict(kept)) for x in layers for kept in (vars(x), x._buffers)]
     state = content.get("state")
     if form == WITHOUT_ATTRIBUTES and isinstance(state, dict):
         state["attributes"] = {}
@@ -113,6 +117,9 @@ def resume(game, path) -> None:
         if content.get("layers") != _layers(game):
             raise ValueError("the weights have the same shapes, but layers or turns differ")
     except BaseException as error:
+        for kept, values in held:
+            kept.clear()
+            kept.update(values)
         _restore(game, before)
         if not isinstance(error, Exception):  # an interrupt
             raise
@@ -120,47 +127,30 @@ def resume(game, path) -> None:
         raise ValueError(f"{path} does not fit this game: {reason}") from error
 
 
-def attributes(game) -> dict:
-    """What a game keeps beside its weights: {(group, player, number, layer, name): value}.
-
-    game: of its players, averages and memory, the plain attributes of all layers; and the shapes of
-        their buffers, None for a buffer that is still to come.
-    """
-    found = {}
-    for place, layer in _places(game).items():
-        for name, value in plain_attributes(layer).items():
-            found[*place, name] = _to_file(value)
-        for name, buffer in layer._buffers.items():
-            if name not in layer._non_persistent_buffers_set:
-                found[*place, name] = _shape(buffer)
-    return found
-
-
 def _is_not_finite(game, player: str) -> bool:
-    """Whether a NaN is in a player's networks, averages or moments, or infinity in a weight.
+    """Whether weights that learn, their averages or moments, or statistics are not finite.
 
-    A buffer may hold infinity, as the masks of attention do.
+    What else a network keeps may hold infinity, as the masks of attention do.
     """
-    networks = (*game.players[player], *game.averages.get(player, ()))
-    weights = [weight for network in networks for weight in network.parameters()]
-    weights += [v for kept in game.optimizers[player].state.values() for v in kept.values()]
-    held = [value for network in networks for value in network.state_dict().values()]
-    weights, held = ([v for v in vs if isinstance(v, Tensor)] for vs in (weights, held))
-    finite = all(torch.isfinite(value).all() for value in weights)
-    return not finite or any(torch.isnan(value).any() for value in held)
+    networks, averages = map(uncompiled, game.players[player]), game.averages.get(player, ())
+    values = [v for kept in game.optimizers[player].state.values() for v in kept.values()]
+    for network, own in itertools.zip_longest(networks, averages, fillvalue=nn.Identity()):
+        values += [weight for weight in network.parameters() if weight.requires_grad]
+        pairs = zip(network.parameters(), own.parameters(), strict=False)
+        values += [average for weight, average in pairs if weight.requires_grad]
+        norms = [*network.modules(), *own.modules()]
+        norms = [layer for layer in norms if isinstance(layer, nn.modules.batchnorm._NormBase)]
+        values += [value for layer in norms for value in layer.buffers()]
+    return not all(torch.isfinite(v).all() for v in values if isinstance(v, Tensor))
 
 
 def _state(game) -> dict:
     return {
         "modules": {
             what: {name: [m.state_dict() for m in modules] for name, modules in group.items()}
-            for what, group in _modules(game).items()
+            for what, group in modules_of(game).items()
         },
-        "attributes": {
-            place: value
-            for place, value in attributes(game).items()
-            if not (place in game._built and _same(game._built[place], value))
-        },
+        "attributes": attributes.changed(game),
         "optimizers": {name: each.state_dict() for name, each in game.optimizers.items()},
         "random": game.randomness.state,
         "sampling": game.sampling.get_state(),
@@ -170,7 +160,7 @@ def _state(game) -> dict:
 
 
 def _restore(game, state: dict) -> None:
-    for what, group in _modules(game).items():
+    for what, group in modules_of(game).items():
         if group.keys() != state["modules"][what].keys():
             there = ", ".join(state["modules"][what]) or "none"
             raise ValueError(f"its {what} are {there}; yours are {', '.join(group) or 'none'}")
@@ -178,8 +168,8 @@ def _restore(game, state: dict) -> None:
             states = state["modules"][what][name]
             if len(states) != len(modules):
                 raise ValueError(f"its {name} has {len(states)} networks, yours has {len(modules)}")
-    _restore_attributes(game, state)
-    for what, group in _modules(game).items():
+    attributes.restore(game, state)
+    for what, group in modules_of(game).items():
         for name, modules in group.items():
             for module, saved in zip(modules, state["modules"][what][name], strict=True):
                 module.load_state_dict(saved)
@@ -208,78 +198,6 @@ def _restore(game, state: dict) -> None:
     game.steps_done, game.batches_drawn, game.steps_planned = steps, batches, planned
 
 
-def _restore_attributes(game, state: dict) -> None:
-    """Put back the attributes that the file has; all others as they were when the game was built.
-
-    Buffers that have come, gone or changed their shape are put in place for `load_state_dict`.
-    """
-    layers, saved = _places(game), state["attributes"]
-    wanted = game._built | saved
-    for key in attributes(game) | saved:
-        if not (isinstance(key, tuple) and len(key) == 5):
-            raise ValueError("its list of attributes is damaged")
-        what, player, number, path, name = key
-        if key[:-1] not in layers:
-            raise ValueError(f"its {player} has a layer {path!r} that your {player} does not have")
-        layer = layers[key[:-1]]
-        if name in (*TORCHS_OWN, *layer._parameters.keys()) or callable(getattr(layer, name, None)):
-            raise ValueError(f"it has an attribute {name!r}, which can't be set")
-        kept = state["modules"][what][player][number].get(f"{path}.{name}" if path else name)
-        if name in layer._buffers or kept is not None:
-            if key not in wanted:
-                del layer._buffers[name]
-            elif wanted[key] == _shape(kept) != _shape(dict(layer._buffers.items()).get(name)):
-                layer._buffers[name] = kept
-        elif key not in wanted:
-            del vars(layer)[name]
-        else:
-            value = _from_file(wanted[key])
-            if not is_plain(value):
-                raise ValueError(f"its attribute {name!r} is a {type(value).__name__}")
-            vars(layer)[name] = value
-
-
-def _places(game) -> dict[tuple, nn.Module]:
-    """Every layer by its place: players, averages or memory; whose; which network; its path."""
-    return {
-        (what, name, number, path): layer
-        for what, group in _modules(game).items()
-        for name, modules in group.items()
-        for number, module in enumerate(modules)
-        for path, layer in module.named_modules()
-    }
-
-
-def _shape(buffer: Tensor | None) -> tuple[int, ...] | None:
-    return None if buffer is None else tuple(buffer.shape)
-
-
-def _to_file(value):
-    """A plain value as a file can hold it: numbers of numpy are tensors there."""
-    if isinstance(value, tuple):
-        return type(value)(map(_to_file, value))
-    return torch.from_numpy(np.array(value)) if isinstance(value, np.generic) else value
-
-
-def _from_file(value):
-    if isinstance(value, tuple):
-        return type(value)(map(_from_file, value))
-    return value.cpu().numpy()[()] if isinstance(value, Tensor) else value
-
-
-def _same(a, b) -> bool:
-    return type(a) is type(b) and bool(a == b)
-
-
-def _modules(game) -> dict[str, dict]:
-    memory = {name: (module,) for name, module in game.memory.items()}
-    groups = {"players": game.players, "averages": game.averages, "memory": memory}
-    return {
-        what: {name: [uncompiled(module) for module in modules] for name, modules in group.items()}
-        for what, group in groups.items()
-    }
-
-
 def _layers(game) -> dict:
     """The modules in text, and the turns: what must be equal in the file and here.
 
@@ -290,6 +208,6 @@ def _layers(game) -> dict:
             name: [re.sub("0x[0-9a-fA-F]+", "0x", str(module)) for module in modules]
             for name, modules in group.items()
         }
-        for what, group in _modules(game).items()
+        for what, group in modules_of(game).items()
     }
     return layers | {"turns": [[turn.player, turn.times] for turn in game.turns]}

@@ -110,14 +110,17 @@ def placed(network: nn.Module, name: str) -> nn.Module:
             " real and the imaginary part as two weights, and join them with torch.complex"
         )
     _look(network)
-    return network._apply(_placed_tensor)
+    network._apply(_placed_tensor)
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            layer.to(memory_format=torch.channels_last)
+    return network
 
 
 def _placed_tensor(tensor: Tensor) -> Tensor:
-    single = torch.float32 if tensor.is_floating_point() else None
-    # Layers of 2-D convolutions are faster in channels_last; 3-D ones have weights of five axes.
-    layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
-    return tensor.to(DEVICE, single, memory_format=layout)
+    tensor = tensor.to(DEVICE, torch.float32 if tensor.is_floating_point() else None)
+    # One that was expanded shares its numbers, so that nothing can be written into it.
+    return tensor.contiguous() if 0 in tensor.stride() else tensor
 
 
 def is_placed(network: nn.Module) -> bool:

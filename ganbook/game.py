@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ganbook import checkpoints
+from ganbook import attributes, checkpoints
 from ganbook.arguments import check_choice, check_count, check_number
 from ganbook.device import DEVICE, on_device
 from ganbook.guards import FiniteLosses, Randomness, WholeStep
@@ -35,7 +35,8 @@ class Game:
     memory: {name: module}: modules that are not trained but are saved with the game, such as a
         pool of past fakes.
     lr: Adam's learning rate for all players, a number or a function of the share of steps done; or
-        a dictionary with one for each player.
+        a dictionary with one for each player. It is set at each turn, so that a scheduler of
+        torch's has no effect.
     betas: Adam's two decay rates.
     average: {player: decay}: the players whose networks are averaged, in `averages`, and the decay
         of the running average: how much of it each step keeps, at most (1 + steps) / (10 + steps)
@@ -78,17 +79,18 @@ class Game:
                 if isinstance(network, Network) and network.fresh:
                     network.draw()
         self._averages = {name: [Average(n) for n in self.players[name]] for name in self.average}
-        self.averages = {
-            name: tuple(average.network for average in averages)
-            for name, averages in self._averages.items()
-        }
         self.optimizers = {name: self._adam(name) for name in self.players}
         self.steps_done, self.batches_drawn, self.steps_planned = 0, 0, None
         self.turns_done = dict.fromkeys(self.players, 0)
         self.sampling = torch.Generator(DEVICE).manual_seed(seed)  # not shared with training
         self._finite, self._terms = FiniteLosses(), Terms()
         self._idle = set(map(id, self._networks()))  # those that have got no gradient so far
-        self._built = checkpoints.attributes(self)
+        self._built = attributes.kept_beside(self)
+
+    @property
+    def averages(self) -> dict[str, tuple[nn.Module, ...]]:
+        """{player: its averaged networks}; buffers and attributes are those of the moment."""
+        return {name: tuple(a.synced() for a in own) for name, own in self._averages.items()}
 
     @property
     def share(self) -> float:
@@ -130,6 +132,8 @@ class Game:
         self.steps_planned = steps
         with tqdm(total=steps, initial=self.steps_done, disable=hidden, unit="step") as bar:
             while self.steps_done < steps:
+                if self.steps_done % 50 == 0:  # now and then, because looking takes time
+                    check_optimized(self.players, self.optimizers)
                 losses, seen = {}, {}
                 with WholeStep(), self.randomness, torch.enable_grad():
                     for turn in self.turns:
@@ -194,8 +198,8 @@ class Game:
             weight.grad = None
         weights = [weight for weight in learned if weight.requires_grad]
         if total.requires_grad and weights:
-            self._terms.check_learned(player, means, weights)
             with Explained("in the gradients of the", player, step):
+                self._terms.check_learned(player, means, weights)
                 total.backward(inputs=weights)
         if all(weight.grad is None for weight in weights):
             raise ValueError(
@@ -239,7 +243,8 @@ class Game:
         FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
         truncated, or belongs to other players; this game is then left as it was.
         """
-        checkpoints.resume(self, path)
+        with torch.inference_mode(False):
+            checkpoints.resume(self, path)
         self._finite = FiniteLosses()  # those not read yet are of the game before
 
     # What a game is made of

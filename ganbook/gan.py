@@ -19,15 +19,9 @@ from ganbook.device import DEVICE, autocast, on_device
 from ganbook.game import Game, Turn
 from ganbook.guards import ONE_AT_A_TIME
 from ganbook.losses import Loss
-from ganbook.networks import generate
-from ganbook.players import (
-    call,
-    check_range,
-    common_classes,
-    first_samples,
-    reach,
-    warn_of_nonsense,
-)
+from ganbook.networks import generate, lookalike
+from ganbook.players import call, common_classes, first_samples
+from ganbook.sense import check_range, reach, warn_of_nonsense
 from ganbook.turns import Terms
 
 
@@ -99,9 +93,10 @@ class GAN(Game):
         self._works_in_place = any(getattr(layer, "inplace", False) for layer in layers)
         state = self.randomness.state
         with self.randomness:
-            first = first_samples(generator, discriminator, self.latent, self.classes)
-            warn_of_nonsense(discriminator, loss, self.penalty, *first)
-            self._range = reach(generator, self.latent, first[1])
+            g, d = lookalike(generator), lookalike(discriminator)
+            first = first_samples(g, d, self.latent, self.classes)
+            self._range = reach(g, self.latent, first[1])
+            warn_of_nonsense(d, loss, self.penalty, *first)
         self.randomness.state = state
         self.shape = tuple(first[0].shape[1:])
 
@@ -213,7 +208,8 @@ class GAN(Game):
         labels: in a conditional game one label for all, or n; None cycles through 0, 1, ...
         seed: the same seed, 0 or more, and n always give the same latents; None draws new ones.
         batch: how many samples are drawn at once.
-        Sampling does not change training. Raises ValueError if n, labels or seed don't fit.
+        Sampling does not change training, unless without an average a layer changes something of
+        its own in evaluation mode too. Raises ValueError if n, labels or seed don't fit.
         """
         n = check_count("n", n)
         random = self.sampling
@@ -246,7 +242,7 @@ class GAN(Game):
     @property
     def averaged(self) -> nn.Module:
         """The average of the generator, or the generator itself if there is no average."""
-        return self.averages["generator"][0] if self.averages else self.generator
+        return self.averages["generator"][0] if self.average else self.generator
 
     # What can be wrong
 

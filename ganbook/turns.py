@@ -128,15 +128,20 @@ _IN_PLACE = (
     "the objective of the {player} changes the batch in place, for everyone after it: look for"
     " inplace=True in a first layer, and for functions that end with _"
 )
+_LEAF_IN_PLACE = (
+    "the objective of the {player} changes the batch or a weight in place, in the middle of what is"
+    " to be differentiated: look for inplace=True in a first layer, and for functions that end with"
+    " _; change weights in Turn(..., after=...)"
+)
 _REENTRANT = (
     "the objective of the {player} calls a network with reentrant checkpointing, which can't learn"
     " in a game of several players: pass use_reentrant=False to torch.utils.checkpoint.checkpoint"
 )
 _ADVICE = {
     "donated buffers": _COMPILED,
-    "double backward": _COMPILED,
+    "aot_autograd does not currently support double backward": _COMPILED,
     "use_reentrant=True": _REENTRANT,
-    "leaf Variable that requires grad": _IN_PLACE,
+    "leaf Variable that requires grad": _LEAF_IN_PLACE,
     "more than 1 value per channel": "batch norm needs at least two samples for its statistics, and"
     " in the objective of the {player} it gets one: make the batches larger",
 }
@@ -235,9 +240,9 @@ class Terms:
 def _unlearned(name: str, player: str) -> str:
     return (
         f"the {name} that the {player} minimises does not depend on its weights, so nothing is"
-        " learned from it: look for detach, item, no_grad, or a torch.autograd.grad without"
-        " create_graph=True. To show a tensor, return it beside the terms: {term: values}, {name:"
-        " tensor}"
+        " learned from it: look for detach, item, no_grad, frozen weights, or a"
+        " torch.autograd.grad without create_graph=True. To show a tensor, return it beside the"
+        " terms: {term: values}, {name: tensor}"
     )
 
 

@@ -490,17 +490,20 @@ def test_weights_that_are_not_finite_do_not_take_the_place_of_a_good_file(
     old = (tmp_path / "game.pt").read_bytes()
     with torch.no_grad():
         spoilt(gan)[0, 0] = value
-    with pytest.raises(FloatingPointError, match="buffers or moments of the generator hold"):
+    with pytest.raises(
+        FloatingPointError, match="weights, moments or batch norms of the generator hold"
+    ):
         gan.save(tmp_path / "game.pt")
     assert (tmp_path / "game.pt").read_bytes() == old
 
 
-def test_a_buffer_may_hold_infinity_as_the_masks_of_attention_do_but_not_nan(moons, tmp_path):
+def test_what_does_not_learn_may_hold_infinity_as_the_masks_of_attention_do(moons, tmp_path):
     def masked():
         gan = points_game()
         for network in (gan.generator, gan.averaged, gan.discriminator):
             mask = nn.Transformer.generate_square_subsequent_mask(2)
             network.register_buffer("mask", mask.to(DEVICE))
+            network.frozen = nn.Parameter(mask.to(DEVICE), requires_grad=False)
         return gan
 
     gan, again = masked(), masked()
@@ -508,8 +511,21 @@ def test_a_buffer_may_hold_infinity_as_the_masks_of_attention_do_but_not_nan(moo
     gan.save(tmp_path / "game.pt")
     again.resume(tmp_path / "game.pt")
     assert_same_weights(gan, again)
-    gan.discriminator.mask[0, 0] = torch.nan
-    with pytest.raises(FloatingPointError, match="buffers or moments of the discriminator hold"):
+    gan.discriminator.mask[0, 0] = torch.nan  # as a mark of what is not known, say
+    gan.save(tmp_path / "game.pt")
+    assert torch.isfinite(gan.sample(4)).all()
+
+
+def test_statistics_that_are_not_finite_are_refused(moons, tmp_path):
+    """A batch norm that trains does not use them, so no loss tells."""
+    torch.manual_seed(0)
+    layers = nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2)
+    gan = GAN(nn.Sequential(*layers), networks.mlp_discriminator(), latent=4)
+    play(gan, moons, 2)
+    gan.save(tmp_path / "game.pt")
+    gan.generator[1].running_mean[3] = torch.nan
+    play(gan, moons, 3)
+    with pytest.raises(FloatingPointError, match="batch norms of the generator hold"):
         gan.save(tmp_path / "game.pt")
 
 
@@ -595,23 +611,113 @@ def test_a_game_that_was_resumed_is_saved_with_all_that_it_keeps(moons, tmp_path
     assert kept(third) == kept(gan)
 
 
-def test_settings_of_your_own_stand_and_only_what_training_changed_is_put_back(moons, tmp_path):
-    class Quiet(nn.Dropout):  # its text does not show p
-        __repr__ = object.__repr__
+def beside(**values):
+    """A game whose generator keeps these attributes, and does the same whatever they are."""
+    torch.manual_seed(0)
+    generator = nn.Sequential(nn.Linear(4, 2))
+    for name, value in values.items():
+        setattr(generator, name, value)
+    return GAN(generator, nn.Sequential(nn.Linear(2, 1), nn.Flatten(0)), latent=4)
 
-    def game(p, note):
-        gan = growing()
-        gan.discriminator[2] = Quiet(p)
-        gan.generator.note = note
-        return gan
 
-    gan = GAN(game(0.2, "a").generator, game(0.2, "a").discriminator)
-    play(gan, moons, 3)
-    gan.save(tmp_path / "game.pt")
-    for again in (GAN(game(0.5, "b").generator, game(0.5, "b").discriminator), game(0.5, "b")):
+def test_what_training_did_not_change_stays_as_it_is_set_here(moons, tmp_path):
+    saved = beside(note="a", path="x")
+    play(saved, moons, 1)
+    saved.generator.path = "y"
+    saved.save(tmp_path / "game.pt")
+    early, late = beside(note="b", path="x"), beside(path="x")
+    late.generator.note = "b"
+    for again in (early, late):
         again.resume(tmp_path / "game.pt")
-        assert (again.discriminator[2].p, again.generator.note) == (0.5, "b")
-        assert kept(again) == kept(gan)
+        assert (again.generator.note, again.generator.path) == ("b", "y")
+
+
+def test_a_setting_that_a_layer_prints_must_be_the_same(moons, tmp_path):
+    gan = play_up_to(growing(p=0.3), moons, 3, 1)
+    gan.save(tmp_path / "game.pt")
+    gan.generator.dropout.p = 0.6
+    gan.resume(tmp_path / "game.pt")
+    assert gan.generator.dropout.p < 0.3, "training had changed it"
+    other = growing(p=0.3)
+    other.discriminator[2].p = 0.7
+    with pytest.raises(ValueError, match="layers or turns differ"):
+        other.resume(tmp_path / "game.pt")
+
+
+def brighter(x):
+    return x + 0.1
+
+
+VALUES = [0.5, None, "a", brighter, torch.tensor(0.5), [1]]
+
+
+@pytest.mark.parametrize("after", VALUES, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("before", VALUES, ids=lambda value: type(value).__name__)
+def test_an_attribute_of_any_kind_does_no_harm(before, after, moons, tmp_path):
+    """One that a file can hold comes back; another is as the code builds it, or as it is."""
+
+    def is_plain(value):
+        return value is None or isinstance(value, (float, str))
+
+    gan = beside(change=before)
+    gan.save(tmp_path / "start.pt")
+    play(gan, moons, 1)
+    gan.generator.change = after
+    gan.save(tmp_path / "game.pt")
+    fresh = beside(change=before)
+    fresh.resume(tmp_path / "game.pt")
+    assert fresh.generator.change is (after if is_plain(after) else before) or (
+        fresh.generator.change == after and is_plain(after)
+    )
+    gan.generator.change = "later"
+    gan.resume(tmp_path / "game.pt")
+    assert gan.generator.change == (after if is_plain(after) or after is before else "later")
+    gan.resume(tmp_path / "start.pt")
+    assert gan.generator.change is before
+    play(gan, moons, 1)
+    del gan.generator.change
+    gan.save(tmp_path / "gone.pt")
+    gan.resume(tmp_path / "start.pt")
+    assert gan.generator.change is before
+    gan.resume(tmp_path / "gone.pt"), fresh.resume(tmp_path / "gone.pt")
+    assert not hasattr(gan.generator, "change") and not hasattr(fresh.generator, "change")
+
+
+def test_a_buffer_may_take_the_place_of_an_attribute_and_the_reverse(moons, tmp_path):
+    gan, fresh = (beside(mean=None) for _ in range(2))
+    gan.save(tmp_path / "start.pt")
+    play(gan, moons, 1)
+    del gan.generator.mean
+    gan.generator.register_buffer("mean", torch.ones(2))
+    gan.save(tmp_path / "game.pt")
+    fresh.resume(tmp_path / "game.pt")
+    assert torch.equal(fresh.generator.mean, torch.ones(2))
+    assert "mean" not in vars(fresh.generator)
+    gan.resume(tmp_path / "start.pt")
+    assert gan.generator.mean is None and "mean" not in gan.generator._buffers
+
+
+def test_a_refused_file_leaves_what_no_file_could_hold(moons, tmp_path):
+    gan, other = beside(alpha=0.0), GAN(*networks.mlp())
+    other.save(tmp_path / "other.pt")
+    play(gan, moons, 1)
+    alpha = gan.generator.alpha = torch.tensor(7.0)
+    gan.generator.hook, gan.generator.late = brighter, 3
+    with pytest.raises(ValueError, match="does not fit this game"):
+        gan.resume(tmp_path / "other.pt")
+    assert gan.generator.alpha is alpha and gan.generator.late == 3
+    assert gan.generator.hook is brighter
+
+
+def test_a_game_resumes_within_inference_mode(moons, tmp_path):
+    straight, gan = points_game(), points_game()
+    play(straight, moons, 4)
+    play_up_to(gan, moons, 4, 2).save(tmp_path / "game.pt")
+    again = points_game()
+    with torch.inference_mode():
+        again.resume(tmp_path / "game.pt")
+    play(again, moons, 4)
+    assert_same_weights(straight, again)
 
 
 KINDS_OF_NUMPY = "bool_ int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64"
@@ -661,20 +767,22 @@ def test_buffers_of_other_shapes_that_training_did_not_change_are_refused(tmp_pa
         assert other.memory["pool"].kept.sum() == 2 * grown
 
 
-IN_A_LAYER = ("players", "generator", 0, "layer")
+LAYER = ("players", "generator", 0, "layer")
 
 
 @pytest.mark.parametrize(
     ("place", "value", "reason"),
     [
-        ((*IN_A_LAYER, "forward"), 1, "an attribute 'forward', which can't be set"),
-        ((*IN_A_LAYER, "weight"), (2, 4), "an attribute 'weight', which can't be set"),
-        ((*IN_A_LAYER, "_parameters"), None, "an attribute '_parameters', which can't be set"),
-        ((*IN_A_LAYER, "scale"), [1], "its attribute 'scale' is a list"),
-        ((*IN_A_LAYER, "scale"), torch.zeros(2), "its attribute 'scale' is a ndarray"),
-        (("players", "generator", 0, "none", "scale"), 1.0, "its generator has a layer 'none'"),
-        (("players", "scale"), 1.0, "its list of attributes is damaged"),
-        (3, 1.0, "its list of attributes is damaged"),
+        (LAYER, ({"forward": 1}, [], [], []), "an attribute 'forward', which can't be set"),
+        (LAYER, ({"weight": (2, 4)}, [], [], []), "an attribute 'weight', which can't be set"),
+        (LAYER, ({"_buffers": None}, [], [], []), "an attribute '_buffers', which can't be set"),
+        (LAYER, ({"_compiled_call_impl": "x"}, [], [], []), "'_compiled_call_impl', which can't"),
+        (LAYER, ({3: 1.0}, [], [], []), "an attribute 3, which can't be set"),
+        (LAYER, ({"scale": [1]}, [], [], []), "its attribute 'scale' is a list"),
+        (LAYER, ({"scale": torch.zeros(2)}, [], [], []), "its attribute 'scale' is a ndarray"),
+        (LAYER, ({}, [], []), "not enough values"),
+        (("players", "generator", 0, "none"), ({}, [], [], []), "it has a layer at .*'none'"),
+        (3, ({}, [], [], []), "it has a layer at 3 that yours does not have"),
     ],
 )
 def test_attributes_that_no_game_has_leave_it_as_it_was(place, value, reason, moons, tmp_path):

@@ -507,7 +507,7 @@ def test_a_generator_that_grows_beside_its_weights_is_followed(moons):
         if step.index == 3:
             for weight in gan.generator.parameters():
                 weight.data = weight.data + 1.0
-    assert gan.averaged.stage == 29  # the notebook moves it after the 30th step
+    assert gan.averaged.stage == 30
     for average, live in zip(gan.averaged.parameters(), gan.generator.parameters(), strict=True):
         assert (average - live).abs().max() < 0.2
 

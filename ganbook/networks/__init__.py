@@ -26,7 +26,7 @@ from ganbook.networks.network import (
     drawn,
     evaluating,
     generate,
-    unchanged,
+    lookalike,
     uncompiled,
 )
 from ganbook.networks.resnet import resnet, resnet_discriminator, resnet_generator
@@ -54,6 +54,7 @@ __all__ = [
     "dropout",
     "evaluating",
     "generate",
+    "lookalike",
     "mlp",
     "mlp_discriminator",
     "mlp_generator",
@@ -61,6 +62,5 @@ __all__ = [
     "resnet_discriminator",
     "resnet_generator",
     "spectral",
-    "unchanged",
     "uncompiled",
 ]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganbook.device import tensors
-from ganbook.networks.network import TORCHS_OWN, is_plain, uncompiled
+from ganbook.networks.network import attributes, is_plain, uncompiled
 
 
 class Average:
@@ -14,10 +14,10 @@ class Average:
 
     live: the network. Weights whose `data` is replaced later are still followed; layers added
         later are not.
-    The running statistics of its batch norms are averaged as its weights are. Whole numbers among
-    the weights, the other buffers, and the numbers, strings, tuples and tensors that its own layers
-    keep as attributes are copied, so that a network which grows is at the same stage. Raises
-    TypeError for a network that can't be copied.
+    Averaged are the weights that learn, and the running statistics of batch norms. All else is
+    copied when `synced` is called: frozen weights, the other buffers, and the numbers, strings,
+    tuples and tensors that layers keep as attributes, so that a network which grows is at the same
+    stage. Raises TypeError for a network that can't be copied.
     Yazici et al. 2019 (arXiv:1806.04498). Chapter 4.
     """
 
@@ -31,22 +31,18 @@ class Average:
                 f"{_with_graph(live) or f': {error}'}. Or switch averaging off (GAN: average=0;"
                 " Game: average=None)"
             ) from error
+        self._layers = list(zip(self.network.modules(), live.modules(), strict=True))
         # Dictionaries and names, because the tensors in them may be replaced.
-        self._averaged, self._copied, self._attributes = [], [], []
-        seen = set()
-        for own, layer in zip(self.network.modules(), live.modules(), strict=True):
-            for name, value in own._parameters.items():
-                if value is not None and id(value) not in seen:  # layers may share a weight
-                    seen.add(id(value))
-                    places = self._averaged if value.is_floating_point() else self._copied
-                    places.append((own._parameters, layer._parameters, name))
+        self._averaged, seen = [], {id(None)}
+        for own, layer in self._layers:
             statistics = isinstance(layer, nn.modules.batchnorm._NormBase)
-            for name, value in own._buffers.items():
-                averaged = statistics and value is not None and value.is_floating_point()
-                places = self._averaged if averaged else self._copied
-                places.append((own._buffers, layer._buffers, name))
-            if not type(layer).__module__.startswith("torch."):
-                self._attributes.append((own, layer))
+            for values, lives in _dictionaries(own, layer):
+                for name, value in lives.items():
+                    if id(value) in seen:  # layers may share a weight
+                        continue
+                    if value.requires_grad or (statistics and value.is_floating_point()):
+                        seen.add(id(value))
+                        self._averaged.append((values, lives, name))
 
     @torch.no_grad()
     def update(self, kept: float) -> None:
@@ -58,21 +54,42 @@ class Average:
         lives = [values[name] for _, values, name in self._averaged]
         if averages:
             torch._foreach_lerp_(averages, lives, 1 - kept)
-        for values, lives, name in self._copied:
-            own, live = values[name], lives[name]
-            if own is None or live is None or own.shape != live.shape:
-                values[name] = None if live is None else live.clone()
-            else:
-                own.copy_(live)
-        for own, layer in self._attributes:
-            for name, value in vars(layer).items():
-                if name in TORCHS_OWN:
-                    continue
-                if isinstance(value, Tensor):
-                    if value.grad_fn is None:
-                        vars(own)[name] = value.clone()
+
+    @torch.no_grad()
+    def synced(self) -> nn.Module:
+        """The averaged network, what is not averaged in it as in the network now."""
+        averaged = {id(values[name]) for values, _, name in self._averaged}
+        for own, layer in self._layers:
+            for values, lives in _dictionaries(own, layer):
+                for name in set(values.keys()) - set(lives.keys()):
+                    del values[name]
+                for name, value in lives.items():
+                    if id(values.get(name)) not in averaged:
+                        _copy(values, name, value)
+            own._non_persistent_buffers_set |= layer._non_persistent_buffers_set
+            there, now = attributes(own), attributes(layer)
+            for name in there.keys() - now.keys():
+                del vars(own)[name]
+            for name, value in now.items():
+                if isinstance(value, Tensor) and value.grad_fn is None:
+                    _copy(vars(own), name, value)
                 elif is_plain(value):
                     vars(own)[name] = value
+        return self.network
+
+
+def _dictionaries(own: nn.Module, layer: nn.Module) -> tuple:
+    return (own._parameters, layer._parameters), (own._buffers, layer._buffers)
+
+
+def _copy(values: dict, name: str, value: Tensor | None) -> None:
+    own = values.get(name)
+    if value is None:
+        values[name] = None
+    elif isinstance(own, Tensor) and (own.shape, own.dtype) == (value.shape, value.dtype):
+        own.copy_(value)
+    else:
+        values[name] = value.detach().clone()
 
 
 def _with_graph(network: nn.Module) -> str:
@@ -83,6 +100,7 @@ def _with_graph(network: nn.Module) -> str:
                 return (
                     f": its attribute {'.'.join(filter(None, (path, name)))} still carries"
                     f" gradients: store {name}.detach() or None there. If one of torch's older"
-                    " hooks put it there, use torch.nn.utils.parametrizations"
+                    " hooks put it there, use torch.nn.utils.parametrizations; after pruning, call"
+                    " torch.nn.utils.prune.remove"
                 )
     return ""

@@ -1,6 +1,7 @@
 """Networks of layers in sequence, their initial weights, and samples drawn from a generator."""
 
 import contextlib
+import copy
 import functools
 import zlib
 
@@ -165,14 +166,12 @@ def is_plain(value) -> bool:
     return value is None or type(value) in (bool, int, float, str)
 
 
-def plain_attributes(module: nn.Module) -> dict:
-    """{name: value} of the attributes that a module keeps beside weights and buffers.
+def attributes(module: nn.Module) -> dict:
+    """{name: value} of what a module keeps beside weights, buffers and layers.
 
-    module: its own attributes alone, not those of its layers. Those that are not plain (`is_plain`)
-        are left out.
+    module: its own attributes alone, not those of its layers.
     """
-    attributes = vars(module).items()
-    return {name: v for name, v in attributes if name not in TORCHS_OWN and is_plain(v)}
+    return {name: value for name, value in vars(module).items() if name not in TORCHS_OWN}
 
 
 @contextlib.contextmanager
@@ -188,25 +187,15 @@ def evaluating(*networks: nn.Module):
             layer.training = training
 
 
-@contextlib.contextmanager
-def unchanged(*networks: nn.Module):
-    """A context after which networks have the modes, buffers and attributes that they had.
+def lookalike(network: nn.Module) -> nn.Module:
+    """A copy of a network to try things on, or the network itself where it can't be copied.
 
-    A layer may count what it is given, or keep its mean.
+    A layer may count what it is given, or keep its mean: trying must not change that.
     """
-    layers = [vars(layer) for network in networks for layer in network.modules()]
-    before = [(attributes, dict(attributes)) for attributes in layers]
-    for attributes in layers:
-        attributes["_buffers"] = dict(attributes["_buffers"])
-        for values in (attributes, attributes["_buffers"]):
-            copies = {name: x.clone() for name, x in values.items() if isinstance(x, torch.Tensor)}
-            values.update(copies)
     try:
-        yield
-    finally:
-        for attributes, kept in before:
-            attributes.clear()
-            attributes.update(kept)
+        return copy.deepcopy(uncompiled(network))
+    except Exception:
+        return network
 
 
 def arc(a: torch.Tensor, b: torch.Tensor, steps: int) -> torch.Tensor:

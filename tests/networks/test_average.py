@@ -45,6 +45,7 @@ def test_buffers_are_copied_and_the_statistics_of_batch_norms_averaged():
     live.faded.fill_(0.25), live.stage.fill_(3)
     live[1].running_mean.fill_(1.0), live[1].num_batches_tracked.fill_(7)
     average.update(0.75)
+    average.synced()
     assert average.network.faded == 0.25 and average.network.stage == 3
     assert average.network[1].num_batches_tracked == 7
     torch.testing.assert_close(average.network[1].running_mean, torch.full((2,), 0.25))
@@ -65,14 +66,12 @@ def test_attributes_and_buffers_that_come_or_grow_later_are_followed():
     average = networks.Average(live)
     live.stage, live.faded, live.mean = 2, 0.5, torch.ones(3)
     live.seen = torch.ones(4, 2)
-    average.update(0.9)
-    own = average.network
+    own = average.synced()
     assert (own.stage, own.faded) == (2, 0.5) and not own.training
     assert torch.equal(own.mean, live.mean) and own.mean is not live.mean
     assert torch.equal(own.seen, live.seen) and own.seen is not live.seen
     live.mean = None
-    average.update(0.9)
-    assert own.mean is None
+    assert average.synced().mean is None
 
 
 @pytest.mark.parametrize(
@@ -85,8 +84,8 @@ def test_numbers_of_numpy_none_and_tuples_are_followed(value):
     live = Growing()
     average = networks.Average(live)
     live.faded = value
-    average.update(0.9)
-    assert type(average.network.faded) is type(value) and average.network.faded == value
+    own = average.synced()
+    assert type(own.faded) is type(value) and own.faded == value
 
 
 def test_tensors_that_are_attributes_are_copied_and_not_those_with_a_graph():
@@ -94,8 +93,7 @@ def test_tensors_that_are_attributes_are_copied_and_not_those_with_a_graph():
     live.mean_image, live.map = torch.zeros(2), None
     average = networks.Average(live)
     live.mean_image, live.map = torch.ones(2), live.layer(torch.ones(1, 2))
-    average.update(0.9)
-    own = average.network
+    own = average.synced()
     assert torch.equal(own.mean_image, torch.ones(2)) and own.mean_image is not live.mean_image
     assert own.map is None
 
@@ -104,7 +102,7 @@ def test_hooks_of_the_network_are_not_followed():
     live = Growing()
     average = networks.Average(live)
     live.register_full_backward_hook(lambda *_: None)
-    average.update(0.9)
+    average.synced()
     assert average.network._is_full_backward_hook is None and not average.network.training
 
 
@@ -113,9 +111,47 @@ def test_whole_numbers_among_the_weights_are_copied():
     live.order = nn.Parameter(torch.tensor([0, 1]), requires_grad=False)
     average = networks.Average(live)
     live.order.copy_(torch.tensor([5, 7]))
-    average.update(0.9)
-    assert average.network.order.tolist() == [5, 7]
+    assert average.synced().order.tolist() == [5, 7]
     networks.Average(nn.Flatten()).update(0.9)  # nothing at all to average
+
+
+def test_what_a_network_registers_or_deletes_later_is_followed():
+    live = Growing()
+    live.alpha, average = 0.5, networks.Average(live)
+    live.register_buffer("count", torch.tensor(7.0))
+    own = average.synced()
+    assert own.count == 7 and own.count is not live.count
+    del live.count, live.alpha
+    own = average.synced()
+    assert not hasattr(own, "count") and not hasattr(own, "alpha")
+    live.count = 3  # an attribute where a buffer was
+    assert average.synced().count == 3
+
+
+def test_settings_of_torchs_own_layers_are_followed():
+    live = nn.Sequential(nn.Linear(2, 2), nn.Upsample(scale_factor=1))
+    average = networks.Average(live)
+    live[1].scale_factor = 2.0
+    assert average.synced()[1].scale_factor == 2.0
+
+
+def test_frozen_weights_are_copied_because_a_mask_may_hold_infinity():
+    live = nn.Linear(2, 2)
+    live.mask = nn.Parameter(torch.tensor([-torch.inf, 0.0]), requires_grad=False)
+    average = networks.Average(live)
+    average.update(0.9)
+    assert torch.equal(average.synced().mask, live.mask)
+
+
+def test_weights_that_learn_are_not_copied():
+    live = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.BatchNorm1d(2))
+    live[1].weight = live[0].weight
+    average = copy.deepcopy(networks.Average(live))
+    before = copy.deepcopy(average.network.state_dict())
+    moved(live, 1.0)
+    live[2].running_mean.fill_(3.0)
+    for name, value in average.synced().state_dict().items():
+        assert torch.equal(value, before[name]), name
 
 
 def test_a_network_that_can_not_be_copied_is_named():
