@@ -170,7 +170,7 @@ class Workplace:
         limit = 300 + 10 * sum(tests[name]["seconds"] for name in group)
         options = ["-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
         output, code = self.run([*options, *known, *group], limit)
-        if code == 0:
+        if code in (0, 5):  # 5: a file without tests of its own, which holds answers for another
             return
         named = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)
         return "no end" if code is None else named[1] if named else "no start"
