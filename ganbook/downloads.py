@@ -96,9 +96,9 @@ def fetch(name: str) -> Path:
             return _from_a_mirror(name, path, part)
     except OSError as error:
         raise DataError(
-            f"The cache folder {cache_folder()} can't be read or written: "
+            f"the cache folder {cache_folder()} can't be read or written: "
             f"{error.strerror or error}. Make room there, or set GANBOOK_CACHE to a folder where "
-            "you may write."
+            "you may write"
         ) from error
 
 
@@ -118,7 +118,7 @@ def _from_a_mirror(name: str, path: Path, part: Path) -> Path:
     raise DataError(
         f"{name} could not be downloaded: {'; '.join(failures)}. "
         "Run this again to go on where it stopped; without an internet connection, "
-        "data.digits() has 5,000 handwritten digits."
+        "data.digits() has 5,000 handwritten digits"
     )
 
 

@@ -35,7 +35,7 @@ def cache_folder() -> Path:
     try:
         return user_path(os.environ.get("GANBOOK_CACHE") or pooch.os_cache("ganbook"), "folder")
     except ValueError as error:
-        raise DataError(f"The environment variable GANBOOK_CACHE is wrong: {error}.") from error
+        raise DataError(f"the environment variable GANBOOK_CACHE is wrong: {error}") from error
 
 
 def user_path(path, kind: str = "file") -> Path:
@@ -159,6 +159,6 @@ _DIGEST = hashlib.sha256().digest_size
 @functools.cache  # once for each reason
 def _warn_of_cache(folder: str, reason: str) -> None:
     warn(
-        f"The cache folder {folder} can't be written ({reason}), so what is kept there is computed"
-        " again in every notebook: set GANBOOK_CACHE to a folder where you may write."
+        f"the cache folder {folder} can't be written ({reason}), so what is kept there is computed"
+        " again in every notebook: set GANBOOK_CACHE to a folder where you may write"
     )

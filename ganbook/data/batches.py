@@ -48,7 +48,7 @@ class Batches:
     def __getitem__(self, k: int) -> Batch:
         k = operator.index(k)
         if k < 0:
-            raise IndexError(f"Batches are counted from 0 and have no end; there is no batch {k}.")
+            raise IndexError(f"batches are counted from 0 and have no end; there is no batch {k}")
         block, start = divmod(k * self.size, self._length)
         rows = self._block(block)[start : start + self.size]
         if len(rows) < self.size:

@@ -64,9 +64,9 @@ def folder(path, size: int, channels: int | None = None) -> Images:
         pixels[i] = _square(file, size, channels or 4, brightest)
     if 0 < max(brightest.values(), default=0) < 2**14:
         warn(
-            f"No pixel of the pictures with 16 bits ({len(brightest)}, such as"
+            f"no pixel of the pictures with 16 bits ({len(brightest)}, such as"
             f" {next(iter(brightest))}) is above {max(brightest.values())}, but white is 65535:"
-            " scale them, unless they are meant to be so dark."
+            " scale them, unless they are meant to be so dark"
         )
     return Images(pixels[:, : channels or _channels(pixels)], labels, classes)
 
@@ -75,7 +75,7 @@ def _pictures(root: Path) -> tuple[list[Path], list[int] | None, list[str] | Non
     """The files in the order of their names, their labels and the names of the classes."""
     if not root.is_dir():
         wrong = "is a file: give the folder that it lies in" if root.exists() else "does not exist"
-        raise DataError(f"The folder {str(root)!r} {wrong}.")
+        raise DataError(f"the folder {str(root)!r} {wrong}")
     shown = sorted(filter(_is_shown, os.listdir(root)))
     direct = [root / name for name in shown if _is_picture(root / name)]
     by_class = {name: _inside(root / name) for name in shown if (root / name).is_dir()}
@@ -84,12 +84,12 @@ def _pictures(root: Path) -> tuple[list[Path], list[int] | None, list[str] | Non
         raise DataError(
             f"{root} holds {len(direct)} pictures beside folders of pictures"
             f" ({', '.join(list(by_class)[:3])}): put each picture into the folder of its class, or"
-            " all into one folder."
+            " all into one folder"
         )
     if direct:
         return direct, None, None
     if not by_class:
-        raise DataError(f"{root} holds no pictures, such as .png or .jpg files.")
+        raise DataError(f"{root} holds no pictures, such as .png or .jpg files")
     labels = [label for label, found in enumerate(by_class.values()) for _ in found]
     return [file for found in by_class.values() for file in found], labels, list(by_class)
 
@@ -121,12 +121,12 @@ def _is_picture(file: Path) -> bool:
     except FileNotFoundError as error:
         if file.is_symlink():
             wrong = "is a broken link: repair it or delete it"
-            raise DataError(f"{file} {wrong}.") from error
+            raise DataError(f"{file} {wrong}") from error
         return False  # deleted a moment ago
 
 
 def _refuse(error: OSError, file: Path | None = None) -> None:
-    raise DataError(f"{file or error.filename} can't be read: {error.strerror}.") from error
+    raise DataError(f"{file or error.filename} can't be read: {error.strerror}") from error
 
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -171,7 +171,7 @@ def _square(file: Path, size: int, channels: int, brightest: dict[Path, int]) ->
         reason = "it is damaged, or of a format that Pillow does not know" if unknown else error
         reason = f"{reason}".rstrip(".") or type(error).__name__
         raise DataError(
-            f"{file} can't be read as a picture: {reason}. Repair it, or take it out of the folder."
+            f"{file} can't be read as a picture: {reason}. Repair it, or take it out of the folder"
         ) from error
     square = square.resize((size, size), Image.Resampling.LANCZOS)
     if channels < 4:

@@ -32,13 +32,13 @@ def read_idx(path) -> np.ndarray:
     start = 4 + 4 * axes
     if not axes or len(content) < start:
         raise DataError(
-            f"{path} is no IDX file of bytes: it begins with {content[:4].hex(' ') or 'nothing'}."
+            f"{path} is no IDX file of bytes: it begins with {content[:4].hex(' ') or 'nothing'}"
         )
     shape = struct.unpack(f">{axes}I", content[4:start])
     if len(content) - start != math.prod(shape):
         raise DataError(
             f"{path} is damaged or cut off: its header says {shape}, "
-            f"but {len(content) - start} bytes follow."
+            f"but {len(content) - start} bytes follow"
         )
     return np.frombuffer(bytearray(content[start:]), np.uint8).reshape(shape)
 
@@ -66,12 +66,12 @@ def read_cifar10(path, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
         images = np.concatenate([found[name][b"data"] for name in names])
         labels = np.concatenate([found[name][b"labels"] for name in names])
     except KeyError as error:
-        raise DataError(f"{path} is not the whole of CIFAR-10: it has no {error}.") from error
+        raise DataError(f"{path} is not the whole of CIFAR-10: it has no {error}") from error
     except Exception as error:  # a damaged gzip, tar, pickle and array each raise their own
         raise DataError(f"{path} can't be read as CIFAR-10: {error}") from error
     if images.shape != (len(labels), 3072) or images.dtype != np.uint8 or labels.dtype.kind != "i":
         raise DataError(
-            f"{path} is not CIFAR-10: {images.dtype} images {images.shape}, {len(labels)} labels."
+            f"{path} is not CIFAR-10: {images.dtype} images {images.shape}, {len(labels)} labels"
         )
     return images.reshape(-1, 3, 32, 32), labels
 

@@ -36,10 +36,10 @@ class Images:
         labels = whole_numbers(labels, len(self))
         low, high = int(labels.min()), int(labels.max())
         if low < 0:
-            raise ValueError(f"Labels must be 0 or more; these reach from {low} to {high}.")
+            raise ValueError(f"labels must be 0 or more; these reach from {low} to {high}")
         if classes is None and high >= _MOST_CLASSES:
             raise ValueError(
-                f"Labels reach to {high}, which would be {high + 1} classes: number the classes"
+                f"labels reach to {high}, which would be {high + 1} classes: number the classes"
                 " from 0"
             )
         if classes is None or isinstance(classes, numbers.Number) or np.ndim(classes) == 0:
@@ -47,7 +47,7 @@ class Images:
             classes = range(check_count("classes", count, most=_MOST_CLASSES))
         if high >= len(classes):
             raise ValueError(
-                f"Labels must lie in 0..{len(classes) - 1}; these reach from {low} to {high}."
+                f"labels must lie in 0..{len(classes) - 1}; these reach from {low} to {high}"
             )
         self.labels = labels.to(DEVICE)
         self.classes = tuple(str(name) for name in classes)
@@ -106,7 +106,7 @@ class _Balanced:
 
     def __init__(self, images: Images):
         if images.labels is None:
-            raise ValueError("Balanced batches need labels; these images have none.")
+            raise ValueError("balanced batches need labels; these images have none")
         labels = images.labels.cpu().numpy()
         self.images, self.rows = images, [np.flatnonzero(labels == c) for c in np.unique(labels)]
 
@@ -142,7 +142,7 @@ def long_tail(images: Images, factor: float = 50.0) -> Images:
     most, steps = min(map(len, rows)), max(1, len(rows) - 1)
     if not most:
         empty = images.classes[min(range(len(rows)), key=lambda c: len(rows[c]))]
-        raise ValueError(f"A long tail needs images of every class; there are none of {empty!r}.")
+        raise ValueError(f"a long tail needs images of every class; there are none of {empty!r}")
     counts = [max(1, round(most * factor ** (-c / steps))) for c in range(len(rows))]
     chosen = torch.cat([own[:n] for own, n in zip(rows, counts, strict=True)])
     tail = copy.copy(images)
@@ -161,8 +161,8 @@ class Stacks(Points):
         channels, classes = images._pixels.shape[1], len(images.classes)
         if channels != 1 or not 1 <= classes <= 10:
             raise ValueError(
-                "Stacks need images of one channel with labels 0 to 9; these have"
-                f" {channels} channels and {classes} classes."
+                "stacks need images of one channel with labels 0 to 9; these have"
+                f" {channels} channels and {classes} classes"
             )
         super().__init__(lambda rng, n: rng.integers(len(images), size=(n, 3)))
         self.source, self.classes = images, tuple(f"{c:03}" for c in range(1000))
@@ -203,19 +203,19 @@ def _checked(images) -> torch.Tensor:
         # A copy, because torch warns of arrays that can't be written to.
         images = images if given else torch.from_numpy(np.array(images))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"Images must be one array of numbers: {error}") from error
+        raise ValueError(f"images must be one array of numbers: {error}") from error
     if images.layout != torch.strided:
-        raise ValueError("Images must be dense, not sparse: pass images.to_dense().")
+        raise ValueError("images must be dense, not sparse: pass images.to_dense()")
     if images.ndim != 4 or not images.numel() or images.shape[1] > 4:
         last = images.ndim == 4 and images.shape[3] <= 4
-        hint = " The channels come last here: permute the axes to (0, 3, 1, 2)." if last else ""
+        hint = "; the channels come last here: permute the axes to (0, 3, 1, 2)" if last else ""
         raise ValueError(
-            f"Images must be (N, C, H, W) with 1 to 4 channels; got {shape_and_type(images)}.{hint}"
+            f"images must be (N, C, H, W) with 1 to 4 channels; got {shape_and_type(images)}{hint}"
         )
     bytes_given = images.dtype == torch.uint8
     if not (bytes_given or images.dtype in _FLOATS):
         raise ValueError(
-            f"Images must be bytes (0 to 255) or floats in [-1, 1]; got {shape_and_type(images)}."
+            f"images must be bytes (0 to 255) or floats in [-1, 1]; got {shape_and_type(images)}"
         )
     low, high = _range(images)
     if bytes_given:
@@ -227,13 +227,13 @@ def _checked(images) -> torch.Tensor:
         images = images.to(DEVICE, copy=given)
         return images if images.numel() > _SMALL else _scaled(images)
     if math.isnan(low):
-        raise ValueError("The pixels hold NaN: find the images that have them and leave them out.")
+        raise ValueError("the pixels hold NaN: find the images that have them and leave them out")
     if low < -1.0001 or high > 1.0001:
-        raise ValueError(f"Pixels must lie in [-1, 1]; these reach from {low:.4g} to {high:.4g}.")
+        raise ValueError(f"pixels must lie in [-1, 1]; these reach from {low:.4g} to {high:.4g}")
     low, high = _range(_colors(images))
     if 0 <= low < high and high > 0.99:
         raise ValueError(
-            "All pixels lie in [0, 1], which is half the range of a tanh: pass 2 * images - 1."
+            "all pixels lie in [0, 1], which is half the range of a tanh: pass 2 * images - 1"
         )
     if low < high and (low >= 0 or max(-low, high) <= 0.5):
         _warn_of_range(
@@ -254,6 +254,6 @@ def _colors(images: torch.Tensor) -> torch.Tensor:
 
 def _warn_of_range(low: float, high: float, rule: str, advice: str) -> None:
     warn(
-        f"The pixels reach only from {low:.3g} to {high:.3g}, but {rule}: {advice}, unless they"
-        " are meant to have so little contrast."
+        f"the pixels reach only from {low:.3g} to {high:.3g}, but {rule}: {advice}, unless they"
+        " are meant to have so little contrast"
     )

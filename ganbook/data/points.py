@@ -47,7 +47,7 @@ class Points:
         points = np.array(self._draw(rng, length), np.float32)
         if points.ndim != 2 or len(points) != length:
             raise ValueError(
-                f"Points are drawn as (n, D), here ({length}, D); draw gave {points.shape}."
+                f"points are drawn as (n, D), here ({length}, D); draw gave {points.shape}"
             )
         return torch.from_numpy(points).to(DEVICE)
 
@@ -73,7 +73,7 @@ class Mixture(Points):
         finite = np.isfinite(self._centers).all()
         if self._centers.ndim != 2 or not self._centers.size or not finite:
             raise ValueError(
-                f"Centers must be numbers (K, D), one row for each mode; got {centers}."
+                f"centers must be numbers (K, D), one row for each mode; got {centers}"
             )
         modes = len(self._centers)
         self._std = _one_a_mode("standard deviations", std, modes)
@@ -99,7 +99,7 @@ class Mixture(Points):
         x = x if x.is_floating_point() else x.float()
         points = x[:, None] if x.ndim == dimensions == 1 else x
         if points.ndim != 2 or points.shape[1] != dimensions:
-            raise ValueError(f"Points must be (N, {dimensions}); got {shape_and_type(x)}.")
+            raise ValueError(f"points must be (N, {dimensions}); got {shape_and_type(x)}")
         centers, std, weights = (
             torch.tensor(a).to(x) for a in (self._centers, self._std, self._weights)
         )
@@ -120,7 +120,7 @@ def _one_a_mode(what: str, given, modes: int) -> np.ndarray:
     values = np.array(given, dtype=float)
     if values.shape not in ((), (modes,)) or not ((values > 0) & (values < math.inf)).all():
         raise ValueError(
-            f"The {what} must be above 0: one number, or {modes}, one per mode; got {given}."
+            f"the {what} must be above 0: one number, or {modes}, one per mode; got {given}"
         )
     return np.broadcast_to(values, (modes,))
 
@@ -186,7 +186,7 @@ def spiral(turns: float = 2.0, noise: float = 0.02) -> Points:
     Raises ValueError for other values. Chapter 2.
     """
     if not 0 < turns < math.inf:
-        raise ValueError(f"A spiral needs more than 0 turns; got {turns}.")
+        raise ValueError(f"a spiral needs more than 0 turns; got {turns}")
 
     def curve(rng, n):
         # The arm's length grows with the square of the radius, so these lie evenly along it.
@@ -199,5 +199,5 @@ def spiral(turns: float = 2.0, noise: float = 0.02) -> Points:
 
 def _blurred(curve, noise: float) -> Points:
     if not 0 <= noise < math.inf:
-        raise ValueError(f"The noise is a standard deviation, 0 or above; got {noise}.")
+        raise ValueError(f"the noise is a standard deviation, 0 or above; got {noise}")
     return Points(lambda rng, n: curve(rng, n) + noise * rng.standard_normal((n, 2)))

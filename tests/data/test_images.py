@@ -243,7 +243,7 @@ good = torch.zeros(4, 1, 8, 8)
         (good, [0, 1, 2, 3], 10.0, "classes=10.0: it must be a whole number, 1 or more"),
         (good, [0, 0, 0, 0], True, "classes=True: it must be a whole number"),
         (good.to(torch.float8_e4m3fn), None, None, "bytes .* of float8_e4m3fn"),
-        (good.to_sparse(), None, None, r"^Images must be dense, not sparse: pass images.to_dense"),
+        (good.to_sparse(), None, None, r"^images must be dense, not sparse: pass images.to_dense"),
     ],
 )
 def test_images_say_what_is_wrong_with_them(images, labels, classes, message):
