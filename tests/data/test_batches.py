@@ -70,7 +70,12 @@ def test_a_change_in_place_does_not_reach_the_data():
 
 @pytest.mark.parametrize(
     ("size", "message"),
-    [(0, "0: .* 1 or more"), (-3, "-3: "), (1.5, "1.5: .* whole number"), (11, "11: it must be at most 10")],
+    [
+        (0, "0: .* 1 or more"),
+        (-3, "-3: "),
+        (1.5, "1.5: .* whole number"),
+        (11, "11: it must be at most 10"),
+    ],
 )
 def test_batch_sizes_that_make_no_sense(size, message):
     with pytest.raises(ValueError, match=f"size={message}"):
