@@ -165,7 +165,7 @@ def test_what_is_asked_for(course, pip, index):
 )
 def test_an_index_that_is_no_address_is_refused(course, pip, address):
     said = refused(course, pip | {"GANBOOK_TORCH_INDEX": address})
-    assert said.startswith(f"ganbook: GANBOOK_TORCH_INDEX is {address!r}; it can be the address")
+    assert said.startswith(f"ganbook: GANBOOK_TORCH_INDEX is {address!r}; set it to the address")
     assert said.count("\n") == 1
 
 
