@@ -201,12 +201,12 @@ def run_and_show(command: list, environment: dict[str, str]) -> tuple[int, str]:
 
 def follow(pip: subprocess.Popen, log) -> None:
     began, before = time.monotonic(), set(packages().values())
-    packages, doing, download, total, rest = 0, "", None, 0, ""
+    fetched, doing, download, total, rest = 0, "", None, 0, ""
     while pip.poll() is None:
         *lines, rest = (rest + log.read()).split("\n")
         for step in filter(None, map(STEP.match, lines)):
             if step["package"]:
-                packages, download = packages + 1, None
+                fetched, download = fetched + 1, None
                 doing = re.split(r"-\d|[<>=!~;\[]", Path(step["package"]).name)[0]
             elif step["url"]:
                 download = unquote(step["url"].split("/")[-1]), step["size"]
@@ -218,9 +218,9 @@ def follow(pip: subprocess.Popen, log) -> None:
             said = f"installing [{bar:<30}] package {max(done, 1)} of {total}"
         elif download:
             name = download[0].split("-")[0]
-            said = f"fetching package {packages}: {name}, {megabytes(*download)}"
+            said = f"fetching package {fetched}: {name}, {megabytes(*download)}"
         else:
-            said = f"fetching package {packages}: {doing}" if packages else "starting pip"
+            said = f"fetching package {fetched}: {doing}" if fetched else "starting pip"
         line = f"{minutes(began)}  {said}"[: shutil.get_terminal_size().columns - 1]
         print(CLEAR + line, end="", flush=True)
         time.sleep(0.2)

@@ -18,7 +18,7 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 
 
 def write_wheel(folder, name, requires=(), files=None, version="1") -> str:
-    """A package that says it is installed before its files are there, as a cut-off pip leaves it."""
+    """A package that says it is installed before its files are there, as if pip was cut off."""
     import zipfile
 
     about = {
