@@ -1,8 +1,8 @@
 """Make .venv or repair it, for the Makefile: `python environment.py lab`, or `test`.
 
-`test` adds the developer's packages. .venv/.lab-ready and .venv/.test-ready say what was installed.
-While something is being written, .venv/.unfinished is there: whoever finds it knows that an
-installation was cut off, trusts nothing in .venv, and starts over.
+`test` adds the developer's packages. .venv/.lab-ready and .venv/.test-ready say what was installed:
+a hash of what decides it, then the packages that are looked after. An installation that was cut
+off leaves no such file, so the next call continues it.
 """
 
 import contextlib
@@ -22,23 +22,8 @@ from pathlib import Path
 
 # Where PYTHONSAFEPATH is set, Python does not look beside this file.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from environment_pip import (  # noqa: E402
-    CONSTRAINED,
-    PYTHON,
-    TORCH_INDEX,
-    UNFINISHED,
-    VENV,
-    check_choice,
-    complaint,
-    ensure_pip,
-    install_torch,
-    installed,
-    minutes,
-    pip_install,
-    run,
-    stop,
-    wants_another_torch,
-)
+import environment_pip as pip  # noqa: E402
+from environment_pip import PYTHON, VENV, packages, plain, run, stop  # noqa: E402
 
 OLDEST = (3, 11)
 # Variables that make pip install elsewhere, install less, or stop at a warning. A 0 also overrides
@@ -50,6 +35,7 @@ FILES = ("pyproject.toml", "constraints.txt", "environment.py", "environment_pip
 # Files in site-packages: code, whose size tells whether it is whole, and what can be imported.
 CODE = re.compile(r"(?!\.\.).*\.(py|so|dylib|so\..*)$")
 MODULE = re.compile(r"(\w+)(/__init__)?\.py$")
+MISSING = Path("missing")  # in the place of the folder in which pip describes a package
 
 # JupyterLab's news pop-up and its search for updates, switched off as defaults of this .venv. A
 # reader's own settings are kept elsewhere, and still win.
@@ -63,43 +49,43 @@ def main(purpose: str) -> None:
     for name in LEFT_OUT:
         os.environ.pop(name, None)
     os.environ.update(dict.fromkeys(SWITCHED_OFF, "0"))
+    sys.stdout.reconfigure(line_buffering=True)
     lock = wait_for_others()  # noqa: F841
-    check_choice()
+    pip.check_choice()
     began = time.monotonic()
-    version = version_in_venv()
-    if why := reason_to_start_over(version):
+    project = tomllib.loads(Path("pyproject.toml").read_text())
+    course = project["project"]
+    version, library = python_in_venv()
+    if why := reason_to_recreate(version, library):
         make_venv(why)
-        version = version_in_venv()
-    elif is_whole_or_repaired(purpose) and is_ready(purpose, version):
+        version, library = python_in_venv()
+    ours = {plain(course["name"]), "pip", *pins()}
+    if not repair(purpose, ours, is_ready(purpose, version)):
         with contextlib.suppress(OSError):  # a read-only disk
             settle()
         return
-    print(
-        f"Installing what `make {purpose}` needs into .venv: a few minutes the first time.",
-        flush=True,
-    )
-    ensure_pip()
-    before = installed()
-    project = tomllib.loads(Path("pyproject.toml").read_text())
+    print(f"Installing what `make {purpose}` needs into .venv: a few minutes the first time.")
+    for name, about in packages().items():
+        if name in ours and not noted(about):  # pip could not replace it
+            shutil.rmtree(about)
+    before = set(packages().values())
     # What builds the package comes first and stays, so that a change of pyproject.toml alone needs
     # no internet connection.
     if builders := project["build-system"]["requires"]:
-        pip_install(purpose, *CONSTRAINED, *builders)
+        pip.install(purpose, *pip.CONSTRAINED, *builders)
         check_installed(builders)
-    install_torch(purpose)
+    pip.install_torch(purpose)
     here = ".[dev]" if purpose == "test" else "."
-    pip_install(purpose, *CONSTRAINED, "--no-build-isolation", "--editable", here)
-    about = project["project"]
-    extra = about["optional-dependencies"]["dev"] if purpose == "test" else []
-    check_installed([about["name"], *about["dependencies"], *extra])
+    pip.install(purpose, *pip.CONSTRAINED, "--no-build-isolation", "--editable", here)
+    extra = course["optional-dependencies"]["dev"] if purpose == "test" else []
+    check_installed([course["name"], *course["dependencies"], *extra])
     settle()
     # A package that is not whole even now shares files with another: it would never be.
-    whole = [name for name, about in packages().items() if is_whole(about)]
+    whole = [name for name, about in packages().items() if name in ours and is_whole(about)]
     for done in {"lab", purpose}:
         stamp(done).write_text("\n".join([fingerprint(version), *whole]))
-    UNFINISHED.unlink(missing_ok=True)
-    count = len(installed() - before)
-    print(f"Installed {count} package{'s' * (count != 1)} in {minutes(began)} minutes.", flush=True)
+    count = len(set(packages().values()) - before)
+    print(f"Installed {count} package{'s' * (count != 1)} in {pip.minutes(began)} minutes.")
 
 
 def settle() -> None:
@@ -128,7 +114,7 @@ def wait_for_others():
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print("Waiting for another installation into .venv to end.", flush=True)
+        print("Waiting for another installation into .venv to end.")
         fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError:
         pass  # a file system without locks
@@ -138,56 +124,63 @@ def wait_for_others():
 # --- What is in .venv
 
 
-def version_in_venv() -> tuple[int, ...] | None:
-    """(3, 12, 1) of a .venv that runs, else None."""
-    script = "import sys; print(*sys.version_info[:3])"
-    try:
-        answer = run([PYTHON, "-c", script], stdout=subprocess.PIPE)
-    except OSError:
-        return None
-    return tuple(map(int, answer.stdout.split())) if answer.returncode == 0 else None
+def python_in_venv() -> tuple[tuple[int, ...], Path | None]:
+    """(3, 12, 1) and lib/python3.12 of a .venv whose Python starts, else () and None."""
+    script = "import sys, sysconfig; print(*sys.version_info[:3], sysconfig.get_path('purelib'))"
+    with contextlib.suppress(OSError, ValueError):
+        said = run([PYTHON, "-c", script], stdout=subprocess.PIPE).stdout
+        *version, site = said.strip().split(" ", 3)
+        return tuple(map(int, version)), Path(site).resolve().parent
+    return (), None
 
 
-def reason_to_start_over(version) -> str | None:
+def reason_to_recreate(version, library) -> str | None:
     if not VENV.exists():
         return "Making .venv"
-    if UNFINISHED.exists():
-        return "An earlier installation was cut off; recreating .venv"
     if not version:
         return "The Python in .venv does not start; recreating .venv"
     if version < OLDEST or (os.environ.get("PYTHON") and version[:2] != sys.version_info[:2]):
         return f".venv has Python {version[0]}.{version[1]}; recreating it"
+    if {folder.resolve() for folder in VENV.glob("lib/python*")} != {library}:
+        return "The Python of .venv has changed; recreating it"
     return None
 
 
 def make_venv(why: str) -> None:
+    """Empty .venv and make it anew, where nothing but a virtual environment lies in it."""
     if os.path.lexists(VENV) and not VENV.is_dir():
-        if not VENV.is_symlink():
-            stop(".venv is a file, not a folder: delete it.")
-        stop(f".venv is a link to {os.readlink(VENV)}, not to a folder: delete it or correct it.")
+        what = f"a link to {os.readlink(VENV)}" if VENV.is_symlink() else "a file"
+        stop(f".venv is {what}, not a folder: delete it or correct it.")
+    config = VENV / "pyvenv.cfg"
+    entries = sorted(VENV.iterdir()) if VENV.exists() else []
+    if entries and not config.exists():
+        stop(
+            f".venv holds files that are no virtual environment, such as {entries[0].name}: move"
+            f" them away, or delete it."
+        )
     if not importlib.util.find_spec("ensurepip"):
         stop(
             f"{sys.executable} can't make a virtual environment; on Debian, `apt install"
             f" python3-venv` fixes that."
         )
-    print(f"{why}, with Python {sys.version_info[0]}.{sys.version_info[1]}.", flush=True)
+    print(f"{why}, with Python {sys.version_info[0]}.{sys.version_info[1]}.")
     VENV.mkdir(exist_ok=True)
-    UNFINISHED.touch()
-    for entry in VENV.iterdir():
+    config.touch()  # first, so that what a cut-off call leaves is still known to be ours
+    for entry in entries:
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-        elif entry != UNFINISHED:
+        elif entry != config:
             entry.unlink()
     # venv refuses a link, which may lead to a larger disk.
     made = run([sys.executable, "-m", "venv", VENV.resolve()], stdout=subprocess.PIPE)
     if made.returncode:
-        stop(f"{sys.executable} could not make .venv: {complaint(made.stdout + made.stderr)}")
+        stop(f"{sys.executable} could not make .venv: {pip.complaint(made.stdout + made.stderr)}")
 
 
 def is_ready(purpose: str, version) -> bool:
     """Whether what this needs was installed, from the files as they are now."""
-    done = stamp(purpose).read_text().split("\n")[0] if stamp(purpose).exists() else ""
-    return done == fingerprint(version) and not wants_another_torch()
+    done = stamp(purpose).read_text() if stamp(purpose).exists() else ""
+    return done.startswith(fingerprint(version)) and not pip.wants_another_torch()
 
 
 def stamp(purpose: str) -> Path:
@@ -203,21 +196,17 @@ def fingerprint(version) -> str:
     return hashlib.sha256(files + f"{version} {Path.cwd()}".encode()).hexdigest()
 
 
-def packages() -> dict[str, Path]:
-    """The folders in which pip describes the packages of .venv, by the name of the package."""
-    return {plain(about.stem.rpartition("-")[0]): about for about in installed()}
-
-
-def plain(name: str) -> str:
-    """A package's name in the one spelling of PEP 503: scikit-learn for scikit_learn."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+def pins() -> dict[str, str]:
+    """The version that constraints.txt names, by the name of the package."""
+    lines = re.findall(r"^([\w.-]+)==([^\s;]+)", Path("constraints.txt").read_text(), re.M)
+    return {plain(name): version for name, version in lines}
 
 
 def noted(about: Path) -> list[list[str]]:
     """The files that pip noted for a package: path from site-packages, checksum, size."""
     try:
         with open(about / "RECORD", newline="", errors="replace") as lines:
-            return list(csv.reader(lines))
+            return [line for line in csv.reader(lines) if len(line) == 3]
     except (OSError, csv.Error):
         return []
 
@@ -225,7 +214,8 @@ def noted(about: Path) -> list[list[str]]:
 def is_whole(about: Path) -> bool:
     """Whether each file that pip noted for a package is there, and code in the size that pip noted.
 
-    Compiled files come and go; settings and certificates are the reader's to change.
+    Compiled files come and go; settings and certificates are the reader's to change. Without
+    INSTALLER among the files, the note is the wheel's own: pip was cut off.
     """
     try:
         for file, _, size in (files := noted(about)):
@@ -234,40 +224,55 @@ def is_whole(about: Path) -> bool:
                 return False
     except (OSError, ValueError):
         return False
-    return bool(files)
+    return any(file.endswith("/INSTALLER") for file, *_ in files)
 
 
-def is_whole_or_repaired(purpose: str) -> bool:
-    """Whether each package is as it was installed, or pip puts it back.
+def is_usable(about: Path) -> bool:
+    """Whether Python imports a package of which some files are missing or changed."""
+    files = [file for file, *_ in noted(about)]
+    modules = {file: found[1] for file in files if (found := MODULE.match(file))}
+    if not files or not all((about.parent / file).exists() for file in modules):
+        return False
+    imports = "\n".join(f"import {module}" for module in modules.values())
+    return run([PYTHON, "-c", imports], stdout=subprocess.PIPE).returncode == 0
 
-    Where pip can't, the course starts if the package can be imported. Packages that pip does not
-    list, or did not get from an index, are left to the usual installation.
+
+def repair(purpose: str, ours: set[str], ready: bool) -> bool:
+    """Reinstall what is broken of pip and the pinned packages; whether more is to be installed.
+
+    More are packages that pip does not list, or that constraints.txt wants in another version, and
+    the course's own, which is on no index. Where all was ready and pip can't put a package back,
+    the course starts if the broken ones can be imported.
     """
-    there = packages()
-    names = stamp("lab").read_text().splitlines()[1:] if stamp("lab").exists() else []
-    broken = sorted(name for name in names if name not in there or not is_whole(there[name]))
-    if not broken:
-        return True
-    names = ", ".join(broken[:5]) + ", ..." * (len(broken) > 5)
-    print(f"Files of {names} in .venv are missing or changed; repairing.", flush=True)
-    known = [there[name] for name in broken if name in there and name != "pip"]
-    known = [about for about in known if not (about / "direct_url.json").exists()]
-    pins = [about.stem.replace("-", "==") for about in known]
-    rest = len(broken) - len(pins) - ("pip" in broken)
+    there, pinned = packages(), pins()
+    names = stamp(purpose).read_text().splitlines()[1:] if ready else ours & set(there)
+    found = {name: there.get(name, MISSING) for name in sorted(names)}
+    broken = {name: about for name, about in found.items() if not is_whole(about)}
+    if ready and not broken:
+        return False
+    if broken:
+        said = ", ".join([*broken][:5]) + ", ..." * (len(broken) > 5)
+        print(f"Files of {said} in .venv are missing or changed; repairing.")
+    pip_too = bool(broken.pop("pip", None))
+    more = not ready or MISSING in broken.values() or not broken.keys() <= pinned.keys()
+    versions = {name: about.stem.rpartition("-")[2] for name, about in broken.items()}
+    if more:
+        versions = {n: v for n, v in versions.items() if v.split("+")[0] == pinned.get(n)}
+    asked = [f"{name}=={version}" for name, version in versions.items()]
+    index = ["--extra-index-url", pip.TORCH_INDEX] if "+cpu" in "".join(asked) else []
     try:
-        ensure_pip(broken="pip" in broken)
-        if pins:
-            index = ["--extra-index-url", TORCH_INDEX] if "+cpu" in "".join(pins) else []
-            pip_install(purpose, "--ignore-installed", "--no-deps", *index, *pins)
-        UNFINISHED.unlink(missing_ok=True)
+        pip.ensure_pip(broken=pip_too)
+        if asked:
+            pip.install(purpose, "--ignore-installed", "--no-deps", *index, *asked)
     except (SystemExit, OSError) as error:
+        if not ready:
+            raise
         why = str(error).removeprefix("ganbook: ")
-        found = [MODULE.match(file) for about in known for file, *_ in noted(about)]
-        imports = [PYTHON, "-c", "\n".join(f"import {module[1]}" for module in found if module)]
-        if rest or UNFINISHED.exists() or run(imports, stdout=subprocess.PIPE).returncode:
-            stop(f"files of {names} in .venv are missing or changed: {why}")
-        print(f"The repair failed, so the course starts as it is: {why}", flush=True)
-    return not rest
+        if not all(map(is_usable, broken.values())):
+            stop(f"files of {said} in .venv are missing or changed: {why}")
+        print(f"The repair of .venv failed, so the course starts as it is: {why}")
+        return False
+    return more
 
 
 def check_installed(requirements: list[str]) -> None:

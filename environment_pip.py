@@ -15,7 +15,6 @@ from urllib.parse import unquote, urlsplit
 
 VENV = Path(".venv")
 PYTHON = VENV / "bin/python"
-UNFINISHED = VENV / ".unfinished"
 LOG = VENV / "pip.log"
 CONSTRAINED = ["--constraint", "constraints.txt"]
 
@@ -41,9 +40,14 @@ def site() -> Path:
     return next(VENV.glob("lib/python*/site-packages"), VENV)
 
 
-def installed() -> set[Path]:
-    """The folders in which pip describes the packages of .venv."""
-    return set(site().glob("*.dist-info"))
+def packages() -> dict[str, Path]:
+    """The folders in which pip describes the packages of .venv, by the name of the package."""
+    return {plain(about.stem.rpartition("-")[0]): about for about in site().glob("*.dist-info")}
+
+
+def plain(name: str) -> str:
+    """A package's name in the one spelling of PEP 503: scikit-learn for scikit_learn."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 # --- PyTorch
@@ -75,7 +79,7 @@ def install_torch(purpose: str) -> None:
     why = "as asked" if TORCH_CHOICE else "no NVIDIA driver here (GANBOOK_TORCH=cuda: with CUDA)"
     print(f"PyTorch comes without CUDA, from {torch_host()}: {why}.", flush=True)
     torch = [*CONSTRAINED, "--no-deps", "--index-url", TORCH_INDEX, f"torch=={pin[1]}"]
-    pip_install(purpose, *torch, settings=nowhere_else)
+    install(purpose, *torch, settings=nowhere_else)
 
 
 def check_choice() -> None:
@@ -159,22 +163,16 @@ def ensure_pip(broken: bool = False) -> None:
         stop(f"pip in .venv is broken, and ensurepip can't repair it: {complaint(done.stderr)}")
 
 
-def pip_install(purpose: str, *arguments: str, settings: dict[str, str] | None = None) -> None:
-    LOG.unlink(missing_ok=True)
-    UNFINISHED.touch()
+def install(purpose: str, *arguments: str, settings: dict[str, str] | None = None) -> None:
+    LOG.write_text("")
     options = ["--no-input", "--disable-pip-version-check", "--log", LOG]
     command = [PYTHON, "-m", "pip", "install", *options, *arguments]
-    try:
-        code, errors = run_and_show(command, os.environ | (settings or {}))
-    finally:
-        log = LOG.read_text(errors="replace") if LOG.exists() else ""
-        if "Installing collected packages" not in log:
-            UNFINISHED.unlink()  # pip wrote nothing: what was in .venv before is whole
+    code, errors = run_and_show(command, os.environ | (settings or {}))
     if code == 0:
         return
     if settings:
         purpose += "`, or `GANBOOK_TORCH=cuda make " + purpose
-    if NO_NETWORK.search(log):
+    if NO_NETWORK.search(LOG.read_text(errors="replace")):
         stop(
             f"pip can't reach {torch_host() if settings else 'its package index'};"
             f" run `make {purpose}` again with an internet connection (details: {LOG})."
@@ -184,18 +182,11 @@ def pip_install(purpose: str, *arguments: str, settings: dict[str, str] | None =
 
 def run_and_show(command: list, environment: dict[str, str]) -> tuple[int, str]:
     """The exit status of pip and its errors; until it ends, its log is followed on a terminal."""
-    LOG.touch()
+    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "close_fds": False}
     with (
         tempfile.TemporaryFile("w+", errors="replace") as errors,
         LOG.open(errors="replace") as log,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            env=environment,
-            close_fds=False,
-        ) as pip,
+        subprocess.Popen(command, stderr=errors, env=environment, **silent) as pip,
     ):
         try:
             follow(pip, log) if sys.stdout.isatty() else pip.wait()
@@ -209,27 +200,27 @@ def run_and_show(command: list, environment: dict[str, str]) -> tuple[int, str]:
 
 
 def follow(pip: subprocess.Popen, log) -> None:
-    began, before = time.monotonic(), installed()
-    packages, doing, download, total, rest = 0, "", None, 0, ""
+    began, before = time.monotonic(), set(packages().values())
+    fetched, doing, download, total, rest = 0, "", None, 0, ""
     while pip.poll() is None:
         *lines, rest = (rest + log.read()).split("\n")
         for step in filter(None, map(STEP.match, lines)):
             if step["package"]:
-                packages, download = packages + 1, None
+                fetched, download = fetched + 1, None
                 doing = re.split(r"-\d|[<>=!~;\[]", Path(step["package"]).name)[0]
             elif step["url"]:
                 download = unquote(step["url"].split("/")[-1]), step["size"]
             else:
                 total = step["all"].count(",") + 1
         if total:
-            done = min(len(installed() - before), total)
+            done = min(len(set(packages().values()) - before), total)
             bar = "#" * (30 * done // total)
             said = f"installing [{bar:<30}] package {max(done, 1)} of {total}"
         elif download:
             name = download[0].split("-")[0]
-            said = f"fetching package {packages}: {name}, {megabytes(*download)}"
+            said = f"fetching package {fetched}: {name}, {megabytes(*download)}"
         else:
-            said = f"fetching package {packages}: {doing}" if packages else "starting pip"
+            said = f"fetching package {fetched}: {doing}" if fetched else "starting pip"
         line = f"{minutes(began)}  {said}"[: shutil.get_terminal_size().columns - 1]
         print(CLEAR + line, end="", flush=True)
         time.sleep(0.2)

@@ -28,6 +28,7 @@ def first(tmp_path_factory, offline):
     (course / ".venv/bin").mkdir(parents=True)
     (course / ".venv/bin/python").symlink_to("/nowhere/python3")
     (course / ".venv/bin/other").touch()
+    (course / ".venv/pyvenv.cfg").touch()
     return course, set_up(course, offline)
 
 
@@ -35,6 +36,5 @@ def first(tmp_path_factory, offline):
 def ready(first, offline):
     """The same course, ready for `make lab`."""
     write_project(first[0])
-    (first[0] / "constraints.txt").write_text("")
     set_up(first[0], offline)
     return first[0]

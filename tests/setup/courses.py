@@ -18,10 +18,7 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 
 
 def write_wheel(folder, name, requires=(), files=None, version="1") -> str:
-    """A package that says it is installed before its files are there.
-
-    What a cut-off pip leaves of it looks whole.
-    """
+    """A package that says it is installed before its files are there, as if pip was cut off."""
     import zipfile
 
     about = {
@@ -56,13 +53,15 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
 """
 
 
-def write_project(course: Path, requires=(), builders=()) -> None:
+def write_project(course: Path, requires=(), builders=(), pins=()) -> None:
+    """pyproject.toml and constraints.txt: only packages with a pin are repaired."""
     build = f"requires = {list(builders)}\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
     project = (
         f"name = 'stub'\nversion = '1'\ndependencies = {list(requires)}\n"
         "optional-dependencies.dev = []\n"
     )
     (course / "pyproject.toml").write_text(f"[build-system]\n{build}[project]\n{project}")
+    (course / "constraints.txt").write_text("\n".join(pins))
 
 
 def copied(course: Path) -> Path:
@@ -70,7 +69,6 @@ def copied(course: Path) -> Path:
     for name in ("Makefile", "environment.py", "environment_pip.py"):
         shutil.copy(ROOT / name, course)
     (course / "backend.py").write_text(BACKEND)
-    (course / "constraints.txt").write_text("")
     write_project(course)
     return course
 

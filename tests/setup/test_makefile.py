@@ -92,10 +92,13 @@ def test_python_without_venv(course, tmp_path):
 
 @pytest.fixture
 def stand_in(course, monkeypatch):
-    (course / ".venv/bin").mkdir(parents=True)
+    site = course / ".venv/lib/python3/site-packages"
+    for folder in (site, course / ".venv/bin"):
+        folder.mkdir(parents=True)
+    version = "{} {} {}".format(*sys.version_info)
     script(
         course / ".venv/bin/python",
-        f'[ "$1" = -c ] && exec "{sys.executable}" "$@"',
+        f'[ "$1" = -c ] && echo {version} "{site}" && exit',
         'echo "TQDM_DISABLE=$TQDM_DISABLE $*"',
         'case "$*" in *"$BREAKS"*) exit 1;; esac',
     )
