@@ -203,6 +203,7 @@ def test_points_are_shown_over_the_real_ones(screen):
         (ax,) = view.figure.axes
         assert [len(points.get_offsets()) for points in ax.collections] == [50, 20]
         assert ax.get_title(loc="left") == "points"
+    assert view.figure.get_size_inches().tolist() == pytest.approx([4, 4.3])
 
 
 def test_a_view_says_what_it_can_not_show(screen):

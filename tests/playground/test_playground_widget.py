@@ -26,6 +26,24 @@ def tell(game, kind, points=None, **rest):
     game._handle_message({"kind": kind, **rest}, buffers)
 
 
+def test_what_a_playground_is_without_arguments():
+    game = playground()
+    assert game.settings["data"] == "ring" and game.gan.steps_done == 0
+    assert game.gan.lr == {"generator": 2e-3, "discriminator": 2e-3}
+    assert {"setup", "_esm", "_css"} <= set(game.traits(sync=True))
+    expected = GAN(*networks.mlp(latent=2, width=64, depth=3), seed=0)
+    for own, other in zip(
+        game.gan.generator.parameters(), expected.generator.parameters(), strict=True
+    ):
+        assert torch.equal(own, other)
+
+
+@pytest.mark.parametrize("name", ["ring", "grid", "two moons", "spiral"])
+def test_the_playgrounds_own_data_lie_in_the_middle(name):
+    points = menus.point_sets()[name].sample(4000, seed=0)
+    assert points.mean(0).abs().max() < 0.2 and 0.8 < points.abs().max() < 1.8
+
+
 # ---- Messages of the page
 
 

@@ -94,6 +94,7 @@ def test_a_press_in_a_block_that_ends_is_one_interrupt_and_no_second_one_later(
     for timer in timers:
         timer.join(LIMIT)
     assert len(timers) == 1 and heard == ["an interrupt"]
+    assert timers[0].daemon, "else a kernel that is shut down would wait for it"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows tells of a signal otherwise")
