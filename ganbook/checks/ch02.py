@@ -237,9 +237,7 @@ def three_slopes(answer):
     logits = (4 * torch.randn(60, dtype=torch.float64)).requires_grad_()
     D = torch.sigmoid(logits).detach()
     losses = -torch.sigmoid(logits).log(), -torch.sigmoid(-logits).log()
-    on_real, on_fake = (
-        torch.autograd.grad(loss.sum(), logits, retain_graph=True)[0] for loss in losses
-    )
+    on_real, on_fake = (torch.autograd.grad(loss.sum(), logits)[0] for loss in losses)
     both = torch.autograd.grad(
         (torch.sigmoid(-logits).log() - torch.sigmoid(logits).log()).sum(), logits
     )[0]

@@ -76,6 +76,7 @@ WRONG = [
     (ch01.density_ratio, lambda logits, n, k: logits.exp() * (n + k) / n, "n_real to n_fake"),
     (ch01.density_ratio, lambda logits, n, k: (logits.exp() * k / n).mean(), "shape should be"),
     (ch01.density_ratio, lambda logits, n, k: logits.exp() + 1, "Start from"),
+    (ch01.density_ratio, lambda logits, n, k: "p/q", "a tensor of shape .* not str"),
     (
         ch01.best_discriminator,
         lambda log_p, log_q: torch.sigmoid(log_q - log_p),
