@@ -33,7 +33,7 @@ class _Open(Exception):
 
 def require(holds, message: str) -> None:
     """Raise `Mistake(message)` unless `holds`, a bool or an array or tensor of bools, is true."""
-    if not np.asarray(holds.detach().cpu() if isinstance(holds, torch.Tensor) else holds).all():
+    if not np.asarray(holds.cpu() if isinstance(holds, torch.Tensor) else holds).all():
         raise Mistake(message)
 
 
@@ -50,7 +50,7 @@ def tensor(value, shape: tuple[int, ...]):
 def number(value) -> float:
     """The answer as a finite float, or a `Mistake`."""
     try:
-        value = float(value)
+        value = float(value.detach() if isinstance(value, torch.Tensor) else value)
     except (TypeError, ValueError, RuntimeError):
         require(False, f"one number should come back, not {type(value).__name__}.")
     require(math.isfinite(value), f"the number is {value}: a finite one should come back.")

@@ -29,7 +29,6 @@ def scale_pixels(answer):
             " the middle is right, and the range is half as wide as it should be",
         ),
         (1 - x / 127.5, "this is a negative: black, which is 0, should become -1, and white 1"),
-        ((x - 128) / 128, "white becomes 0.992. The middle of 0 and 255 is 127.5"),
         (x / 128 - 1, "white becomes 0.992. The middle of 0 and 255 is 127.5"),
         (
             x - 127.5,

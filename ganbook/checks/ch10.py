@@ -12,8 +12,8 @@ from ganbook.checks import exercise, number, recognise, recognise_number, requir
 def expected_share(answer):
     """Numbers drawn anew each time; what is forgotten is recognised by its value."""
     for n, m, c in (
+        (200, 260, 0.25),  # first: no two of the mistakes are equal here
         (700, 300, 0.0),
-        (200, 260, 0.25),
         (4000, 1000, 0.1),
         *[_crowd() for _ in range(3)],
     ):
@@ -47,7 +47,6 @@ def expected_share(answer):
             ),
             ((1 - c) + c * chance, f"{at}: c and 1 - c have changed places."),
             ((1 - c) * chance, f"{at}: the copies themselves are missing from the count."),
-            (max(c, chance), f"{at}: the two kinds of fakes add up, the larger does not win."),
         ]
         recognise_number(
             found, *[(value, text) for value, text in mistakes if abs(value - right) > 1e-3]
@@ -146,7 +145,7 @@ def smoothed(answer):
     """Against the place where the derivative of D's loss is 0, in random worlds."""
     for k in range(6):
         p, q = (2 * torch.randn(2, 7, dtype=torch.float64)).softmax(1)
-        a, b = random.uniform(0.7, 0.95), random.uniform(0.05, 0.2) if k % 2 else 0.0
+        a, b = random.uniform(0.7, 0.95), 0.0 if k % 2 else random.uniform(0.05, 0.2)
         found = tensor(answer(p.clone(), q.clone(), a, b), (7,))
         right = (a * p + b * q) / (p + q)
         mistakes = [
@@ -303,14 +302,17 @@ def contrasted(answer):
 
 @exercise("10.6")
 def adapted(answer):
-    """Logits whose mean, size and sign say different things."""
-    many_small = torch.tensor([0.1] * 9 + [-20.0])  # r_t = 0.8, though the mean is below 0
-    few_large = torch.tensor([50.0] * 6 + [-0.1] * 4)  # r_t = 0.2, though the mean is 30
+    """Logits whose mean, size and sign say different things, each time one thing alone."""
+    high, low = torch.full((10,), 3.0), torch.full((10,), -3.0)  # all say the same
     share = torch.tensor([1.0] * 7 + [-1.0] * 3)  # r_t = 0.4, though the share above 0 is 0.7
+    few_large = torch.tensor([50.0] * 5 + [-4.0] * 5)  # r_t = 0, though the mean is 23
+    small = torch.tensor([0.1] * 9 + [50.0])  # r_t = 1, though the mean probability is 0.57
     for logits in (
-        many_small,
-        few_large,
+        high,
+        low,
         share,
+        few_large,
+        small,
         *[torch.randn(40) + shift for shift in (-1.0, 0.4, 2.5)],
     ):
         logits = logits[torch.randperm(len(logits))]  # noqa: PLW2901
@@ -338,11 +340,11 @@ def adapted(answer):
                 "this compares the mean probability with the target."
                 " r is the mean sign of the logits.",
             ),
-            (2 * p - right, "the direction is turned: more overfitting, more augmentation."),
-            (p + move * (sign - 0.6), "the step is of a fixed size, `move`, up or down."),
-            (p, "p does not move."),
             (p + move, "p only goes up. Below the target it goes down."),
             (max(p, right), "p only goes up. Below the target it goes down."),
+            (p, "p does not move."),
+            (2 * p - right, "the direction is turned: more overfitting, more augmentation."),
+            (p + move * (sign - 0.6), "the step is of a fixed size, `move`, up or down."),
             (right - p, "this is the change of p. Return p itself."),
         ]
         recognise_number(

@@ -21,6 +21,16 @@ def value(real, fake):
     return logsigmoid(real).mean() + logsigmoid(-fake).mean()
 
 
+def jsd(real, fake):
+    return (value(real, fake) + math.log(4)) / 2
+
+
+def by_powers(real, fake):
+    """exp(-fake) overflows where D is sure of a fake."""
+    log_real, log_fake = -torch.log1p(torch.exp(-real)), -fake - torch.log1p(torch.exp(-fake))
+    return (log_real.mean() + log_fake.mean() + math.log(4)) / 2
+
+
 ANSWERS = {
     ch01.density_ratio: [
         lambda logits, n, k: logits.exp() * k / n,
@@ -66,6 +76,7 @@ WRONG = [
     (ch01.density_ratio, lambda logits, n, k: logits.exp() * (n + k) / n, "n_real to n_fake"),
     (ch01.density_ratio, lambda logits, n, k: (logits.exp() * k / n).mean(), "shape should be"),
     (ch01.density_ratio, lambda logits, n, k: logits.exp() + 1, "Start from"),
+    (ch01.density_ratio, lambda logits, n, k: "p/q", "a tensor of shape .* not str"),
     (
         ch01.best_discriminator,
         lambda log_p, log_q: torch.sigmoid(log_q - log_p),
@@ -140,6 +151,7 @@ WRONG = [
         "your code raised RuntimeError",
     ),
     (ch01.discriminator_loss, lambda real, fake: -logsigmoid(real), "shape should be"),
+    (ch01.discriminator_loss, lambda real, fake: loss(real, fake) + 1, "term by term"),
     (ch01.box_inside_box, lambda w: (1 / (w + 1), cost(w)), "probability of fake"),
     (ch01.box_inside_box, lambda w: (w, cost(w)), "ratio p/q"),
     (ch01.box_inside_box, lambda w: (0.5, cost(w)), "only at w = 1"),
@@ -203,4 +215,11 @@ WRONG = [
         "not even with a small number",
     ),
     (ch01.estimate_jsd, lambda real, fake: logsigmoid(real) + 1, "shape should be"),
+    (ch01.estimate_jsd, lambda real, fake: jsd(real, fake) + 0.1, "mean log D"),
+    (
+        ch01.estimate_jsd,
+        lambda real, fake: jsd(real, fake) + 0.1 * (fake == 0).all(),
+        "logits of 0",
+    ),
+    (ch01.estimate_jsd, by_powers, "tell them apart for certain"),
 ]

@@ -21,7 +21,7 @@ def walks(**changed):
 def step(
     G, D, g_adam, d_adam, *, detach=True, clear="before", d_sign=1, fake_label=0,
     g_kind="nonsaturating", order="DG", fakes_seen=True, reals_seen=True, g_backward=True,
-    twice=False, zero_d=True, zero_g=True,
+    twice=False, zero_d=True, zero_g=True, d_backward=True,
 ):  # fmt: skip
     """One step of the game as people write it, with one thing wrong at a time."""
     if clear == "top":
@@ -40,7 +40,8 @@ def step(
         loss = d_sign * (softplus(-l_real).mean() + on_fake.mean())
         if clear == "before" and zero_d:
             d_adam.zero_grad()
-        loss.backward()
+        if d_backward:
+            loss.backward()
         d_adam.step()
         if twice:
             d_adam.step()
@@ -49,6 +50,7 @@ def step(
         said = D(G(torch.randn(640, 1, device=DEVICE)))
         no, yes = softplus(said), softplus(-said)
         kinds = {"nonsaturating": yes, "minimax": -no, "helper": no, "away": -yes}
+        kinds["least squares"] = (said - 1).square()
         if clear == "before" and zero_g:
             g_adam.zero_grad()
         if g_backward:
@@ -117,6 +119,7 @@ ANSWERS = {
         slopes,
         lambda v: (torch.sigmoid(v) - 1, torch.sigmoid(v), -1.0),
         lambda v: (-torch.sigmoid(-v), 1 / (1 + torch.exp(-v)), -1),
+        lambda v: (part for part in slopes(v)),
     ],
     ch02.both_losses: [
         (d_loss, g_loss),
@@ -145,6 +148,7 @@ WRONG = [
     (ch02.trajectory, walks(D_first=(0.3, 1.2)), "Start again"),
     (ch02.trajectory, walks(D_first=0.5), "two numbers"),
     (ch02.trajectory, (0.5, 1.0), "3 values"),
+    (ch02.trajectory, 0.5, "separated by commas"),
     (ch02.careful, step_with(detach=False, clear="top"), "what D's turn has left in G"),
     (ch02.careful, step_with(zero_d=False), "clear"),
     (ch02.careful, step_with(zero_g=False), "last gradients are still there"),
@@ -161,6 +165,8 @@ WRONG = [
     (ch02.careful, step_with(reals_seen=False), "no real points"),
     (ch02.careful, step_with(detach=False, zero_g=False, g_backward=False), "helps D"),
     (ch02.careful, step_with(g_backward=False), "no gradients when it steps"),
+    (ch02.careful, step_with(d_backward=False), "D has no gradients when it steps"),
+    (ch02.careful, step_with(g_kind="least squares"), "G's gradient is not that of"),
     (ch02.equilibrium, (LOG2, LOG2, -LOG2, False), "pays twice"),
     (ch02.equilibrium, (2 * LOG2, 2 * LOG2, -LOG2, False), "G pays once"),
     (ch02.equilibrium, (-2 * LOG2, LOG2, -LOG2, False), "sign is wrong"),
@@ -188,6 +194,10 @@ WRONG = [
     (ch02.three_slopes, lambda v: slopes(v)[:2], "3 values"),
     (ch02.three_slopes, lambda v: torch.sigmoid(v), "3 values"),
     (ch02.three_slopes, slopes_but(1, lambda v, D: D.mean(0, keepdim=True)), "shape should be"),
+    (ch02.three_slopes, slopes_but(0, lambda v, D: v), "logit itself"),
+    (ch02.three_slopes, slopes_but(1, lambda v, D: D * v), "second slope is wrong"),
+    (ch02.three_slopes, slopes_but(2, lambda v, D: D - 1), "non-saturating slope alone"),
+    (ch02.three_slopes, slopes_but(2, lambda v, D: D * v), "third slope is wrong"),
     (ch02.both_losses, (lambda r, f: -d_loss(r, f), g_loss), "V, not -V"),
     (ch02.both_losses, (lambda r, f: softplus(-r).mean() + softplus(-f).mean(), g_loss),
         "fakes have label 1"),
@@ -212,6 +222,8 @@ WRONG = [
     (ch02.both_losses, (d_loss, lambda f: softplus(-f.clamp(-999.5, 999.5)).mean()),
         "dead or undefined slope"),
     (ch02.both_losses, (d_loss, lambda f: 1 / 0), "your code raised ZeroDivisionError"),
+    (ch02.both_losses, (lambda r, f: d_loss(r, f) + 1, g_loss), "discriminator_loss is not"),
+    (ch02.both_losses, (d_loss, lambda f: g_loss(f) + 1), "generator_loss is not"),
 ]  # fmt: skip
 
 

@@ -176,6 +176,7 @@ WRONG = [
     (ch03.consensus, graph, "hangs on the graph"),
     (ch03.consensus, lambda *a: consensus(*a).sum(), "shape should be"),
     (ch03.consensus, lambda *a: consensus(*a) + 1, "this is not z"),
+    (ch03.consensus, lambda *a: consensus(*a).tolist(), "should come back, not list"),
     (ch03.fates, RIGHT_FATES | {"a": "in"}, "small step small enough"),
     (ch03.fates, RIGHT_FATES | {"a": "round"}, "game a"),
     (ch03.fates, RIGHT_FATES | {"b": "out"}, "bound for alternating"),
@@ -229,6 +230,10 @@ WRONG = [
         "is infinite",
     ),
     (ch03.three_numbers, lambda *a: three(*a)[:2], "three numbers"),
+    (ch03.three_numbers, lambda *a: (2, 0.0, three(*a)[2]), "no sample is of high quality"),
+    (ch03.three_numbers, lambda *a: (2, 0.5, three(*a)[2]), "50 of the 80"),
+    (ch03.three_numbers, lambda *a: (*three(*a)[:2], 80 * three(*a)[2]), "use shares, not counts"),
+    (ch03.three_numbers, lambda *a: (*three(*a)[:2], 0.05), "the reverse KL is .* not 0.05"),
     (ch03.packed_logits, lies, "a real and a fake"),
     (ch03.packed_logits, lambda D, real, fake: (D(real), D(fake)), r"D takes pairs"),
     (

@@ -27,12 +27,14 @@ def spoil(x, kernel, stride):
     return right
 
 
-def layers(inputs, outputs, *, kernel=4, padding=1, eps=1e-5, scale=1.0, order="norm relu"):
+def layers(
+    inputs, outputs, *, kernel=4, padding=1, extra=0, eps=1e-5, scale=1.0, order="norm relu"
+):
     norm = nn.BatchNorm2d(outputs, eps)
     nn.init.constant_(norm.weight, scale)
     parts = {"norm": norm, "relu": nn.ReLU()}
     return nn.Sequential(
-        nn.ConvTranspose2d(inputs, outputs, kernel, 2, padding),
+        nn.ConvTranspose2d(inputs, outputs, kernel, 2, padding, extra),
         *[parts[name] for name in order.split()],
     )
 
@@ -55,6 +57,12 @@ def slerp(a, b, steps, *, end=True, chord=False, straight=False):
         path = torch.lerp(a, b, t)
         return path if straight else path / path.norm(dim=1, keepdim=True) * a.norm()
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def weighted(a, b, steps):
+    """Keeps the length where a and b are at right angles, and only there."""
+    t = torch.linspace(0, 1, steps)[:, None]
+    return (1 - t).sqrt() * a + t.sqrt() * b
 
 
 RIGHT = [
@@ -84,6 +92,7 @@ WRONG = [
     (ch04.transposed, lambda x, k, s: stamp(x, k, 1), "the shape is"),
     (ch04.transposed, spoil, "changes its input"),
     (ch04.transposed, lambda x, k, s: 2 * stamp(x, k, s), "differ from torch"),
+    (ch04.transposed, lambda x, k, s: stamp(x, k, s).numpy(), "return a tensor; got ndarray"),
     (ch04.weight_scale, lambda: 1 / 256, "variance"),
     (ch04.weight_scale, lambda: 1 / 32, "quarter of the 16"),
     (ch04.weight_scale, lambda: 1 / 8, "more than once"),
@@ -98,15 +107,32 @@ WRONG = [
     (ch04.block, lambda a, b: layers(a, b, order="relu"), "one nn.BatchNorm2d"),
     (ch04.block, lambda a, b: layers(b, a), "does not pass"),
     (ch04.block, lambda a, b: layers(a, a), "channels must become 10"),
+    (ch04.block, lambda a, b: list(layers(a, b)), "return a module, .* got list"),
+    (ch04.block, lambda a, b: layers(a, b, kernel=5), "it becomes 15x15"),
+    (ch04.block, lambda a, b: layers(a, b, kernel=(4, 5)), "it becomes 14x15"),
+    (
+        ch04.block,
+        lambda a, b: layers(a, b, kernel=(3, 4), extra=(1, 0)),
+        "kernel 3 .* a checkerboard",
+    ),
+    (
+        ch04.block,
+        lambda a, b: layers(a, b, kernel=(4, 3), extra=(0, 1)),
+        "kernel 3 .* a checkerboard",
+    ),
     (ch04.sample, lambda g, z: draw(g, z, evaluate=False), "running statistics"),
     (ch04.sample, lambda g, z: draw(g, z, graph=True), "no_grad"),
     (ch04.sample, lambda g, z: draw(g, z, restore=False), "left in evaluation mode"),
     (ch04.sample, lambda g, z: draw(g, z, always=True), "left training"),
+    (ch04.sample, lambda g, z: draw(g, z).cpu().numpy(), "return the images"),
+    (ch04.sample, lambda g, z: draw(g, z)[:, 0], "return the images"),
     (ch04.walk, lambda a, b, n: slerp(a, b, n, straight=True), "straight line"),
     (ch04.walk, lambda a, b, n: slerp(a, b, n, chord=True), "divide the angle"),
     (ch04.walk, lambda a, b, n: slerp(a, b, n, end=False), "end at b"),
     (ch04.walk, lambda a, b, n: slerp(b, a, n), "start at a"),
     (ch04.walk, lambda a, b, n: slerp(a, b, n)[1:], "return a tensor"),
+    (ch04.walk, lambda a, b, n: slerp(a, b, n).numpy(), "return a tensor"),
+    (ch04.walk, weighted, "as long as a and b"),
 ]
 
 

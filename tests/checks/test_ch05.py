@@ -1,6 +1,7 @@
 """Checks of chapter 5: right answers pass, and each wrong answer is named for what it is."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -48,6 +49,11 @@ def published(a, b):
 
 def centring(a, b):
     a -= a.mean(0)
+    return distance(a, b)
+
+
+def centring_the_other(a, b):
+    b -= b.mean(0)
     return distance(a, b)
 
 
@@ -223,6 +229,7 @@ WRONG = [
     (ch05.frechet, lambda a, b: distance(a, b) + math.nan, "not finite"),
     (ch05.frechet, lambda a, b: distance(b, a) + 1, "metrics.fid says"),
     (ch05.frechet, centring, "changes the features"),
+    (ch05.frechet, centring_the_other, "changes the features"),
     (ch05.unbiased, lambda a, b: mmd(a, b, own=False, pairs=lambda n: n**2), "still in"),
     (ch05.unbiased, lambda a, b: mmd(a, b, own=False), "still has the diagonal"),
     (ch05.unbiased, lambda a, b: mmd(a, b, pairs=lambda n: n**2), r"not n²"),
@@ -287,6 +294,13 @@ WRONG = [
     (ch05.inception_score, with_log_of_0, "0 log 0 counts as 0"),
     (ch05.inception_score, lambda x: score(x) + 1, "score of these logits"),
     (ch05.inception_score, lambda x: x.softmax(1), "one number"),
+    (ch05.inception_score, lambda x: score(x, end=lambda kl: -kl.mean()), "and exp is missing"),
+    (
+        ch05.inception_score,
+        lambda x: score(x, kl=lambda p, log_p: torch.special.entr(p.mean(0)).sum()),
+        "entropy of p",
+    ),
+    (ch05.inception_score, lambda x: score(x.clamp(-10, 10)), "sure and even, have the score 5"),
     (ch05.precision_recall, lambda *inputs: both(*inputs)[::-1], "swapped"),
     (ch05.precision_recall, itself, "the sample itself"),
     (ch05.precision_recall, lambda r, f, k: both(r, f, k + 1), r"neighbour k \+ 1"),
@@ -348,5 +362,6 @@ def test_the_published_distance_of_the_exercise_is_wrong_in_three_ways():
 def test_every_fault_of_a_report_has_its_question_and_every_innocence_its_reason():
     for report, planted in ch05.REPORTS.items():
         for fault in ch05.FAULTS:
-            assert ((report, fault) in ch05._QUOTES) == (fault in planted)
-            assert ((report, fault) in ch05._UNFAIR) == (fault not in planted)
+            says = (ch05._QUOTES if fault in planted else ch05._UNFAIR)[report, fault]
+            with pytest.raises(Mistake, match=re.escape(says)):
+                ch05.review(verdict(**{report: planted ^ {fault}}))

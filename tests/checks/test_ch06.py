@@ -29,6 +29,12 @@ def shuffle_in_place(images, labels):
     return images, labels
 
 
+def shuffle_one_in_place(images, labels, which):
+    result = shuffle(images, labels)
+    (images, labels)[which].zero_()
+    return result
+
+
 def shuffle_by_seed(images, labels):
     return shuffle(
         images, labels, lambda n: torch.randperm(n, generator=torch.Generator().manual_seed(0))
@@ -175,6 +181,11 @@ WRONG = [
     (ch06.shuffled, shuffle_pixels, "pixels within"),
     (ch06.shuffled, lambda x, y: x[torch.randperm(len(y))], "both"),
     (ch06.shuffled, lambda x, y: shuffle(x[:30], y[:30]), "shape should be"),
+    (ch06.shuffled, lambda x, y: shuffle_one_in_place(x, y, 0), "changes what it is given"),
+    (ch06.shuffled, lambda x, y: shuffle_one_in_place(x, y, 1), "changes what it is given"),
+    (ch06.shuffled, lambda x, y: shuffle(x + 1, y), "other images"),
+    (ch06.shuffled, lambda x, y: (*shuffle(x, y), y), "both"),
+    (ch06.shuffled, lambda x, y: dict(zip("xy", shuffle(x, y), strict=True)), "both"),
     (
         ch06.conditional_batch_norm,
         lambda *a: norm(*a, finish=lambda x, s, t: x),
@@ -246,6 +257,8 @@ WRONG = [
     (ch06.projection, lambda *a: (parts(*a)[0].T, parts(*a)[1]), "shape should be"),
     (ch06.projection, lambda *a: (parts(*a)[0] * 1.1, parts(*a)[1]), "Expand both squares"),
     (ch06.projection, lambda *a: parts(*a)[0], "return v and u"),
+    (ch06.projection, lambda *a: (*parts(*a), 0), "return v and u"),
+    (ch06.projection, lambda *a: dict(zip("vu", parts(*a), strict=True)), "return v and u"),
     (ch06.class_loss, lambda x, y: F.cross_entropy(x.softmax(1), y), "softmax is still there"),
     (ch06.class_loss, lambda x, y: -entropy(x, y), "sign is turned"),
     (ch06.class_loss, lambda x, y: entropy(x, y, reduce=torch.sum), "sum over the batch"),
@@ -291,6 +304,11 @@ WRONG = [
         "in the thousands the loss is",
     ),
     (ch06.class_loss, lambda x, y: entropy(x, y) + 1, "this is not the mean"),
+    (
+        ch06.class_loss,
+        lambda x, y: entropy(x.clamp(-100, 100), y),
+        "in the thousands the loss is wrong",
+    ),
     (ch06.borders, RIGHT_BORDERS | {"a": "cut"}, "certain already"),
     (ch06.borders, RIGHT_BORDERS | {"b": "faithful"}, "any weight above 0"),
     (ch06.borders, RIGHT_BORDERS | {"c": "faithful"}, "pure chance"),

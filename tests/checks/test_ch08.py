@@ -1,5 +1,7 @@
 """Checks of chapter 8: right answers pass, and each wrong answer is named for what it is."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -92,6 +94,27 @@ def row_by_row(critic, x):
     return (J - J.diag().diag()).sum() / J.sum()
 
 
+def in_evaluation(critic, x):
+    if isinstance(critic, nn.Module):
+        critic.eval()
+    return share(jacobian(critic, x))
+
+
+def mean_off_the_diagonal(critic, x):
+    J = jacobian(critic, x)
+    return (J.sum() - J.diagonal().sum()) / (len(x) ** 2 - len(x))
+
+
+def but(change):
+    """The share with a change where there is a leak."""
+
+    def answer(critic, x):
+        found = share(jacobian(critic, x))
+        return found if found < 1e-9 else change(found)
+
+    return answer
+
+
 def of_the_sum(critic, x):
     x = x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(x).sum(), x)
@@ -106,6 +129,10 @@ RIGHT = [
     (ch08.repaired, penalty()),
     (ch08.repaired, detached_fake),
     (ch08.repaired, packaged),
+    (  # both ends of the way are among the places
+        ch08.repaired,
+        penalty(t=lambda x: torch.randint(0, 11, (len(x), *[1] * (x.ndim - 1))) / 10),
+    ),
     (ch08.asked_slopes, SLOPES),
     (ch08.asked_slopes, SLOPES | {"c": 0.125, "e": 1.0}),
     (ch08.leak, lambda critic, x: share(jacobian(critic, x))),
@@ -136,6 +163,13 @@ WRONG = [
     (ch08.other_penalties, three(trap=lambda w: 2 / (3 * 3**0.5)), "solve for λ"),
     (ch08.other_penalties, three(trap=lambda w: 0.1 * w), "above it has one; you say"),
     (ch08.other_penalties, lambda w, g: w / g, "three numbers"),
+    (
+        ch08.other_penalties,
+        three(absolute=lambda w, g: w / (2 * g) if w > 2 * g else 1 + w / (2 * g)),
+        "at the kink",
+    ),
+    (ch08.other_penalties, three(trap=lambda w: 8 / (3 * 3**0.5) / w), "the border goes with w"),
+    (ch08.other_penalties, three(trap=lambda w: 3**0.5 * w / 2), "Is the 4 there"),
     (ch08.repaired, published, "hangs on the generator"),
     (ch08.repaired, penalty(place=lambda x: x), "hangs on the generator"),
     (ch08.repaired, penalty(t=lambda x: torch.randn(len(x), *[1] * (x.ndim - 1))), "randn"),
@@ -174,6 +208,21 @@ WRONG = [
     (ch08.repaired, penalty(weighted=False), "the weight is missing"),
     (ch08.repaired, penalty(graph=False), "create_graph"),
     (ch08.repaired, penalty(end=lambda x: x.mean() + 1), "at these places the penalty is"),
+    (ch08.repaired, lambda critic, real, fake, weight: 0 * fake.sum(), "never asks the critic"),
+    (ch08.repaired, penalty(place=lambda x: torch.cat([x.detach()] * 2)), "the critic is asked at"),
+    (ch08.repaired, penalty(end=lambda x: x.mean().item()), "one number, .* yours is float"),
+    (
+        ch08.repaired,
+        penalty(t=lambda x: torch.rand(len(x), *[1] * (x.ndim - 1)) ** 6),
+        "the mean of t",
+    ),
+    (
+        ch08.repaired,
+        lambda critic, real, fake, weight: (
+            penalty(graph=False)(critic, real, fake, weight) + 0 * fake.sum()
+        ),
+        "weights get no gradient",
+    ),
     (ch08.asked_slopes, SLOPES | {"a": 28}, "a: not 28"),
     (ch08.asked_slopes, SLOPES | {"b": 1}, "b: not 1. One channel"),
     (ch08.asked_slopes, SLOPES | {"b": 1 / 28}, "b: upside down"),
@@ -201,16 +250,27 @@ WRONG = [
     (
         ch08.leak,
         lambda c, x: jacobian(c, x).sum() / jacobian(c, x).diagonal().sum() - 1,
-        "divide by the diagonal|share",
+        "you divide by the diagonal",
     ),
     (ch08.leak, jacobian, "one number"),
     (ch08.leak, lambda c, x: 0.5, "leaks nothing; you say 0.5"),
+    (ch08.leak, mean_off_the_diagonal, "this is a mean"),
+    (ch08.leak, in_evaluation, "batch norm: you see no leak"),
+    (
+        ch08.leak,
+        but(lambda found: 0.0 if found > 0.999 else found),
+        "next sample alone: you see no leak",
+    ),
+    (ch08.leak, but(lambda found: math.nan), "your share is nan"),
+    (ch08.leak, but(lambda found: found / 2), "the share is"),
     (ch08.cures, CURES | {"a": "finite"}, "a is not 'finite'"),
     (ch08.cures, CURES | {"c": "finite"}, "c is not 'finite': backwards"),
     (ch08.cures, CURES | {"d": "finite"}, "d is not 'finite'"),
     (ch08.cures, CURES | {"e": "nan"}, "e is not 'nan'"),
     (ch08.cures, CURES | {"f": "no"}, 'f: write "finite" or "nan"'),
     (ch08.cures, {"a": "nan"}, "from a to f"),
+    (ch08.cures, CURES | {"b": "nan"}, "b is not 'nan'"),
+    (ch08.cures, CURES | {"f": "nan"}, "f is not 'nan'"),
 ]
 
 

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits, conv2d, conv_transpose2d, softplus
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    conv2d,
+    conv_transpose2d,
+    pad,
+    softplus,
+)
 
 from ganbook.checks import ch09
 
@@ -29,6 +35,11 @@ def codes(p, q, a, b, c, best=None, goal=None):
     D = (b * p + a * q) / (p + q) if best is None else best(p, q, a, b)
     right = (b * p + a * q) / (p + q)
     return D, ((p + q) * (right - c) ** 2).sum() / 2 if goal is None else goal(p, q, right, c)
+
+
+def what_d_pays(p, q, a, b, c):
+    D = (b * p + a * q) / (p + q)
+    return D, (p * (D - b) ** 2 + q * (D - a) ** 2).sum() / 2
 
 
 def by_the_numerator(p, q, a, b, c):
@@ -77,11 +88,11 @@ def norm(kernel, size, stride, padding, turns=300, end=lambda y: y.norm()):
     return end(y)
 
 
-def by_gradients(kernel, size, stride, padding):
+def by_gradients(kernel, size, stride, padding, mode="constant"):
     x = torch.randn(1, kernel.shape[1], size, size, dtype=kernel.dtype)
     for _ in range(300):
         x = (x / x.norm()).requires_grad_()
-        y = conv2d(x, kernel, stride=stride, padding=padding)
+        y = conv2d(pad(x, 4 * [padding], mode) if padding else x, kernel, stride=stride)
         (x,) = torch.autograd.grad((y**2).sum() / 2, x)
     return y.norm().item()
 
@@ -150,7 +161,11 @@ def at_random(a, b):
 
 
 ANSWERS = {
-    ch09.floors: [FLOORS, {name: torch.tensor(value) for name, value in FLOORS.items()}],
+    ch09.floors: [
+        FLOORS,
+        {name: torch.tensor(value) for name, value in FLOORS.items()},
+        {name: torch.tensor(value, requires_grad=True) for name, value in FLOORS.items()},
+    ],
     ch09.least_squares_codes: [codes, by_the_numerator],
     ch09.relativistic_losses: [pair, by_cross_entropy, lambda r, f: [x.item() for x in pair(r, f)]],
     ch09.conv_norm: [norm, by_gradients, without_output_padding],
@@ -173,6 +188,16 @@ WRONG = [
     (ch09.floors, FLOORS | {"hinge": "one"}, "a number is asked for"),
     (ch09.floors, [1, 2, 3, 4, 5], "dictionary"),
     (ch09.floors, FLOORS | {"hinge": ...}, "hinge is still open"),
+    (ch09.floors, FLOORS | {"nonsaturating": 2 * math.log(1 + math.exp(-1))}, "that has f = -1"),
+    (ch09.floors, FLOORS | {"nonsaturating": math.log(2)}, "real samples cost as well"),
+    (ch09.floors, FLOORS | {"least_squares": 0.5}, "one of the two targets"),
+    (ch09.floors, FLOORS | {"hinge": 2}, "2 is r = f = 0"),
+    (ch09.floors, FLOORS | {"wasserstein": 0}, "0 is r = f"),
+    (ch09.floors, FLOORS | {"wasserstein": -2}, "that has f = -1"),
+    (ch09.floors, FLOORS | {"relativistic": math.log(2)}, "log 2 is r = f"),
+    (ch09.floors, FLOORS | {"relativistic": math.log(1 + math.exp(-2))}, "that has f = -1"),
+    (ch09.floors, FLOORS | {"hinge": math.nan}, "not finite"),
+    (ch09.floors, FLOORS | {"hinge": math.inf}, "hinge: put r = 1"),
     (ch09.least_squares_codes, lambda p, q, a, b, c: codes(p, q, b, a, c), "swapped"),
     (
         ch09.least_squares_codes,
@@ -232,9 +257,21 @@ WRONG = [
     (
         ch09.least_squares_codes,
         lambda *x: codes(*x, goal=lambda p, q, D, c: ((p - q) ** 2 / (p + q)).sum()),
-        "Leave a, b and c in",
+        "Pearson",
     ),
     (ch09.least_squares_codes, lambda p, q, a, b, c: codes(p, q, a, b, c)[1], "two things"),
+    (
+        ch09.least_squares_codes,
+        lambda *x: codes(*x, goal=lambda p, q, D, c: (p * (D - c) ** 2).sum() / 2),
+        "fakes' part",
+    ),
+    (
+        ch09.least_squares_codes,
+        lambda *x: codes(*x, goal=lambda p, q, D, c: ((p - q) ** 2 / (p + q)).sum() / 2),
+        "codes -1, 1, 0",
+    ),
+    (ch09.least_squares_codes, what_d_pays, "what D pays"),
+    (ch09.least_squares_codes, lambda *x: codes(*x, goal=lambda p, q, D, c: c), "the goal is"),
     (ch09.relativistic_losses, published, "inside the softplus"),
     (
         ch09.relativistic_losses,
@@ -272,6 +309,18 @@ WRONG = [
     ),
     (ch09.relativistic_losses, lambda r, f: pair(r, f)[0], "two numbers"),
     (
+        ch09.relativistic_losses,
+        lambda r, f: pair(r, f, g=lambda r, f: softplus(f - r).mean()),
+        "G's loss: the sign",
+    ),
+    (
+        ch09.relativistic_losses,
+        lambda r, f: pair(r, f, d=lambda r, f: 2 * average(r, f)),
+        "average",
+    ),
+    (ch09.relativistic_losses, lambda r, f: (pair(r, f)[0] + 1, pair(r, f)[1]), "D's loss is"),
+    (ch09.relativistic_losses, lambda r, f: (pair(r, f)[0], pair(r, f)[1] + 1), "G's loss is"),
+    (
         ch09.conv_norm,
         lambda kernel, *_: torch.linalg.svdvals(kernel.flatten(1))[0],
         "flattened kernel",
@@ -287,12 +336,22 @@ WRONG = [
     ),
     (ch09.conv_norm, lambda *x: 0.9 * norm(*x), "more turns"),
     (ch09.conv_norm, lambda *x: 3 * norm(*x), "largest singular value is"),
+    (
+        ch09.conv_norm,
+        lambda k, size, stride, padding: norm(k, size, 1, padding),
+        "4 x 4, stride 2, padding 1, maps of 8 x 8: the stride is missing",
+    ),
+    (ch09.conv_norm, lambda *x: by_gradients(*x, mode="circular"), "wrap round"),
+    (ch09.conv_norm, lambda *x: math.inf, "not finite"),
     (ch09.arrives, ARRIVE | {"a": True}, "a goes otherwise"),
     (ch09.arrives, ARRIVE | {"b": False}, "one slope everywhere"),
     (ch09.arrives, ARRIVE | {"d": True}, "which slope"),
     (ch09.arrives, dict.fromkeys("abcdef", True), r"4 of the six"),
     (ch09.arrives, ARRIVE | {"c": "no"}, "True or False"),
     (ch09.arrives, [False, True], "dictionary"),
+    (ch09.arrives, ARRIVE | {"c": True}, "the hinge is a straight line"),
+    (ch09.arrives, ARRIVE | {"e": False}, "friction"),
+    (ch09.arrives, ARRIVE | {"f": True}, "clipping does nothing"),
     (ch09.p_value, lambda a, b: share(a, b, lambda gap, own: gap >= own - 1e-12), "one side"),
     (
         ch09.p_value,
@@ -311,6 +370,11 @@ WRONG = [
     (ch09.p_value, by_flips, "flip pairs"),
     (ch09.p_value, at_random, "multiple of"),
     (ch09.p_value, lambda a, b: [0.1, 0.2], "a number is asked for"),
+    (
+        ch09.p_value,
+        lambda a, b: share(a, b, end=lambda x: (x.sum() + 1) / len(x)),
+        "ways are as far",
+    ),
 ]
 
 

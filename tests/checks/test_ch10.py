@@ -26,6 +26,12 @@ def value(nearest, masks, more=1, below=1, compare=torch.ge):
     return (more + compare(shares, actual).sum()) / (below + len(masks))
 
 
+def value_spoiling(nearest, masks, which):
+    found = value(nearest, masks)
+    (nearest, masks)[which].zero_()
+    return found
+
+
 def value_in_a_loop(nearest, masks):
     n = masks.shape[1] // 2
     actual = sum(int(j) < n for j in nearest)
@@ -152,17 +158,21 @@ RIGHT = [
 ]
 
 WRONG = [
-    (ch10.expected_share, lambda n, m, c: 0.5, "equal sets and no copies|one half holds"),
-    (ch10.expected_share, lambda n, m, c: m / (n + m), "held-out digit|not m"),
+    (ch10.expected_share, lambda n, m, c: 0.5, "equal sets and no copies"),
+    (ch10.expected_share, lambda n, m, c: m / (n + m), "n of the n . m, not m"),
     (ch10.expected_share, lambda n, m, c: n / m, "ratio"),
     (ch10.expected_share, lambda n, m, c: n / (n + m), "copies are missing"),
-    (ch10.expected_share, lambda n, m, c: c + (1 - c) / 2, "equal size only|equal sets"),
+    (ch10.expected_share, lambda n, m, c: c + (1 - c) / 2, "equal size only"),
     (ch10.expected_share, lambda n, m, c: c + n / (n + m), "left to chance"),
     (ch10.expected_share, lambda n, m, c: c, "what is no copy"),
     (ch10.expected_share, lambda n, m, c: (1 - c) * n / (n + m), "missing from the count"),
     (ch10.expected_share, lambda n, m, c: 1 - c + c * n / (n + m), "changed places"),
-    (ch10.expected_share, lambda n, m, c: max(c, n / (n + m)), "the larger|copies are missing"),
+    (ch10.expected_share, lambda n, m, c: max(c, n / (n + m)), "copies are missing"),
     (ch10.expected_share, lambda n, m, c: torch.ones(3), "one number"),
+    (ch10.expected_share, lambda n, m, c: 1 - share(n, m, c), "nearer to a held-out digit"),
+    (ch10.expected_share, lambda n, m, c: share(m, n, c), "n of the n . m, not m"),
+    (ch10.expected_share, lambda n, m, c: c * n / (n + m), "with certainty"),
+    (ch10.expected_share, lambda n, m, c: share(n, m, c) - 0.05, "the share should be"),
     (ch10.p_value, lambda near, masks: value(near, masks, 0, 0), "one of the possible"),
     (ch10.p_value, lambda near, masks: value(near, masks, 0, 1), "below and not above"),
     (ch10.p_value, lambda near, masks: value(near, masks, 1, 0), "above and not below"),
@@ -174,16 +184,21 @@ WRONG = [
         lambda near, masks: (near < masks.shape[1] // 2).double().mean(),
         "the share itself",
     ),
-    (ch10.p_value, lambda near, masks: masks[:, near].double().mean(), "mean share|share itself"),
+    (ch10.p_value, lambda near, masks: masks[:, near].double().mean(), "mean share"),
     (ch10.p_value, value_on_both_sides, "on either side"),
     (ch10.p_value, lambda near, masks: near, "one number should"),
+    (ch10.p_value, lambda near, masks: value(near, masks, 0, 0, torch.gt), "just as high, >=, and"),
+    (ch10.p_value, lambda near, masks: value(near, masks, 0, 0, torch.le), "other tail, and"),
+    (ch10.p_value, lambda near, masks: value(near, masks) + 0.001, "the value of these splits"),
+    (ch10.p_value, lambda near, masks: value_spoiling(near, masks, 0), "changes what it is given"),
+    (ch10.p_value, lambda near, masks: value_spoiling(near, masks, 1), "changes what it is given"),
     (ch10.smoothed, lambda p, q, a, b: p / (p + q), "no effect"),
     (ch10.smoothed, lambda p, q, a, b: a * p / (p + q), "fakes' target b is missing"),
-    (ch10.smoothed, lambda p, q, a, b: a * p / (a * p + q), "as many images|every image has two"),
+    (ch10.smoothed, lambda p, q, a, b: a * p / (a * p + q), "as many images"),
     (
         ch10.smoothed,
         lambda p, q, a, b: a * p / (a * p + (1 - b) * q),
-        "as many images|every image has two",
+        "every image has two",
     ),
     (ch10.smoothed, lambda p, q, a, b: a * p / (a * p + b * q), "targets, not weights"),
     (ch10.smoothed, lambda p, q, a, b: (b * p + a * q) / (p + q), "changed places"),
@@ -191,6 +206,9 @@ WRONG = [
     (ch10.smoothed, lambda p, q, a, b: 1 - best(p, q, a, b), "probability of fake"),
     (ch10.smoothed, lambda p, q, a, b: best(p, q, a, b).logit(), "this is the logit"),
     (ch10.smoothed, lambda p, q, a, b: best(p, q, a, b).mean(), "shape should be"),
+    (ch10.smoothed, lambda p, q, a, b: a * p / (p + q) + b, "b counts only where"),
+    (ch10.smoothed, lambda p, q, a, b: best(p, q, a, b) / (a + b), "divide by a . b"),
+    (ch10.smoothed, lambda p, q, a, b: 0.9 * best(p, q, a, b), "where the derivative"),
     (ch10.contrasted, published, "no gradient"),
     (ch10.contrasted, with_gradient, "whole batch"),
     (ch10.contrasted, contrast_by_numpy, "no gradient"),
@@ -208,8 +226,12 @@ WRONG = [
     ),
     (ch10.contrasted, lambda x: contrast(x, back=lambda m: 0 * m), "not put back"),
     (ch10.contrasted, lambda x: x * factors(x), "scaled too"),
-    (ch10.contrasted, lambda x: contrast(x, lambda x: 2 * factors(x) - 1), "from 0.5 to 1.5"),
-    (ch10.contrasted, lambda x: contrast(x, lambda x: factors(x) - 0.5), "from 0.5 to 1.5"),
+    (
+        ch10.contrasted,
+        lambda x: contrast(x, lambda x: 2 * factors(x) - 1),
+        "factors from 0.5 to 1.5",
+    ),
+    (ch10.contrasted, lambda x: contrast(x, lambda x: factors(x) - 0.5), "factors from 0.5 to 1.5"),
     (
         ch10.contrasted,
         lambda x: contrast(x, mean=lambda x: own_mean(x).detach()),
@@ -219,6 +241,19 @@ WRONG = [
     (ch10.contrasted, contrast_in_place, "changes the images"),
     (ch10.contrasted, lambda x: 1 * x, "nothing is changed"),
     (ch10.contrasted, lambda x: x.mean(), "as many images"),
+    (ch10.contrasted, lambda x: contrast(x, lambda x: factors(x) + 0.5), "factors from 0.5 to 1.5"),
+    (
+        ch10.contrasted,
+        lambda x: contrast(x, lambda x: factors(x) / 2 + 0.5),
+        "factors should be uniform",
+    ),
+    (
+        ch10.contrasted,
+        lambda x: contrast(x, lambda x: (factors(x) - 0.5) ** 4 + 0.5),
+        "factors should be uniform",
+    ),
+    (ch10.contrasted, lambda x: contrast(x, back=lambda m: m + 0.1), "stay what it is"),
+    (ch10.contrasted, lambda x: contrast(x).detach().numpy(), "as many images"),
     (ch10.leaks, RIGHT_LEAKS | {"a": "safe"}, "All eigenvalues but one"),
     (ch10.leaks, RIGHT_LEAKS | {"b": "leaks"}, "one image in ten"),
     (ch10.leaks, RIGHT_LEAKS | {"c": "safe"}, "equally frequent"),
@@ -228,7 +263,7 @@ WRONG = [
     (ch10.leaks, RIGHT_LEAKS | {"f": "perhaps"}, "two words"),
     (ch10.leaks, {"a": "safe"}, "keys a to f"),
     (ch10.leaks, "safe", "a dictionary"),
-    (ch10.adapted, lambda p, x, *k: adapt(p, x, *k, sign=lambda x: x.mean()), "mean logit|turned"),
+    (ch10.adapted, lambda p, x, *k: adapt(p, x, *k, sign=lambda x: x.mean()), "mean logit"),
     (
         ch10.adapted,
         lambda p, x, *k: adapt(p, x, *k, sign=lambda x: (x > 0).double().mean()),
@@ -237,21 +272,33 @@ WRONG = [
     (
         ch10.adapted,
         lambda p, x, *k: adapt(p, x, *k, sign=lambda x: x.sigmoid().mean()),
-        "probability|logit|above 0",
+        "mean probability",
     ),
     (
         ch10.adapted,
         lambda p, x, *k: adapt(p, x, *k, up=-1),
-        "direction is turned|mean logit|share|probability",
+        "direction is turned",
     ),
     (ch10.adapted, lambda p, x, *k: adapt(p, x, *k, high=9), "Cut it off at 1"),
     (ch10.adapted, lambda p, x, *k: adapt(p, x, *k, low=-9), "Cut it off at 0"),
     (ch10.adapted, lambda p, x, target, move: adapt(p, x, 0.6, move), "`target` has no effect"),
-    (ch10.adapted, lambda p, x, *k: p, "does not move|only goes up"),
+    (ch10.adapted, lambda p, x, *k: p, "does not move"),
     (ch10.adapted, lambda p, x, target, move: p + move * (x.sign().mean() - target), "fixed size"),
     (ch10.adapted, lambda p, x, *k: adapt(p, x, *k) - p, "change of p"),
-    (ch10.adapted, lambda p, x, *k: max(p, adapt(p, x, *k)), "only goes up|does not move"),
+    (ch10.adapted, lambda p, x, *k: max(p, adapt(p, x, *k)), "only goes up"),
     (ch10.adapted, lambda p, x, *k: math.nan, "number is nan"),
+    (ch10.adapted, lambda p, x, target, move: p + move, "only goes up"),
+    (ch10.adapted, lambda p, x, target, move: adapt(p, x, target, 2 * move), "p should be"),
+    (
+        ch10.adapted,
+        lambda p, x, target, move: adapt(p, x, target, move) if p + move < 1 else p,
+        "up to 1 and stop",
+    ),
+    (
+        ch10.adapted,
+        lambda p, x, target, move: adapt(p, x, target, move) if p > move else p,
+        "down to 0 and stop",
+    ),
 ]
 
 

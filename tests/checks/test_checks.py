@@ -14,6 +14,7 @@ import test_ch07
 import test_ch08
 import test_ch09
 import test_ch10
+import torch
 
 from ganbook import checks
 from ganbook.checks import Mistake
@@ -41,6 +42,15 @@ every_exercise = pytest.mark.parametrize(
 SEEDS = [checks.SEED, *range(10)]  # many checks draw their inputs: no draw may be a lucky one
 
 
+@pytest.fixture
+def every_warning():
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(False)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.usefixtures("every_warning")
 @pytest.mark.parametrize(("check", "answer"), RIGHT)
 def test_right_answers_pass_for_every_draw(check, answer, capsys, monkeypatch):
     for seed in SEEDS:
