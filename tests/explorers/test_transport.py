@@ -55,6 +55,10 @@ def test_the_plan_given_is_shown_and_stays_as_a_still():
     moving = transport.explorer(*PLACES, plan=BEST)
     assert [control.value for control in moving.controls.values()] == [1, 1, 0, 1]
     still = base64.b64decode(moving._repr_mimebundle_()["image/png"])
+    assert moving.line.value == (
+        "Moved: 3 of 3; cost: 11.00; all moved, all full; the least possible: 11.00; and you have"
+        " it."
+    )
     assert still == moving.image.value and PIL.Image.open(io.BytesIO(still)).width <= 760
 
 
