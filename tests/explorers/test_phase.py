@@ -114,3 +114,20 @@ def test_a_slider_moves_the_picture():
 
 def test_portraits_are_a_png():
     assert phase.portraits().startswith(b"\x89PNG")
+
+
+def test_each_portrait_shows_its_path_in_the_plane_around_the_equilibrium(monkeypatch):
+    figures, cases = [], (("optimistic", 0.5, 0.0), ("simultaneous", 0.3, 0.3))
+    monkeypatch.setattr(phase, "frame", lambda figure: figures.append(figure) or b"")
+    phase.portraits(cases)
+    (figure,) = figures
+    assert [axes.get_title() for axes in figure.axes] == ["optimistic", "simultaneous, R1"]
+    for axes, (method, h, weight) in zip(figure.axes, cases, strict=True):
+        assert axes.get_xlim() == axes.get_ylim() == (-2.2, 2.2) and axes.get_aspect() == 1
+        lines = [np.transpose(line.get_data()) for line in axes.lines]
+        path = phase.path(method, h, weight, steps=100)
+        assert len(path) == 101 and any(np.array_equal(line, path) for line in lines)
+        assert any(np.array_equal(line, [[0, 0]]) for line in lines)
+        (arrows,) = axes.collections
+        v, found = phase.velocity(arrows.XY, weight), np.stack([arrows.U, arrows.V], 1)
+        assert np.allclose(found * np.hypot(*v.T)[:, None], v)
