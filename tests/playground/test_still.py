@@ -82,7 +82,9 @@ def test_the_plane_shows_the_layers(figures):
 
 def test_the_curves_are_those_of_the_board(figures):
     game = playground(steps=10, width=16, depth=1, batch=32)
+    game.board.measure()
     game.advance(5)
+    game.board.measure()
     game.still()
     _, loss, modes, distance = figures[0].axes
     rows, measured = np.array(game.board.loss_rows), np.array(game.board.measured_rows)
