@@ -54,9 +54,7 @@ def coverage(points: torch.Tensor, centers: torch.Tensor, std) -> Coverage:
     if not torch.isfinite(points).all():
         raise ValueError("points hold NaN or infinity: the generator that drew them has diverged")
     # On the CPU, because Apple's GPUs have no float64.
-    distance, nearest = torch.cdist(points.detach().cpu().double(), centers.cpu().double()).min(
-        dim=1
-    )
+    distance, nearest = torch.cdist(points.cpu().double(), centers.cpu().double()).min(dim=1)
     good = distance <= 3 * torch.as_tensor(std).cpu().double().expand(len(centers))[nearest]
     share = torch.bincount(nearest, minlength=len(centers)) / len(points)
     reverse_kl = torch.special.xlogy(share, share * len(centers)).sum()

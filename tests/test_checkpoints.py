@@ -648,7 +648,7 @@ def brighter(x):
     return x + 0.1
 
 
-VALUES = [0.5, None, "a", brighter, torch.tensor(0.5), [1]]
+VALUES = [0.5, None, "a", brighter, torch.tensor(0.5), [1], np.complex64(0.5)]
 
 
 @pytest.mark.parametrize("after", VALUES, ids=lambda value: type(value).__name__)

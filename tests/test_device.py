@@ -44,6 +44,23 @@ def test_cards_are_counted(monkeypatch):
         device._pick()
 
 
+@pytest.mark.parametrize(
+    ("code", "given", "found"),
+    [
+        ("import ganbook", None, "20000"),
+        ("import ganbook", "7", "7"),
+        ("import torch; import ganbook", None, "None"),  # too late, and other programs inherit it
+    ],
+)
+def test_waiting_threads_spin_shortly_unless_somebody_has_said_how_long(code, given, found):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment.pop("GOMP_SPINCOUNT", None)
+    environment |= {} if given is None else {"GOMP_SPINCOUNT": given}
+    command = [sys.executable, "-c", f"import os; {code}; print(os.environ.get('GOMP_SPINCOUNT'))"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == found
+
+
 @pytest.mark.parametrize("name", ["CPU", "gpu"])
 def test_an_import_ends_in_one_sentence(name):
     environment = os.environ | {

@@ -86,9 +86,20 @@ def test_a_cache_in_the_home_of_nobody_names_the_variable(monkeypatch):
 def test_the_warning_of_the_cache_points_at_the_readers_line(cache):
     cache.write_text("a file where the folder should be")
     files._warn_of_cache.cache_clear()
-    with pytest.warns(UserWarning, match="can't be written") as caught:
+    with pytest.warns(UserWarning, match=r"cache can't be written \([A-Z][a-z ]+\), so") as caught:
         files.keep("a", b"")
     assert [warning.filename for warning in caught] == [__file__]
+    files._warn_of_cache.cache_clear()
+
+
+def test_an_error_without_a_text_of_the_systems_is_told_in_its_own_words(monkeypatch):
+    def full(path):
+        raise OSError("no room left")
+
+    monkeypatch.setattr(files, "atomic", full)
+    files._warn_of_cache.cache_clear()
+    with pytest.warns(UserWarning, match=r"can't be written \(no room left\), so"):
+        files.keep("a", b"")
     files._warn_of_cache.cache_clear()
 
 

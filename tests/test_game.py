@@ -2,6 +2,7 @@
 
 import copy
 import io
+import math
 import signal
 import sys
 
@@ -576,6 +577,35 @@ def test_a_player_without_a_turn_can_take_none(moons):
     game = Game({"a": a, "b": b}, [Turn("a", lambda batch: {"t": a(batch.x)})])
     with pytest.raises(ValueError, match="player='b': it must be one of 'a'"):
         game.turn("b", moons[0])
+
+
+def test_the_defaults_of_a_game_of_other_players(moons):
+    network = nn.Linear(2, 1)
+    game = Game({"a": network}, [Turn("a", lambda batch: {"t": network(batch.x)})])
+    before = [weight.detach().clone() for weight in network.parameters()]
+    play(game, moons, 1)
+    for weight, old in zip(network.parameters(), before, strict=True):
+        moved = (weight - old).abs()  # Adam's first step has the length of its rate
+        torch.testing.assert_close(moved, torch.full_like(moved, 1e-3), rtol=1e-3, atol=0)
+    assert game.betas == (0.0, 0.99) and game.turns[0].times == 1 and game.turns[0].after is None
+    assert game.averages == {} and game.memory == {}
+    assert torch.equal(
+        game.sampling.get_state(), torch.Generator(DEVICE).manual_seed(0).get_state()
+    )
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_a_turn_by_hand_with_a_loss_that_is_not_finite_is_named(moons, monkeypatch, on_cpu):
+    monkeypatch.setattr("ganbook.guards._ON_CPU", on_cpu)  # a GPU's are read later, or at the end
+    monkeypatch.setattr("ganbook.guards.get_random_state", lambda: [torch.get_rng_state()])
+    monkeypatch.setattr("ganbook.guards.set_random_state", lambda state: None)
+    network = nn.Linear(2, 1)
+    game = Game({"a": network}, [Turn("a", lambda batch: {"t": network(batch.x) / 0})])
+    with pytest.raises(FloatingPointError, match="step 1: the a's t is"):
+        game.turn("a", moons[0])
+    game = Game({"a": network}, [Turn("a", lambda batch: {"t": network(batch.x) * math.nan})])
+    with pytest.raises(FloatingPointError, match="the a's t is nan"):
+        play(game, moons, 3)
 
 
 def test_a_loop_that_is_not_begun_plans_nothing(moons):

@@ -182,6 +182,23 @@ def test_turns_taken_by_hand_are_those_of_the_loop(moons):
     assert by_hand.steps_done == 4
 
 
+@pytest.mark.parametrize("penalty", [None, penalties.r1(1.0)])
+def test_only_the_players_turn_keeps_the_graph_of_its_own_network(moons, penalty):
+    """Anything more costs memory and time."""
+    gan, seen = points_game(loss=losses.relativistic, penalty=penalty), []
+    gan.generator.register_forward_hook(lambda net, z, fake: seen.append(("G", fake.requires_grad)))
+
+    def judged(net, x, logits):
+        seen.append(("D", logits.requires_grad))
+
+    gan.discriminator.register_forward_hook(judged)
+    gan.d_step(moons[0].x)
+    assert seen[0] == ("G", False) and set(seen[1:]) == {("D", True)}
+    seen.clear()
+    gan.g_step(moons[0].x)
+    assert seen == [("D", False), ("G", True), ("D", True)]
+
+
 def test_a_step_of_one_player_leaves_the_other_alone(moons):
     gan = images_game()
     real = torch.rand(4, 1, 16, 16, device=DEVICE)

@@ -243,7 +243,7 @@ def _checked(images) -> torch.Tensor:
 
 
 def _range(images: torch.Tensor) -> tuple:
-    low, high = images.detach().aminmax()
+    low, high = images.aminmax()
     return low.item(), high.item()
 
 

@@ -1,5 +1,6 @@
 """data.folder: pictures of every size and mode become images, and what is wrong is named."""
 
+import io
 import os
 import struct
 import warnings
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import tqdm.auto
 from PIL import Image
 
 from ganbook import GAN, data, networks
@@ -487,6 +489,22 @@ def test_a_bar_counts_the_pictures(tmp_path, monkeypatch):
     for number in range(5):
         save(tmp_path / f"{number}.png", mode="L", color=50 * number)
     assert len(data.folder(tmp_path, 8)) == 5 and counted == [(5, 1)]
+
+
+def test_the_bar_is_gone_when_the_pictures_are_there(tmp_path, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    shown, real = Terminal(), tqdm.auto.tqdm
+    at_once = {"file": shown, "disable": False, "ncols": 60, "mininterval": 0, "delay": 0}
+    monkeypatch.setattr("tqdm.auto.tqdm", lambda files, **given: real(files, **given | at_once))
+    for number in range(3):
+        save(tmp_path / f"{number}.png", mode="L", color=50 * number)
+    data.folder(tmp_path, 8)
+    assert "Pictures" in shown.getvalue() and "3/3" in shown.getvalue()
+    left = shown.getvalue().rstrip("\r").split("\r")[-1]
+    assert not left.strip()  # blanks over the bar
 
 
 def test_a_gan_trains_on_a_folder(tmp_path):

@@ -2,13 +2,14 @@
 
 import base64
 import io
+import re
 
 import numpy as np
 import PIL.Image
 import pytest
 import torch
 
-from ganbook import data
+from ganbook import data, metrics, plotting
 from ganbook.explorers import faults
 
 
@@ -85,6 +86,59 @@ def test_every_fault_of_the_explorer_grows_from_the_same_faultless_set(picture):
         assert worse[fault].fid > 2 * picture.honest.fid, fault
     assert worse["copies of training digits"].fid < 0.1 * picture.honest.fid
     assert worse["copies of training digits"].copies > 0.95
+
+
+def test_the_picture_shows_the_set_that_it_measures(picture):
+    picture("one image repeated", 0.5)
+    assert picture.title.get_text() == "36 of 300 digits: one image in 50% of the places"
+    row = picture.row.get_array()
+    shown = faults.repeated(picture.pool[:300], 0.5)[::8][:36]
+    assert np.array_equal(row, plotting.tile(shown, 18))
+    picture("noise", 0.5)
+    assert picture.title.get_text() == "36 of 300 digits: noise of 0.5, where black to white is 2"
+    shown = faults.noisy(picture.pool[:300], 0.5)
+    assert np.array_equal(picture.row.get_array(), plotting.tile(shown[::8][:36], 18))
+    found = metrics.measures(*picture.features, metrics.digit_features(shown))
+    crosses = [cross.get_ydata()[0] for cross in picture.crosses]
+    assert crosses == pytest.approx(list(found), rel=1e-6)  # all within their axes
+    numbers = [float(number.get_text().replace(",", "")) for number in picture.numbers]
+    assert numbers == pytest.approx(list(found), rel=0.05, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("fault", "strength", "text"),
+    [
+        ("blur", 0.6, "A blur of 1.2 pixels"),
+        ("noise", 0.6, "Noise of 0.6, where black to white is 2"),
+        ("classes missing", 0.5, "Without 7, 8, 9"),
+        ("classes missing", 0.0, "All classes are there"),
+        ("one image repeated", 0.6, "One image in 60% of the places"),
+        ("copies of training digits", 0.6, "60% are copies of training digits"),
+    ],
+)
+def test_the_line_says_the_fault_and_the_values_with_and_without_it(picture, fault, strength, text):
+    line = picture.say(fault, strength)
+    assert line.startswith(f"{text}. In brackets without it: FID ") and line.endswith(").")
+    _, found, _ = picture.measured(fault, strength)
+    told = re.findall(r"(FID|KID|IS|[a-z]+) (-?[0-9.,]+) \((-?[0-9.,]+)\)", line)
+    assert tuple(name for name, *_ in told) == metrics.MEASURE_NAMES
+    for (_, *values), *measured in zip(told, found, picture.honest, strict=True):
+        values = [float(value.replace(",", "")) for value in values]
+        assert values == pytest.approx(measured, rel=0.05, abs=0.006)
+
+
+def test_values_are_short_and_crosses_stay_within_their_axes(picture, monkeypatch):
+    values = metrics.Measures(54321.6, -40.04, 9.96, 0.0, 0.004, 2.4999, 1.0, 2.5)
+    monkeypatch.setattr(picture, "measured", lambda *_: ("", values, picture.row.get_array()))
+    picture()
+    assert [number.get_text() for number in picture.numbers] == [
+        "54,322", "-40", "10", "0", "0.00", "2.50", "1.00", "2.5"
+    ]  # fmt: skip
+    crosses = [cross.get_data() for cross in picture.crosses]
+    ends = [3e3, -30, 9.96, 0, 0.004, 2.1, 1, 1.05]
+    assert crosses == [([0], [end]) for end in ends]
+    for cross, end in zip(picture.crosses, ends, strict=True):
+        assert cross.axes.get_ylim()[0] <= end <= cross.axes.get_ylim()[1]
 
 
 def test_an_unknown_fault_is_named(picture):

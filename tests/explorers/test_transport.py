@@ -55,7 +55,26 @@ def test_the_plan_given_is_shown_and_stays_as_a_still():
     moving = transport.explorer(*PLACES, plan=BEST)
     assert [control.value for control in moving.controls.values()] == [1, 1, 0, 1]
     still = base64.b64decode(moving._repr_mimebundle_()["image/png"])
+    assert moving.line.value == (
+        "Moved: 3 of 3; cost: 11.00; all moved, all full; the least possible: 11.00; and you have"
+        " it."
+    )
     assert still == moving.image.value and PIL.Image.open(io.BytesIO(still)).width <= 760
+
+
+def test_the_picture_shows_the_plan_and_what_is_full(monkeypatch):
+    figures = []
+    monkeypatch.setattr(transport, "frame", lambda figure: figures.append(figure) or b"")
+    transport.TransportPicture(*PLACES)(A1=0, A2=2, B1=0, B2=0)
+    ((plane, beside),) = [figure.axes for figure in figures]
+    assert beside.texts[0].get_text().splitlines() == report([[0, 2], [0, 0]])
+    assert [(text.get_text(), *text.xy) for text in plane.texts] == [
+        ("2", 2, 1.5), ("A", 0, 0), ("B", 4, 0), ("1", 0, 3), ("2", 4, 3)
+    ]  # fmt: skip
+    way, *places = plane.lines
+    assert np.transpose(way.get_data()).tolist() == [[0, 0], [4, 3]]
+    full = [place.get_markerfacecolor() != "white" for place in places]
+    assert full == [False, True, True, False]  # A has nothing left, and hole 2 no room
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The layers of the playground's plane: each is what it says, and looking changes nothing."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -39,6 +41,27 @@ def dropout_pair():
     return generator, nn.Sequential(
         nn.Linear(2, 8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0)
     )
+
+
+@pytest.mark.parametrize("make", ["dropout", "norm"])
+def test_the_surface_and_the_arrows_are_those_of_d_in_evaluation_mode(make):
+    generator, judge = dropout_pair()
+    if make == "norm":
+        judge[1] = nn.BatchNorm1d(8)
+    game = board(pair=(generator, judge), steps=3)
+    gan, (x, y, half) = game.gan, game.window
+    shown, again = layers(game), layers(game)
+    assert np.array_equal(shown["surface"], again["surface"])
+    assert np.array_equal(shown["arrows"], again["arrows"])
+    assert gan.discriminator.training
+    line = (torch.arange(CELLS) + 0.5) * (2 * half / CELLS) - half
+    middles = torch.stack([line.repeat(CELLS) + x, line.repeat_interleave(CELLS) + y], 1)
+    calm = copy.deepcopy(gan.discriminator).eval()
+    expected = plotting.array(calm(middles.to(DEVICE)))
+    np.testing.assert_allclose(shown["surface"], expected, atol=1e-5)
+    fake = torch.tensor(shown["fake"][:ARROWS], device=DEVICE, requires_grad=True)
+    (slope,) = torch.autograd.grad(gan.loss.g(None, calm(fake)).sum(), fake)
+    np.testing.assert_allclose(shown["arrows"], -plotting.array(slope), atol=1e-5)
 
 
 def test_the_layers_are_what_they_say():

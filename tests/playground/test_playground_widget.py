@@ -4,11 +4,13 @@ import asyncio
 import time
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
 import pytest
 import torch
+from comm import DummyComm
 from nbclient import NotebookClient
 
 from ganbook import GAN, data, losses, networks, plotting
@@ -249,8 +251,19 @@ def test_speed_is_a_number_of_steps_a_second(monkeypatch, speed):
         tell(game, "play")
         await until(lambda: clock.now > 10)
         assert abs(game.gan.steps_done - speed * clock.now) <= 2
+        measured = [row[0] for row in game.board.measured_rows]
+        assert len(measured) <= 1 + clock.now / widget.BETWEEN_MEASUREMENTS
+        assert len(measured) >= min(clock.now, game.gan.steps_done) / 2
 
     playing(scenario)
+
+
+def test_a_cell_that_runs_again_closes_the_playground_that_it_made_before(monkeypatch):
+    cells = iter(["a", "a", "b", None, None])
+    kernel = SimpleNamespace(get_parent=lambda: {"metadata": {"cellId": next(cells)}})
+    monkeypatch.setattr(DummyComm, "kernel", kernel, raising=False)
+    games = [playground(**small) for _ in range(5)]
+    assert [game.comm is not None for game in games] == [False, True, True, True, True]
 
 
 def test_messages_of_another_thread_wait_for_the_cells_thread():
