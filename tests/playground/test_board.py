@@ -55,6 +55,12 @@ def test_a_step_of_one_player_moves_that_player(kind, moves):
     assert (game.gan.steps_done, game.turns) == ((0, 1) if kind == "d_step" else (1, 0))
 
 
+def test_a_board_begins_at_rest():
+    game = playground(width=16, depth=1, batch=32)
+    assert (game.playing, game.error, game.board.notice) == (False, "", "")
+    assert (game.gan.steps_done, game.board.turns) == (0, 0)
+
+
 def test_reset_begins_the_same_game_again():
     game = board(steps=3)
     after_three = weights(game.gan.generator)

@@ -105,18 +105,20 @@ def test_a_penalty_without_return_is_named_with_its_line_and_mending_it_is_enoug
     assert game.gan.steps_done == 2
 
 
+@pytest.mark.parametrize("player", ["d", "g"])
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         ("return F.softplus(fake).mean()", "one value per sample"),
-        ("return fake / 0", "d_loss is"),
+        ("return fake / 0", "_loss is"),
         ("return fake.detach()", "depends on its weights"),
         ("return fake + 'a'", "TypeError"),
     ],
 )
-def test_what_the_engine_refuses_is_shown_with_the_readers_line(notebook, source, message):
+def test_what_the_engine_refuses_is_shown_with_the_readers_line(notebook, source, message, player):
     run(notebook, f"\ndef own(real, fake):\n    {source}")
-    game = board(loss=(notebook.own, losses.minimax.g))
+    theirs = losses.minimax
+    game = board(loss=(notebook.own, theirs.g) if player == "d" else (theirs.d, notebook.own))
     game.step()
     assert message in game.error and re.search("in own, line [23]", game.error), game.error
 
