@@ -159,7 +159,7 @@ def test_points_may_be_lists_or_whole_numbers_and_are_copied():
         (lambda: data.ring(std=math.nan), "got nan"),
         (lambda: data.ring(std=math.inf), "got inf"),
         (lambda: data.mixture_1d([0, 1], 0.1, [1, math.inf]), "weights must be above 0.*inf"),
-        (lambda: data.Mixture([[0, math.inf]], 0.1), "Centers must be"),
+        (lambda: data.Mixture([[0, math.inf]], 0.1), "centers must be"),
         (lambda: data.two_moons(noise=math.inf), "got inf"),
         (lambda: data.two_moons(noise=math.nan), "got nan"),
         (lambda: data.spiral(turns=math.inf), "more than 0 turns; got inf"),
