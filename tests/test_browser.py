@@ -330,7 +330,11 @@ def test_a_notebook_opens_and_closes_as_it_was(lab, page, pages, path):
         shown = page.locator(".jp-OutputArea img")
         sync_api.expect(shown).to_have_count(len(pictures))
         alts = [output.metadata["image/png"].alt for output in pictures]
-        assert shown.evaluate_all("shown => shown.map(img => img.alt)") == alts
+        # JupyterLab puts the text to a picture a moment later.
+        notebook.until(
+            lambda: shown.evaluate_all("shown => shown.map(img => img.alt)") == alts,
+            "its pictures have other alternative texts",
+        )
         assert page.locator(".jp-mod-dirty").count() == 0, "it wants to be saved"
         notebook.save()
         assert notebook.path.read_bytes() == path.read_bytes(), "JupyterLab writes another file"
@@ -644,12 +648,12 @@ def test_run_again_or_cleared_the_playground_stops(game):
 def test_the_playground_follows_the_theme(game):
     with game() as it:
         curves = it.page.locator(".gp-curves")
-        light = curves.screenshot()
         darkest = """canvas => {
             const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
             return Math.min(...data.filter((value, k) => k % 4 === 0 && data[k + 3] > 200))
         }"""
-        assert curves.evaluate(darkest) < 50, "dark letters on a light page"
+        it.until(lambda: curves.evaluate(darkest) < 50, "dark letters on a light page")
+        light = curves.screenshot()
         it.notebook.theme("JupyterLab Dark")
         it.until(lambda: curves.evaluate(darkest) > 50, "light letters on a dark page")
         assert curves.screenshot() != light
@@ -754,6 +758,6 @@ def test_a_film_plays_and_follows_the_slider(opened, tmp_path):
         notebook.run_all()
         notebook.move_slider()
         label = notebook.page.locator(".widget-slider .widget-readout")
-        assert label.inner_text() == "a"
+        sync_api.expect(label).to_have_text("a")
         notebook.page.locator(".widget-play button").first.press("Space")
         sync_api.expect(label).to_have_text("d")

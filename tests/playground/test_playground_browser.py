@@ -49,7 +49,8 @@ def says_that_it_stopped(it):
     assert says(it) == "", "the alert speaks"
     assert "steps/s" not in it.root.inner_text() and not it.plays()
     controls = it.root.locator("button:visible, select, input")
-    assert controls.evaluate_all("all => all.every(control => control.disabled)")
+    every = "all => all.every(control => control.disabled)"
+    it.until(lambda: controls.evaluate_all(every), "a control is left that does nothing")
     it.press("r")
     assert not it.plays()
 
