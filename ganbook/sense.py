@@ -28,7 +28,7 @@ def _mixes_samples(network: nn.Module) -> bool:
 def warn_of_nonsense(discriminator, loss, penalty, fake: Tensor, labels: Tensor | None) -> None:
     """Warn of settings that raise no error but don't make sense together, where it can be detected.
 
-    loss: a `losses.Loss`; one of your own is not checked. penalty: a `penalties.Penalty` or None.
+    discriminator: is left in training mode. loss: a `losses.Loss`; one of your own is not checked. penalty: a `penalties.Penalty` or None.
     fake: samples (N, ...). labels: of the samples, or None.
     """
     far = _far(discriminator, fake, labels)

@@ -32,6 +32,33 @@ def pictures(size=6):
     return data.Images(pixels, torch.arange(40) % 4).batches(size)
 
 
+# ---- Networks that tests need
+
+
+class Labelled(nn.Module):
+    """A generator that takes labels, and does not look at them."""
+
+    classes, latent = 3, 2
+
+    def __init__(self, generator):
+        super().__init__()
+        self.generator, self.latent = generator, generator.latent
+
+    def forward(self, z, labels):
+        return self.generator(z)
+
+
+class Function(nn.Module):
+    """A layer of any function, which may write into what it gets."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
 # ---- What tests say of games
 
 

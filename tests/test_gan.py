@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from games import (
+    Function,
     assert_same_weights,
     images_game,
     own_networks,
@@ -421,17 +422,6 @@ def test_settings_out_of_range_are_refused(setting, value, message):
         points_game(**{setting: value})
 
 
-class Gives(nn.Module):
-    """A layer of any function, which may write into what it gets."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
-
-
 class MeanOfAll(nn.Module):
     def forward(self, x):
         return x.mean()
@@ -443,8 +433,8 @@ def test_a_discriminator_must_give_one_logit_a_sample():
         ([nn.Flatten(0), nn.Unflatten(0, (-1, 1, 1))], "(2, 1, 1)", "end it with nn.Flatten(0)"),
         ([nn.Linear(1, 3), nn.Unflatten(1, (1, 3))], "(2, 1, 3)", "x.flatten(1).mean(1)"),
         ([MeanOfAll()], "()", "return a logit for each sample"),
-        ([Gives(lambda x: (x, x))], "a tuple", "return a logit for each sample"),
-        ([Gives(lambda x: None)], "None: is `return` missing?", "return a logit"),
+        ([Function(lambda x: (x, x))], "a tuple", "return a logit for each sample"),
+        ([Function(lambda x: None)], "None: is `return` missing?", "return a logit"),
     ):
         discriminator = nn.Sequential(nn.Linear(2, 1), *end)
         message = rf"one logit per sample, \(N,\); for N=2 it gave {re.escape(found)}.*"

@@ -8,7 +8,7 @@ import warnings
 import games
 import pytest
 import torch
-from games import assert_same_weights, differ, play, points_game, weights
+from games import Labelled, assert_same_weights, differ, play, points_game, weights
 from torch import nn
 
 from ganbook import GAN, data, device, losses, networks, penalties
@@ -279,19 +279,6 @@ def test_an_objective_that_writes_into_the_batch_is_named(moons):
     ):
         play(game, moons, 1)
     assert_same_weights(before, game)
-
-
-class Labelled(nn.Module):
-    """A generator that takes labels, and does not look at them."""
-
-    classes, latent = 3, 2
-
-    def __init__(self, generator):
-        super().__init__()
-        self.generator, self.latent = generator, generator.latent
-
-    def forward(self, z, labels):
-        return self.generator(z)
 
 
 def test_a_label_that_the_discriminator_does_not_know_is_named():

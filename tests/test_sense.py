@@ -9,7 +9,7 @@ import warnings
 import games
 import pytest
 import torch
-from games import play
+from games import Function, Labelled, play
 from torch import nn
 
 from ganbook import GAN, data, device, losses, networks, penalties, sense
@@ -87,19 +87,6 @@ def probabilities():
 def own_cross_entropy(real, fake):
     """On probabilities, as many scripts have it."""
     return -(real.clamp(min=1e-7).log() + (1 - fake).clamp(min=1e-7).log())
-
-
-class Labelled(nn.Module):
-    """A generator that takes labels, and does not look at them."""
-
-    classes, latent = 3, 2
-
-    def __init__(self, generator):
-        super().__init__()
-        self.generator, self.latent = generator, generator.latent
-
-    def forward(self, z, labels):
-        return self.generator(z)
 
 
 def warned(discriminator, **settings) -> list[str]:
@@ -216,17 +203,6 @@ def test_discriminators_of_the_course_do_not_look_like_probabilities():
                         weight *= scale
                 far = sense._far(discriminator, fake, None)
                 assert not sense._are_probabilities(far), (make, seed, scale)
-
-
-class Function(nn.Module):
-    """A layer of any function, whose name no `isinstance` knows."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
 
 
 def images(end, shape=(1, 16, 16)):
