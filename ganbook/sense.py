@@ -28,8 +28,9 @@ def _mixes_samples(network: nn.Module) -> bool:
 def warn_of_nonsense(discriminator, loss, penalty, fake: Tensor, labels: Tensor | None) -> None:
     """Warn of settings that raise no error but don't make sense together, where it can be detected.
 
-    discriminator: is left in training mode. loss: a `losses.Loss`; one of your own is not checked. penalty: a `penalties.Penalty` or None.
-    fake: samples (N, ...). labels: of the samples, or None.
+    discriminator: it may be left in training mode. loss: a `losses.Loss`; one of your own is not
+        checked. penalty: a `penalties.Penalty` or None. fake: samples (N, ...). labels: of the
+        samples, or None.
     """
     far = _far(discriminator, fake, labels)
     bounded = far is not None and far.abs().max() < 1e3
