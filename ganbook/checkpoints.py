@@ -5,18 +5,18 @@ import io
 import itertools
 import re
 import zipfile
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ganbook import attributes
-from ganbook.attributes import modules_of, places
+from ganbook.arguments import warn
 from ganbook.device import DEVICE
 from ganbook.files import atomic, user_path
 from ganbook.networks import uncompiled
+from ganbook.networks.network import attributes, is_plain
 
-FORMAT = "ganbook game 4"
-WITHOUT_ATTRIBUTES = "ganbook game 2"  # the format before, which is read too
+FORMAT = "ganbook game 2"
 
 
 def check_memory(name: str, module: nn.Module) -> None:
@@ -24,9 +24,7 @@ def check_memory(name: str, module: nn.Module) -> None:
 
     name: of the memory. module: the memory.
     """
-    layers = module.modules()
-    buffers = (set(m._buffers.keys()) - m._non_persistent_buffers_set for m in layers)
-    if not module.state_dict() and not any(buffers):
+    if not module.state_dict():
         raise ValueError(
             f"the memory {name!r} has nothing that can be saved: keep tensors as buffers, with"
             " register_buffer, and not in lists or with persistent=False"
@@ -36,11 +34,10 @@ def check_memory(name: str, module: nn.Module) -> None:
 def save(game, path) -> None:
     """Write the whole state of a `Game` to `path`.
 
-    game: its state is the weights and buffers of its players, averages and memory; the numbers,
-        strings, None and tuples of these that have changed among their layers' attributes since it
-        was built; its optimisers, its random state, and its counts of steps, turns and batches.
-        Lists and other containers are not saved.
+    game: its state is what `state_dict` gives of its players, averages and memory, its optimisers,
+        its random state, and its counts of steps, turns and batches.
     path: the file to write; `~` is the home folder.
+    Warns of what has changed since the game was built and a game built anew would not have.
     Raises OSError if the file can't be written or is a folder, FloatingPointError if a weight that
     learns, a moment or a batch norm's statistic is not finite, TypeError if `path` is not a path,
     and ValueError if the path is empty or a state_dict holds something that could not be read
@@ -54,7 +51,7 @@ def save(game, path) -> None:
                 " game was not saved: go back to an earlier checkpoint"
             )
     buffer = io.BytesIO()
-    content = {"format": FORMAT, "layers": _layers(game), "state": _state(game)}
+    content = {"format": FORMAT, "layers": game._built.layers, "state": _state(game)}
     torch.save(content, buffer)
     buffer.seek(0)
     try:
@@ -72,13 +69,14 @@ def save(game, path) -> None:
     except OSError as error:
         message = f"the game could not be saved ({error.strerror}); no file was changed"
         raise OSError(error.errno, message, str(path)) from error
+    _warn_of_changes(game)
 
 
 def resume(game, path) -> None:
     """Restore the state saved at `path`. No code in the file is executed.
 
-    game: a `Game` built as the saved one was. An attribute of a layer that training had not changed
-        stays as you have set it here, but what a layer prints of itself must be the same in both.
+    game: a `Game` built as the saved one was. What its layers print of themselves when it is built
+        must be the same.
     path: the file.
     Raises FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
     truncated, or belongs to other players; the game is then left as it was.
@@ -95,31 +93,21 @@ def resume(game, path) -> None:
     except Exception as error:
         text = "is not a checkpoint of a game, or it is cut off or damaged"
         raise ValueError(f"{path} {text}") from error
-    if form not in (FORMAT, WITHOUT_ATTRIBUTES):
+    if form != FORMAT:
         raise ValueError(
             f"{path} has the format {form!r}, which this version of ganbook can't read: use the"
             " version that wrote it"
         )
-    if not any(game.turns_done.values()):  # what you set before the first turn is not training's
-        game._built = attributes.kept_beside(game)
-    before = copy.deepcopy(_state(game))
-    layers = [layer for layer in places(game).values() if isinstance(layer._buffers, dict)]
-    held = [(kept, dict(kept)) for x in layers for kept in (vars(x), x._buffers)]
-    state = content.get("state")
-    if form == WITHOUT_ATTRIBUTES and isinstance(state, dict):
-        state["attributes"] = {}
+    before, state = copy.deepcopy(_state(game)), content.get("state")
     for part, value in before.items():
         if not (isinstance(state, dict) and type(state.get(part)) is type(value)):
             text = f"is incomplete: the part {part!r} is missing or of another kind"
             raise ValueError(f"{path} {text}")
     try:
         _restore(game, state)
-        if content.get("layers") != _layers(game):
+        if content.get("layers") != game._built.layers:
             raise ValueError("the weights have the same shapes, but layers or turns differ")
     except BaseException as error:
-        for kept, values in held:
-            kept.clear()
-            kept.update(values)
         _restore(game, before)
         if not isinstance(error, Exception):  # an interrupt
             raise
@@ -150,7 +138,6 @@ def _state(game) -> dict:
             what: {name: [m.state_dict() for m in modules] for name, modules in group.items()}
             for what, group in modules_of(game).items()
         },
-        "attributes": attributes.changed(game),
         "optimizers": {name: each.state_dict() for name, each in game.optimizers.items()},
         "random": game.randomness.state,
         "sampling": game.sampling.get_state(),
@@ -168,10 +155,10 @@ def _restore(game, state: dict) -> None:
             states = state["modules"][what][name]
             if len(states) != len(modules):
                 raise ValueError(f"its {name} has {len(states)} networks, yours has {len(modules)}")
-    attributes.restore(game, state)
     for what, group in modules_of(game).items():
         for name, modules in group.items():
             for module, saved in zip(modules, state["modules"][what][name], strict=True):
+                _check_kinds(module, saved)
                 module.load_state_dict(saved)
     for name, optimizer in game.optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
@@ -198,8 +185,82 @@ def _restore(game, state: dict) -> None:
     game.steps_done, game.batches_drawn, game.steps_planned = steps, batches, planned
 
 
+def _check_kinds(module: nn.Module, saved: dict) -> None:
+    """Raise ValueError for a tensor of another type of number, which torch would round."""
+    for name, value in module.state_dict().items():
+        found = saved.get(name)
+        if isinstance(value, Tensor) and isinstance(found, Tensor) and found.dtype != value.dtype:
+            raise ValueError(f"its {name} is {found.dtype}, yours {value.dtype}")
+
+
+def modules_of(game) -> dict[str, dict]:
+    """The modules of players, averages and memory: {what: {name: modules}}."""
+    memory = {name: (module,) for name, module in game.memory.items()}
+    groups = {"players": game.players, "averages": game.averages, "memory": memory}
+    return {
+        what: {name: [uncompiled(module) for module in modules] for name, modules in group.items()}
+        for what, group in groups.items()
+    }
+
+
+class Built(NamedTuple):
+    """What a game was when it was built.
+
+    layers: its modules in text, and its turns: what must be equal in a file and here.
+    kept: {(whose, name): (shape, type)} of what a checkpoint keeps of players and memory.
+    left_out: {(whose, name): value} of what it leaves out: plain values that layers have as
+        attributes.
+    """
+
+    layers: dict
+    kept: dict
+    left_out: dict
+
+
+def built(game) -> Built:
+    """What a game is now. Called when it is built."""
+    kept, left_out, groups = {}, {}, modules_of(game)
+    for whose, modules in (groups["players"] | groups["memory"]).items():
+        for number, module in enumerate(modules, 1):
+            place = whose if len(modules) == 1 else f"{whose}, network {number}"
+            for name, value in module.state_dict().items():
+                kept[place, name] = getattr(value, "shape", None), getattr(value, "dtype", None)
+            for path, layer in module.named_modules():
+                for name, value in attributes(layer).items():
+                    if is_plain(value):
+                        left_out[place, ".".join(filter(None, (path, name)))] = value
+    return Built(_layers(game), kept, left_out)
+
+
+def _warn_of_changes(game) -> None:
+    before, now = game._built, built(game)
+    keys = [*now.kept, *(key for key in before.kept if key not in now.kept)]
+    moved = [key for key in keys if before.kept.get(key) != now.kept.get(key)]
+    if moved:
+        warn(
+            f"since the game was built, {_told(moved)} has come, gone, or changed its shape or its"
+            " type: before you resume this file, build the network so that it is as now"
+        )
+    changed = [
+        key
+        for key, value in now.left_out.items()
+        for old in [before.left_out.get(key, value)]
+        if not (old is value or (type(old) is type(value) and old == value))
+    ]
+    if changed:
+        warn(
+            f"since the game was built, {_told(changed)} has changed, and is not in the file, which"
+            " holds weights and buffers: keep it in a buffer, with register_buffer"
+        )
+
+
+def _told(keys: list[tuple[str, str]]) -> str:
+    (place, name), *others = keys
+    return f"{name} of the {place}" + (f" (and {len(others)} more)" if others else "")
+
+
 def _layers(game) -> dict:
-    """The modules in text, and the turns: what must be equal in the file and here.
+    """The modules in text, and the turns.
 
     Memory addresses are cut out of the text, because they differ between processes.
     """

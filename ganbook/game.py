@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ganbook import attributes, checkpoints
+from ganbook import checkpoints
 from ganbook.arguments import check_choice, check_count, check_number
 from ganbook.device import DEVICE, on_device
 from ganbook.guards import FiniteLosses, Randomness, WholeStep
@@ -85,7 +85,7 @@ class Game:
         self.sampling = torch.Generator(DEVICE).manual_seed(seed)  # not shared with training
         self._finite, self._terms = FiniteLosses(), Terms()
         self._idle = set(map(id, self._networks()))  # those that have got no gradient so far
-        self._built = attributes.kept_beside(self)
+        self._built = checkpoints.built(self)
 
     @property
     def averages(self) -> dict[str, tuple[nn.Module, ...]]:
@@ -223,12 +223,12 @@ class Game:
     def save(self, path) -> None:
         """Write the game's state to `path`. The file is written whole or not at all.
 
-        The state is the weights and buffers of players, averages and memory, the numbers and
-        strings that training has changed among their attributes, the optimisers, the random state,
-        and how many turns and steps are done. Raises OSError if the file can't be written,
-        FloatingPointError if a weight or a loss is not finite or a buffer is NaN, and ValueError if
-        a module's state holds more than tensors and plain values. An old file is then left as it
-        was.
+        The state is the weights and buffers of players, averages and memory, the optimisers, the
+        random state, and how many turns and steps are done. What layers keep as plain attributes
+        is not in the file; if it changes in training, a warning names it. Raises OSError if the
+        file can't be written, FloatingPointError if a loss, a weight that learns or a batch norm is
+        not finite, and ValueError if a module's state holds more than tensors and plain values. An
+        old file is then left as it was.
         """
         self._finite.read()
         checkpoints.save(self, path)
@@ -237,8 +237,7 @@ class Game:
         """Restore the state saved at `path`, in a game built by the same code as the saved one.
 
         On the same CPU it continues bit for bit as if it had never stopped, where objectives draw
-        their random numbers from torch. Networks' attributes that are numbers, strings, None or
-        tuples of these are restored too, if they had changed after the game was built. On another
+        their random numbers from torch and networks keep what they change in buffers. On another
         kind of device the random numbers differ. No code in the file is executed. Raises
         FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
         truncated, or belongs to other players; this game is then left as it was.

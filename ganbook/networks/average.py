@@ -12,12 +12,11 @@ from ganbook.networks.network import attributes, is_plain, uncompiled
 class Average:
     """A copy of a network whose weights are running averages of the network's.
 
-    live: the network. Weights whose `data` is replaced later are still followed; layers added
-        later are not.
-    Averaged are the weights that learn, and the running statistics of batch norms. All else is
-    copied when `synced` is called: frozen weights, the other buffers, and the numbers, strings,
-    tuples and tensors that layers keep as attributes, so that a network which grows is at the same
-    stage. Raises TypeError for a network that can't be copied.
+    live: the network. Weights whose `data` is replaced later are still followed.
+    Averaged are the weights that learn, and the running statistics of batch norms and instance
+    norms. All else is copied when `synced` is called: frozen weights, the other buffers, and the
+    numbers, strings, tuples and tensors that layers keep as attributes, so that a network which
+    grows is at the same stage. Raises TypeError for a network that can't be copied.
     Yazici et al. 2019 (arXiv:1806.04498). Chapter 4.
     """
 
@@ -31,6 +30,7 @@ class Average:
                 f"{_with_graph(live) or f': {error}'}. Or switch averaging off (GAN: average=0;"
                 " Game: average=None)"
             ) from error
+        self._live = live
         self._layers = list(zip(self.network.modules(), live.modules(), strict=True))
         # Dictionaries and names, because the tensors in them may be replaced.
         self._averaged, seen = [], {id(None)}
@@ -55,26 +55,35 @@ class Average:
         if averages:
             torch._foreach_lerp_(averages, lives, 1 - kept)
 
+    @torch.inference_mode(False)
     @torch.no_grad()
     def synced(self) -> nn.Module:
-        """The averaged network, what is not averaged in it as in the network now."""
-        averaged = {id(values[name]) for values, _, name in self._averaged}
+        """The averaged network, what is not averaged in it as in the network now.
+
+        Raises ValueError if layers of the network were added, removed or replaced.
+        """
+        if list(self._live.modules()) != [layer for _, layer in self._layers]:
+            raise ValueError(
+                f"layers of the {type(self._live).__name__} were added, removed or replaced after"
+                " its average was made, which can't follow: build the network with all its layers,"
+                " or switch averaging off (GAN: average=0; Game: average=None)"
+            )
+        averaged, copies = {id(values[name]) for values, _, name in self._averaged}, {}
         for own, layer in self._layers:
             for values, lives in _dictionaries(own, layer):
-                for name in set(values.keys()) - set(lives.keys()):
+                for name in values.keys() - lives.keys():
                     del values[name]
                 for name, value in lives.items():
                     if id(values.get(name)) not in averaged:
-                        _copy(values, name, value)
+                        # Layers may share it.
+                        values[name] = copies.setdefault(id(value), _copied(value))
             own._non_persistent_buffers_set |= layer._non_persistent_buffers_set
             there, now = attributes(own), attributes(layer)
             for name in there.keys() - now.keys():
                 del vars(own)[name]
             for name, value in now.items():
-                if isinstance(value, Tensor) and value.grad_fn is None:
-                    _copy(vars(own), name, value)
-                elif is_plain(value):
-                    vars(own)[name] = value
+                if is_plain(value) or (isinstance(value, Tensor) and value.grad_fn is None):
+                    vars(own)[name] = _copied(value)
         return self.network
 
 
@@ -82,14 +91,11 @@ def _dictionaries(own: nn.Module, layer: nn.Module) -> tuple:
     return (own._parameters, layer._parameters), (own._buffers, layer._buffers)
 
 
-def _copy(values: dict, name: str, value: Tensor | None) -> None:
-    own = values.get(name)
-    if value is None:
-        values[name] = None
-    elif isinstance(own, Tensor) and (own.shape, own.dtype) == (value.shape, value.dtype):
-        own.copy_(value)
-    else:
-        values[name] = value.detach().clone()
+def _copied(value):
+    """A plain value, or a copy of a tensor: in place, one that was expanded can't be written."""
+    if isinstance(value, nn.Parameter):
+        return nn.Parameter(value.detach().clone(), requires_grad=False)
+    return value.detach().clone() if isinstance(value, Tensor) else value
 
 
 def _with_graph(network: nn.Module) -> str:
