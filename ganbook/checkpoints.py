@@ -24,7 +24,7 @@ def check_memory(name: str, module: nn.Module) -> None:
 
     name: of the memory. module: the memory.
     """
-    if not module.state_dict():
+    if not _kept(module):
         raise ValueError(
             f"the memory {name!r} has nothing that can be saved: keep tensors as buffers, with"
             " register_buffer, and not in lists or with persistent=False"
@@ -51,7 +51,8 @@ def save(game, path) -> None:
                 " game was not saved: go back to an earlier checkpoint"
             )
     buffer = io.BytesIO()
-    content = {"format": FORMAT, "layers": game._built.layers, "state": _state(game)}
+    built = game._built
+    content = {"format": FORMAT, "layers": built.layers, "kept": built.kept, "state": _state(game)}
     torch.save(content, buffer)
     buffer.seek(0)
     try:
@@ -107,6 +108,10 @@ def resume(game, path) -> None:
         _restore(game, state)
         if content.get("layers") != game._built.layers:
             raise ValueError("the weights have the same shapes, but layers or turns differ")
+        here, there = game._built.kept, content.get("kept", game._built.kept)
+        for place, name in sorted(here.keys() | there.keys()):
+            if here.get((place, name)) != there.get((place, name)):
+                raise ValueError(f"{name} of the {place} was built with another shape or type")
     except BaseException as error:
         _restore(game, before)
         if not isinstance(error, Exception):  # an interrupt
@@ -158,7 +163,7 @@ def _restore(game, state: dict) -> None:
     for what, group in modules_of(game).items():
         for name, modules in group.items():
             for module, saved in zip(modules, state["modules"][what][name], strict=True):
-                _check_kinds(module, saved)
+                _take_buffers(module, saved)
                 module.load_state_dict(saved)
     for name, optimizer in game.optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
@@ -185,12 +190,21 @@ def _restore(game, state: dict) -> None:
     game.steps_done, game.batches_drawn, game.steps_planned = steps, batches, planned
 
 
-def _check_kinds(module: nn.Module, saved: dict) -> None:
-    """Raise ValueError for a tensor of another type of number, which torch would round."""
-    for name, value in module.state_dict().items():
-        found = saved.get(name)
-        if isinstance(value, Tensor) and isinstance(found, Tensor) and found.dtype != value.dtype:
-            raise ValueError(f"its {name} is {found.dtype}, yours {value.dtype}")
+def _take_buffers(module: nn.Module, saved: dict) -> None:
+    """Make buffers ready for `load_state_dict`: a pool may be filled later, and grow."""
+    for name, layer, own_name in _buffers(module):
+        own, found = layer._buffers[own_name], saved.get(name)
+        if _kind(own) != _kind(found) and (found is None or isinstance(found, Tensor)):
+            layer._buffers[own_name] = found
+
+
+def _buffers(module: nn.Module) -> list[tuple[str, nn.Module, str]]:
+    """(name, layer, name in the layer) of the buffers that are saved, those of None too."""
+    return [
+        (f"{path}.{name}" if path else name, layer, name)
+        for path, layer in module.named_modules()
+        for name in set(layer._buffers.keys()) - layer._non_persistent_buffers_set
+    ]
 
 
 def modules_of(game) -> dict[str, dict]:
@@ -223,23 +237,33 @@ def built(game) -> Built:
     for whose, modules in (groups["players"] | groups["memory"]).items():
         for number, module in enumerate(modules, 1):
             place = whose if len(modules) == 1 else f"{whose}, network {number}"
-            for name, value in module.state_dict().items():
-                kept[place, name] = getattr(value, "shape", None), getattr(value, "dtype", None)
+            kept |= {(place, name): kind for name, kind in _kept(module).items()}
             for path, layer in module.named_modules():
                 for name, value in attributes(layer).items():
                     if is_plain(value):
-                        left_out[place, ".".join(filter(None, (path, name)))] = value
+                        left_out[place, f"{path}.{name}" if path else name] = value
     return Built(_layers(game), kept, left_out)
+
+
+def _kept(module: nn.Module) -> dict[str, tuple]:
+    """{name: (shape, type)} of what `state_dict` gives, buffers that are still None included."""
+    found = {name: _kind(None) for name, *_ in _buffers(module)}
+    return found | {name: _kind(value) for name, value in module.state_dict().items()}
+
+
+def _kind(value) -> tuple:
+    if isinstance(value, Tensor):
+        return list(value.shape), str(value.dtype)
+    return (type(value).__name__,)
 
 
 def _warn_of_changes(game) -> None:
     before, now = game._built, built(game)
-    keys = [*now.kept, *(key for key in before.kept if key not in now.kept)]
-    moved = [key for key in keys if before.kept.get(key) != now.kept.get(key)]
+    moved = sorted(before.kept.keys() ^ now.kept.keys())
     if moved:
         warn(
-            f"since the game was built, {_told(moved)} has come, gone, or changed its shape or its"
-            " type: before you resume this file, build the network so that it is as now"
+            f"since the game was built, {_told(moved)} has come or gone: before you resume this"
+            " file, build the network so that it is as now"
         )
     changed = [
         key

@@ -61,8 +61,12 @@ class Game:
         average: dict[str, float] | None = None,
         seed: int = 0,
     ):
-        if not isinstance(players, dict) or not isinstance(memory or {}, dict):
-            raise TypeError("players and memory are dictionaries: {name: network}, {name: module}")
+        named = [players, memory or {}]
+        if not all(isinstance(d, dict) and all(type(name) is str for name in d) for d in named):
+            raise TypeError(
+                "players and memory are dictionaries, {name: network} and {name: module}, whose"
+                " names are strings"
+            )
         if not all(isinstance(module, nn.Module) for module in (memory or {}).values()):
             raise TypeError("memory holds modules, {name: module}: keep a tensor as a buffer")
         self.players = {name: placed_networks(name, given) for name, given in players.items()}

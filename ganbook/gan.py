@@ -208,8 +208,8 @@ class GAN(Game):
         labels: in a conditional game one label for all, or n; None cycles through 0, 1, ...
         seed: the same seed, 0 or more, and n always give the same latents; None draws new ones.
         batch: how many samples are drawn at once.
-        Sampling does not change training, unless without an average a layer changes something of
-        its own in evaluation mode too. Raises ValueError if n, labels or seed don't fit.
+        Sampling does not change training, unless a layer changes something of its own in
+        evaluation mode too. Raises ValueError if n, labels or seed don't fit.
         """
         n = check_count("n", n)
         random = self.sampling

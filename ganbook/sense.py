@@ -34,24 +34,24 @@ def warn_of_nonsense(discriminator, loss, penalty, fake: Tensor, labels: Tensor 
     """
     far = _far(discriminator, fake, labels)
     bounded = far is not None and far.abs().max() < 1e3
-    free = not (bounded or penalty or _has_spectral_norm(discriminator))
+    free = not (bounded or penalty or _has_bounded_weights(discriminator))
     if loss == losses.wasserstein and free:
         warn(
-            "nothing bounds the slope of this Wasserstein critic, so its loss can fall without end:"
-            " add penalty=penalties.wgan_gp(), or penalties.clip(0.01)"
+            "nothing bounds the slope of this Wasserstein critic, so its loss can fall without"
+            " bound: add penalty=penalties.wgan_gp(), or penalties.clip(0.01)"
         )
     if penalty is not None and penalty.terms and _mixes_samples(discriminator):
         warn(
-            "the discriminator has batch norm, which mixes the samples of a batch, so a gradient of"
-            " a logit is not that of its own sample alone: leave batch norm out if the penalty is"
+            "the discriminator has batch norm, so each logit depends on the whole batch, and its"
+            " gradient is not that of its own sample alone: leave batch norm out if the penalty is"
             " on gradients"
         )
     if loss in LOGITS and (
         type(_last(discriminator)) in (nn.Sigmoid, nn.Softmax) or _are_probabilities(far)
     ):
         warn(
-            "the discriminator ends in a sigmoid or softmax, but this loss takes logits, which may"
-            " be any number: leave the last layer out"
+            "the discriminator's outputs lie in [0, 1], as after a sigmoid or softmax, but this"
+            " loss takes logits, which may be any number: leave that last layer out"
         )
 
 
@@ -63,7 +63,8 @@ class Reach(NamedTuple):
     """The range of a generator's values.
 
     low, high: its ends, infinite where they are not known.
-    sure: whether the last layer tells them; else they were seen, and may move as weights do.
+    sure: whether they follow from the last layer; else they were observed, and may change in
+        training.
     """
 
     low: float
@@ -90,8 +91,8 @@ def check_range(samples: Tensor, low: float, high: float, sure: bool) -> None:
     """Check that a generator can reach the data, if they are images: of 64 numbers or more.
 
     samples: of the data. low, high, sure: what `reach` gives for the generator.
-    Raises ValueError for data more than 0.5 beyond what its last layer can reach, and warns of data
-    less far beyond, as noise makes them, and of data in [0, 1] where it ends in tanh.
+    Raises ValueError for data more than 0.5 beyond what its last layer can reach. Warns of data
+    slightly beyond, as added noise produces, and of data in [0, 1] where it ends in tanh.
     """
     if samples[0].numel() < 64 or high > 1:
         return
@@ -127,32 +128,44 @@ def _far(network: nn.Module, like: Tensor, labels: Tensor | None) -> Tensor | No
         return None
 
 
-def _has_spectral_norm(network: nn.Module) -> bool:
-    """Whether a layer has the course's spectral norm, or one of torch's two."""
-    torchs = nn.utils.parametrizations._SpectralNorm
+def _has_bounded_weights(network: nn.Module) -> bool:
+    """Whether a layer has a spectral norm, or any parametrization that may bound its weight.
+
+    Weight norm does not.
+    """
     return any(
-        isinstance(layer, (SpectralNorm, torchs)) or hasattr(layer, "weight_u")
+        isinstance(layer, SpectralNorm)
+        or hasattr(layer, "weight_u")  # torch's older spectral norm
+        or (
+            isinstance(layer, nn.utils.parametrize.ParametrizationList)
+            and not isinstance(layer[0], nn.utils.parametrizations._WeightNorm)
+        )
         for layer in network.modules()
     )
 
 
+_KEEPS_VALUES = (nn.Flatten, nn.Unflatten, nn.Identity)
+
+
 def _last(network: nn.Module) -> nn.Module:
-    """The last layer that changes values, where layers in sequence are all that there is.
+    """The last layer that changes values, if the network is only layers in sequence.
 
     Else the network itself: its `forward` or a hook may do more than the layers.
     """
     layers = [network]
     while layers and not layers[-1]._forward_hooks:
         last = layers[-1]
+        if type(last).__call__ is not nn.Module.__call__:
+            return network
         forward = getattr(last.forward, "__func__", None)
         if forward not in (nn.Sequential.forward, Network.forward):
             return last
-        layers = [layer for layer in last if type(layer) not in (nn.Flatten, nn.Unflatten)]
+        layers = [layer for layer in last if type(layer) not in _KEEPS_VALUES]
     return network
 
 
 def _are_probabilities(far: Tensor | None) -> bool:
-    """Whether logits far away stay in [0, 1], and reach its ends."""
+    """Whether outputs for huge inputs stay in [0, 1], and touch 0 or 1."""
     if far is None:
         return False
     low, high = far.min(), far.max()

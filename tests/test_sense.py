@@ -84,6 +84,11 @@ def probabilities():
     return copy.deepcopy(SIGMOID)
 
 
+def softmax_then_identity():
+    """Its outputs lie in [0, 1] and never touch 0."""
+    return nn.Sequential(nn.Linear(2, 1), nn.Softmax(1), nn.Identity(), nn.Flatten(0))
+
+
 def own_cross_entropy(real, fake):
     """On probabilities, as many scripts have it."""
     return -(real.clamp(min=1e-7).log() + (1 - fake).clamp(min=1e-7).log())
@@ -104,22 +109,22 @@ def warned(discriminator, **settings) -> list[str]:
     ("discriminator", "settings", "message"),
     [
         *[
-            (make, {"loss": loss}, "ends in a sigmoid or softmax, but this loss takes logits")
-            for make in (probabilities, lambda: SigmoidInForward())
+            (make, {"loss": loss}, "as after a sigmoid or softmax, but this loss takes logits")
+            for make in (probabilities, SigmoidInForward, lambda: softmax_then_identity())
             for loss in (losses.nonsaturating, losses.relativistic, losses.hinge)
         ],
         (
             lambda: Conditional(2, 1),
             {"loss": losses.minimax},
-            "ends in a sigmoid or softmax, but this loss takes logits",
+            "as after a sigmoid or softmax, but this loss takes logits",
         ),
         (with_weight_norm, {"loss": losses.wasserstein}, "nothing bounds the slope"),
         *[
-            (norms, {"penalty": penalty}, "has batch norm, which mixes the samples of a batch")
+            (norms, {"penalty": penalty}, "has batch norm, so each logit depends on the whole")
             for penalty in (penalties.r1(), penalties.wgan_gp(), lambda f, real, *_: f(real))
         ],
         *[
-            (make, {"penalty": penalties.r1()}, "has batch norm, which mixes the samples")
+            (make, {"penalty": penalties.r1()}, "has batch norm, so each logit depends")
             for make in (lambda: norms().eval(), lambda: norms_of_each_batch())
         ],
         (
@@ -152,6 +157,11 @@ def with_torchs_spectral_norm():
     return nn.Sequential(linear, nn.Flatten(0))
 
 
+def orthogonal():
+    linear = nn.utils.parametrizations.orthogonal(nn.Linear(2, 1))
+    return nn.Sequential(linear, nn.Flatten(0))
+
+
 @pytest.mark.parametrize(
     ("discriminator", "settings"),
     [
@@ -161,6 +171,7 @@ def with_torchs_spectral_norm():
         (lambda: networks.spectral(networks.mlp_discriminator()), {"loss": losses.wasserstein}),
         (with_torchs_spectral_norm, {"loss": losses.wasserstein}),
         (old_spectral_norm, {"loss": losses.wasserstein}),
+        (orthogonal, {"loss": losses.wasserstein}),
         (ends_in_tanh, {"loss": losses.wasserstein}),
         (ends_in_tanh, {}),
         (Gated, {}),
@@ -241,6 +252,13 @@ class Thrice(nn.Sequential):
         return 3 * super().forward(x)
 
 
+class Called(nn.Sequential):
+    """What is more than the layers stands in `__call__`."""
+
+    def __call__(self, x):
+        return 3 * super().__call__(x)
+
+
 class Logits(nn.Sequential):
     def forward(self, x):
         return torch.logit(super().forward(x))
@@ -252,7 +270,7 @@ def hooked(*layers):
     return layers
 
 
-@pytest.mark.parametrize("scaled", [Thrice, hooked, lambda *n: nn.Sequential(Thrice(*n))])
+@pytest.mark.parametrize("scaled", [Thrice, Called, hooked, lambda *n: nn.Sequential(Thrice(*n))])
 def test_a_last_layer_is_not_the_end_where_a_forward_or_a_hook_does_more(scaled):
     generator = scaled(nn.Linear(4, 256), nn.Tanh(), nn.Unflatten(1, (1, 16, 16)))
     discriminator = nn.Sequential(nn.Flatten(), nn.Linear(256, 1), nn.Flatten(0))
@@ -270,6 +288,7 @@ def test_a_discriminator_that_turns_probabilities_into_logits_is_not_warned_of()
     [
         (nn.Tanh(), 0.0, 255.0),
         (nn.Tanh(), -1.6, 1.0),
+        (nn.Tanh(), -1.53, 1.0),
         (nn.Sigmoid(), 0.0, 1.6),
         (nn.Sigmoid(), -1, 1),
     ],
@@ -283,6 +302,7 @@ def test_images_that_the_generator_can_not_reach_are_refused(end, low, high):
     ("end", "low", "high"),
     [
         (nn.Tanh(), -1.05, 1.0),  # noise on the images
+        (nn.Tanh(), -1.002, 1.0),
         (nn.Tanh(), -1.0, 1.49),
         (nn.Sigmoid(), -0.49, 0.49),
         (Function(torch.tanh), -1.6, 1.0),

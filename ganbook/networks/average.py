@@ -58,7 +58,7 @@ class Average:
     @torch.inference_mode(False)
     @torch.no_grad()
     def synced(self) -> nn.Module:
-        """The averaged network, what is not averaged in it as in the network now.
+        """The averaged network; what is not averaged in it is copied from the live network.
 
         Raises ValueError if layers of the network were added, removed or replaced.
         """
@@ -99,7 +99,7 @@ def _copied(value):
 
 
 def _with_graph(network: nn.Module) -> str:
-    """Words on the first attribute that torch can't copy, as gradients flow through it, or ""."""
+    """A message about the first attribute that still carries a graph, or ""."""
     for path, layer in network.named_modules():
         for name, value in {**layer._buffers, **vars(layer)}.items():
             if any(tensor.grad_fn is not None for tensor in tensors(value)):

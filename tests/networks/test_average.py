@@ -36,9 +36,10 @@ def test_weights_that_two_layers_share_move_once():
     assert average.network[1].weight is average.network[0].weight
 
 
-def test_buffers_are_copied_and_the_statistics_of_batch_norms_averaged():
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.InstanceNorm1d])
+def test_buffers_are_copied_and_the_statistics_of_norms_averaged(norm):
     """A generator that grows keeps its stage and how far a new layer has faded in."""
-    live = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    live = nn.Sequential(nn.Linear(2, 2), norm(2, track_running_stats=True))
     live.register_buffer("faded", torch.tensor(0.0))
     live.register_buffer("stage", torch.tensor(0))
     average = networks.Average(live)
@@ -96,6 +97,53 @@ def test_tensors_that_are_attributes_are_copied_and_not_those_with_a_graph():
     own = average.synced()
     assert torch.equal(own.mean_image, torch.ones(2)) and own.mean_image is not live.mean_image
     assert own.map is None
+
+
+def test_tensors_that_were_expanded_or_change_their_type_are_followed():
+    """Coordinates from a meshgrid are expanded, and 0 becomes 0.5 as a layer fades in."""
+    live = Growing()
+    live.register_buffer("alpha", torch.tensor(0))
+    live.rows, live.columns = torch.meshgrid(torch.arange(2), torch.arange(3), indexing="ij")
+    average = networks.Average(live)
+    live.alpha = torch.tensor(0.5)
+    own = average.synced()
+    assert own.alpha == 0.5 and torch.equal(own.columns, live.columns)
+
+
+def test_an_average_goes_on_after_it_was_used_in_inference_mode():
+    live = Growing()
+    average = networks.Average(live)
+    live.register_buffer("late", torch.zeros(2))
+    with torch.inference_mode():
+        average.synced()
+    live.late += 1
+    average.update(0.5)
+    assert torch.equal(average.synced().late, torch.ones(2))
+    assert not any(tensor.is_inference() for tensor in average.network.state_dict().values())
+
+
+def test_layers_that_share_a_frozen_weight_share_it_in_the_average():
+    live = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)).requires_grad_(False)
+    live[1].weight = live[0].weight
+    own = networks.Average(live).synced()
+    assert own[1].weight is own[0].weight and len([*own.parameters()]) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda network: network.__setitem__(1, nn.Identity()),
+        lambda network: network.append(nn.Tanh()),
+        lambda network: network.pop(1),
+    ],
+    ids=["replaced", "added", "removed"],
+)
+def test_an_average_of_other_layers_is_an_error(change):
+    live = nn.Sequential(nn.Linear(2, 2), nn.Hardtanh())
+    average = networks.Average(live)
+    change(live)
+    with pytest.raises(ValueError, match="were added, removed or replaced after its average"):
+        average.synced()
 
 
 def test_hooks_of_the_network_are_not_followed():
