@@ -1,4 +1,4 @@
-# Each target first makes .venv, or repairs it: environment.py does, in no time where nothing has changed.
+# Each target first makes .venv or repairs it, by environment.py, in no time where nothing has changed.
 # `PYTHON=/path/to/python3.12 make lab` chooses the Python that .venv is made with.
 
 ifeq ($(OS),Windows_NT)

@@ -1,8 +1,8 @@
 """Make .venv or repair it, for the Makefile: `python environment.py lab`, or `test`.
 
 `test` adds the developer's packages. .venv/.lab-ready and .venv/.test-ready say what was installed:
-a hash of what decides it, then the packages that are looked after. An installation that was cut
-off leaves no such file, so the next call continues it.
+a hash of the inputs, then the packages to check. An installation that was cut off leaves no such
+file, so the next call continues it. Nothing here deletes .venv: the reader may have packages there.
 """
 
 import contextlib
@@ -29,6 +29,7 @@ OLDEST = (3, 11)
 # Variables that make pip install elsewhere, install less, or stop at a warning. A 0 also overrides
 # pip's configuration file.
 LEFT_OUT = "PYTHONPATH PYTHONHOME PYTHONWARNINGS PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON".split()
+LEFT_OUT += ["FORCE_COLOR"]  # pip's errors are read
 SWITCHED_OFF = "PIP_DRY_RUN PIP_NO_DEPS PIP_NO_DEPENDENCIES PIP_USER".split()
 FILES = ("pyproject.toml", "constraints.txt", "environment.py", "environment_pip.py")
 
@@ -36,12 +37,6 @@ FILES = ("pyproject.toml", "constraints.txt", "environment.py", "environment_pip
 CODE = re.compile(r"(?!\.\.).*\.(py|so|dylib|so\..*)$")
 MODULE = re.compile(r"(\w+)(/__init__)?\.py$")
 MISSING = Path("missing")  # in the place of the folder in which pip describes a package
-
-# JupyterLab's news pop-up and its search for updates, switched off as defaults of this .venv. A
-# reader's own settings are kept elsewhere, and still win.
-OVERRIDES = {
-    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
-}
 
 
 def main(purpose: str) -> None:
@@ -53,12 +48,16 @@ def main(purpose: str) -> None:
     lock = wait_for_others()  # noqa: F841
     pip.check_choice()
     began = time.monotonic()
-    project = tomllib.loads(Path("pyproject.toml").read_text())
+    project = tomllib.loads(read("pyproject.toml"))
     course = project["project"]
+    if not os.path.lexists(PYTHON):
+        make_venv()
     version, library = python_in_venv()
-    if why := reason_to_recreate(version, library):
-        make_venv(why)
-        version, library = python_in_venv()
+    if why := reason_not_to_use(version, library):
+        stop(
+            f".venv can't be used: {why}. Delete the folder .venv and run `make {purpose}` again;"
+            " what you installed there yourself goes with it."
+        )
     ours = {plain(course["name"]), "pip", *pins()}
     if not repair(purpose, ours, is_ready(purpose, version)):
         with contextlib.suppress(OSError):  # a read-only disk
@@ -89,15 +88,12 @@ def main(purpose: str) -> None:
 
 
 def settle() -> None:
-    """Write JupyterLab's settings into .venv, and copy the files under lab/ to the same places.
+    """Copy JupyterLab's settings and extensions, the files under lab/, to the same places in .venv.
 
     Only what differs is written. A layout is written once: from then on it is the reader's.
     """
-    overrides = VENV / "share/jupyter/lab/settings/overrides.json"
-    wanted = {overrides: json.dumps(OVERRIDES).encode()}
     for path in filter(Path.is_file, Path("lab").rglob("*")):
-        wanted[VENV / path.relative_to("lab")] = path.read_bytes()
-    for target, content in wanted.items():
+        target, content = VENV / path.relative_to("lab"), path.read_bytes()
         layout = target.suffix == ".jupyterlab-workspace"
         if not target.exists() or not (layout or target.read_bytes() == content):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -105,20 +101,27 @@ def settle() -> None:
 
 
 def wait_for_others():
-    """Lock the repository for as long as this process or a child of it lives.
+    """Lock .venv for as long as this process or a child of it lives.
 
-    The lock goes with the open file.
+    The lock goes with the open file, which is one that nobody replaces.
     """
-    lock = open("pyproject.toml", "rb")
-    os.set_inheritable(lock.fileno(), True)
     try:
+        lock = open(".venv.lock", "a")
+        os.set_inheritable(lock.fileno(), True)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print("Waiting for another installation into .venv to end.")
+        print("Another installation is using .venv; waiting for it to finish.")
         fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError:
-        pass  # a file system without locks
+        return None  # a read-only disk, or a file system without locks
     return lock
+
+
+def read(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        stop(f"could not read {name} ({error}): restore it, with `git checkout {name}` say.")
 
 
 # --- What is in .venv
@@ -126,31 +129,32 @@ def wait_for_others():
 
 def python_in_venv() -> tuple[tuple[int, ...], Path | None]:
     """(3, 12, 1) and lib/python3.12 of a .venv whose Python starts, else () and None."""
-    script = "import sys, sysconfig; print(*sys.version_info[:3], sysconfig.get_path('purelib'))"
-    with contextlib.suppress(OSError, ValueError):
-        said = run([PYTHON, "-c", script], stdout=subprocess.PIPE).stdout
-        *version, site = said.strip().split(" ", 3)
-        return tuple(map(int, version)), Path(site).resolve().parent
+    wanted = "[*sys.version_info[:3], sysconfig.get_path('purelib')]"
+    script = f"import json, sys, sysconfig; print(json.dumps({wanted}))"
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        said = run([PYTHON, "-I", "-c", script], stdout=subprocess.PIPE).stdout
+        *version, site = json.loads(said.splitlines()[-1])  # other packages may speak first
+        return tuple(version), Path(site).resolve().parent
     return (), None
 
 
-def reason_to_recreate(version, library) -> str | None:
-    if not VENV.exists():
-        return "Making .venv"
+def reason_not_to_use(version, library) -> str | None:
     if not version:
-        return "The Python in .venv does not start; recreating .venv"
-    if version < OLDEST or (os.environ.get("PYTHON") and version[:2] != sys.version_info[:2]):
-        return f".venv has Python {version[0]}.{version[1]}; recreating it"
+        return "its Python does not start"
+    if version < OLDEST:
+        return f"it has Python {version[0]}.{version[1]}, and the course needs 3.11 or newer"
+    if os.environ.get("PYTHON") and version[:2] != sys.version_info[:2]:
+        return f"it has Python {version[0]}.{version[1]}, and you ask for {os.environ['PYTHON']}"
     if {folder.resolve() for folder in VENV.glob("lib/python*")} != {library}:
-        return "The Python of .venv has changed; recreating it"
+        return "its Python was upgraded after it was made"
     return None
 
 
-def make_venv(why: str) -> None:
-    """Empty .venv and make it anew, where nothing but a virtual environment lies in it."""
+def make_venv() -> None:
+    """Make .venv where there is none, or where making it was cut off."""
     if os.path.lexists(VENV) and not VENV.is_dir():
         what = f"a link to {os.readlink(VENV)}" if VENV.is_symlink() else "a file"
-        stop(f".venv is {what}, not a folder: delete it or correct it.")
+        stop(f".venv is {what}, not a folder: delete it.")
     config = VENV / "pyvenv.cfg"
     entries = sorted(VENV.iterdir()) if VENV.exists() else []
     if entries and not config.exists():
@@ -163,14 +167,9 @@ def make_venv(why: str) -> None:
             f"{sys.executable} can't make a virtual environment; on Debian, `apt install"
             f" python3-venv` fixes that."
         )
-    print(f"{why}, with Python {sys.version_info[0]}.{sys.version_info[1]}.")
+    print(f"Making .venv, with Python {sys.version_info[0]}.{sys.version_info[1]}.")
     VENV.mkdir(exist_ok=True)
     config.touch()  # first, so that what a cut-off call leaves is still known to be ours
-    for entry in entries:
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        elif entry != config:
-            entry.unlink()
     # venv refuses a link, which may lead to a larger disk.
     made = run([sys.executable, "-m", "venv", VENV.resolve()], stdout=subprocess.PIPE)
     if made.returncode:
@@ -179,7 +178,7 @@ def make_venv(why: str) -> None:
 
 def is_ready(purpose: str, version) -> bool:
     """Whether what this needs was installed, from the files as they are now."""
-    done = stamp(purpose).read_text() if stamp(purpose).exists() else ""
+    done = stamp(purpose).read_text(errors="replace") if stamp(purpose).is_file() else ""
     return done.startswith(fingerprint(version)) and not pip.wants_another_torch()
 
 
@@ -198,7 +197,7 @@ def fingerprint(version) -> str:
 
 def pins() -> dict[str, str]:
     """The version that constraints.txt names, by the name of the package."""
-    lines = re.findall(r"^([\w.-]+)==([^\s;]+)", Path("constraints.txt").read_text(), re.M)
+    lines = re.findall(r"^([\w.-]+)==([^\s;]+)", read("constraints.txt"), re.M)
     return {plain(name): version for name, version in lines}
 
 
@@ -228,7 +227,7 @@ def is_whole(about: Path) -> bool:
 
 
 def is_usable(about: Path) -> bool:
-    """Whether Python imports a package of which some files are missing or changed."""
+    """Whether a package with missing or changed files can still be imported."""
     files = [file for file, *_ in noted(about)]
     modules = {file: found[1] for file in files if (found := MODULE.match(file))}
     if not files or not all((about.parent / file).exists() for file in modules):
@@ -238,7 +237,7 @@ def is_usable(about: Path) -> bool:
 
 
 def repair(purpose: str, ours: set[str], ready: bool) -> bool:
-    """Reinstall what is broken of pip and the pinned packages; whether more is to be installed.
+    """Reinstall broken pinned packages and pip; return whether more must be installed.
 
     More are packages that pip does not list, or that constraints.txt wants in another version, and
     the course's own, which is on no index. Where all was ready and pip can't put a package back,
@@ -290,5 +289,5 @@ if __name__ == "__main__":
         main(sys.argv[1])
     except KeyboardInterrupt:
         stop("interrupted; run it again to finish.")
-    except OSError as error:
-        stop(f"could not write .venv: {error}")
+    except (OSError, ValueError) as error:
+        stop(f"the set-up failed: {error}")

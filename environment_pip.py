@@ -61,23 +61,24 @@ def install_torch(purpose: str) -> None:
     comes from there alone, and alone: what it needs is fetched later, from the usual index.
 
     Where pip has been told of another index than PyPI, or of none, that choice stands, and
-    TORCH_INDEX is not asked. GANBOOK_TORCH=cpu asks it all the same, on any system;
+    TORCH_INDEX is not asked. GANBOOK_TORCH=cpu uses it anyway, on any system;
     GANBOOK_TORCH=cuda takes the usual build, and puts it in the place of one for the CPU.
     """
-    if wants_another_torch():
-        run([PYTHON, "-m", "pip", "uninstall", "--yes", "--quiet", "torch"])
-        return
     pin = re.search(r"^torch==(\S+)$", Path("constraints.txt").read_text(), re.M)
+    if (
+        pin and wants_another_torch()
+    ):  # pip fetches first, so that nothing is lost without a network
+        install(purpose, "--force-reinstall", "--no-deps", f"torch=={pin[1]}")
     if not pin or torch_version().split("+")[0] == pin[1] or not wants_cpu_build():
         return
     # Whatever else pip is configured to look through. An empty value would not override a file.
     nowhere_else = {"PIP_FIND_LINKS": os.devnull, "PIP_EXTRA_INDEX_URL": f"file://{os.devnull}"}
     if not index_has_torch(pin[1], nowhere_else):
         lacks = f"PyTorch {pin[1]} without CUDA is not available from {torch_host()}"
-        print(f"{lacks}: taking the usual one.", flush=True)
+        print(f"{lacks}; installing the usual build, several GB.", flush=True)
         return
-    why = "as asked" if TORCH_CHOICE else "no NVIDIA driver here (GANBOOK_TORCH=cuda: with CUDA)"
-    print(f"PyTorch comes without CUDA, from {torch_host()}: {why}.", flush=True)
+    why = "as asked" if TORCH_CHOICE else "no NVIDIA driver found (GANBOOK_TORCH=cuda overrides)"
+    print(f"Installing PyTorch without CUDA from {torch_host()}: {why}.", flush=True)
     torch = [*CONSTRAINED, "--no-deps", "--index-url", TORCH_INDEX, f"torch=={pin[1]}"]
     install(purpose, *torch, settings=nowhere_else)
 
@@ -174,7 +175,7 @@ def install(purpose: str, *arguments: str, settings: dict[str, str] | None = Non
         purpose += "`, or `GANBOOK_TORCH=cuda make " + purpose
     if NO_NETWORK.search(LOG.read_text(errors="replace")):
         stop(
-            f"pip can't reach {torch_host() if settings else 'its package index'};"
+            f"pip can't reach {torch_host() if settings else 'its package index, or one of them'};"
             f" run `make {purpose}` again with an internet connection (details: {LOG})."
         )
     stop(f"pip could not install what `make {purpose}` needs: {complaint(errors)} (details: {LOG})")
@@ -227,7 +228,7 @@ def follow(pip: subprocess.Popen, log) -> None:
 
 
 def megabytes(file: str, size: str) -> str:
-    """How much of a file is there: pip shows no bar of its own but on a terminal."""
+    """How much of a file is there: pip shows its own bar on a terminal only."""
     parts = Path(tempfile.gettempdir()).glob(f"pip-unpack-*/{file}")
     there = max((part.stat().st_size for part in parts), default=0)
     return f"{there / 1e6:.1f} of {size} MB"

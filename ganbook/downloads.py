@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import functools
 import os
 from pathlib import Path
 
@@ -60,7 +59,7 @@ _SHA256 = {
     ),
 }
 
-# What a disk without locks says, some network disks among them.
+# Errors of file systems without locks, such as some network drives.
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
@@ -76,8 +75,8 @@ def fetch(name: str) -> Path:
 
     path = cache_folder() / name
     try:
-        if path.is_file() and pooch.file_hash(str(path)) == _SHA256[name]:
-            return path  # before any lock, because the cache of a whole class may be read-only
+        if _is_whole(path, name):
+            return path  # before any lock, because a cache that a class shares may be read-only
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
         lock = FileLock(f"{path}.lock")  # the system frees it when a kernel dies
@@ -93,7 +92,9 @@ def fetch(name: str) -> Path:
             alone = contextlib.ExitStack()
             alone.callback(part.unlink, missing_ok=True)
         with alone:
-            return _from_a_mirror(name, path, part)
+            if not _is_whole(path, name):
+                _from_a_mirror(name, path, part)
+            return path
     except OSError as error:
         raise DataError(
             f"the cache folder {cache_folder()} can't be read or written: "
@@ -102,28 +103,33 @@ def fetch(name: str) -> Path:
         ) from error
 
 
-def _from_a_mirror(name: str, path: Path, part: Path) -> Path:
-    failures, downloader = [], functools.partial(_download, part)
+def _is_whole(path: Path, name: str) -> bool:
+    return path.is_file() and pooch.file_hash(str(path)) == _SHA256[name]
+
+
+def _from_a_mirror(name: str, path: Path, part: Path) -> None:
+    failures = []
     for mirror in _MIRRORS[path.parent.name]:
         host = mirror.split("/")[2]
         try:
-            pooch.retrieve(
-                mirror + path.name, _SHA256[name], path.name, path.parent, downloader=downloader
-            )
-            return path
+            _download(part, mirror + path.name)
         except DataError as error:
             failures.append(f"{host} {error}")
-        except ValueError:
-            failures.append(f"{host} sent a file with a wrong checksum, which was thrown away")
+            continue
+        if _is_whole(part, name):
+            os.replace(part, path)
+            return
+        part.unlink()
+        failures.append(f"{host} sent a file with a wrong checksum, which was thrown away")
     raise DataError(
         f"{name} could not be downloaded: {'; '.join(failures)}. "
-        "Run this again to go on where it stopped; without an internet connection, "
-        "data.digits() has 5,000 handwritten digits"
+        "Try again later: a download that stopped goes on where it was; without an internet"
+        " connection, data.digits() has 5,000 handwritten digits"
     )
 
 
-def _download(part: Path, url: str, output: str, _pooch) -> None:
-    """A downloader for pooch that keeps the bytes so far in the file `part`, and goes on there."""
+def _download(part: Path, url: str) -> None:
+    """Download into the file `part`, and go on where it ends."""
     import requests
     from tqdm.auto import tqdm
 
@@ -131,13 +137,13 @@ def _download(part: Path, url: str, output: str, _pooch) -> None:
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
-            # 416: nothing comes after what we have, so it is no beginning of this file.
+            # 416: what we have is as long as the file or longer, so it is wrong.
             if have and answer.status_code == 416:
                 part.unlink()
-                return _download(part, url, output, _pooch)
+                return _download(part, url)
             answer.raise_for_status()
             answered = True
-            # A server that knows no ranges begins again, with 200.
+            # A server without range support starts over, with 200.
             have *= answer.status_code == 206
             length = answer.headers.get("Content-Length", "")
             total = have + int(length) if length.isdecimal() else 0
@@ -153,8 +159,9 @@ def _download(part: Path, url: str, output: str, _pooch) -> None:
         raise DataError("redirects without end") from error
     except requests.exceptions.ContentDecodingError as error:
         raise DataError("sent something that can't be decoded") from error
+    except ValueError as error:  # among them requests' for a redirect to ftp:// or http://[
+        raise DataError(f"leads to an address that can't be asked ({error})") from error
     except requests.RequestException as error:
         raise DataError("stopped before the end" if answered else "did not answer") from error
     if part.stat().st_size < total:  # some versions of urllib3 don't notice
         raise DataError("closed the connection before the end")
-    os.replace(part, output)

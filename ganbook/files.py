@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 import pooch
@@ -29,11 +30,14 @@ class DataError(RuntimeError):
 def cache_folder() -> Path:
     """Return the folder in which data and small trained models are kept.
 
-    The environment variable GANBOOK_CACHE names it; without that it is the user's cache folder.
-    Raises DataError if the variable names the home folder of a user who does not exist.
+    The environment variable GANBOOK_CACHE names it; without that it is the user's cache folder,
+    or, for a user without a home, as in some containers, one beside the temporary files. Raises
+    DataError if the variable names the home folder of a user who does not exist.
     """
     try:
         return user_path(os.environ.get("GANBOOK_CACHE") or pooch.os_cache("ganbook"), "folder")
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / "ganbook-cache"
     except ValueError as error:
         raise DataError(f"the environment variable GANBOOK_CACHE is wrong: {error}") from error
 

@@ -139,7 +139,7 @@ def test_a_broken_download_goes_on_where_it_stopped(server, cache, monkeypatch, 
         replacement = lambda *args, **options: request(*args, **options | careless)  # noqa: E731
         monkeypatch.setattr(urllib3.connection.HTTPConnection, "request", replacement)
     server.way = "hang up"
-    with pytest.raises(data.DataError, match="closed the connection before.*Run this again"):
+    with pytest.raises(data.DataError, match="closed the connection before.*goes on where it was"):
         downloads.fetch("mnist/file")
     assert names(cache) == {"file.part"}
     have = (cache / "mnist" / "file.part").stat().st_size
@@ -209,6 +209,15 @@ def test_without_a_network_one_sentence_names_the_digits(server, cache):
         data.DataError,
         match=r"^mnist/file could not be downloaded: .* did not answer\. .*digits\(\)",
     ):
+        downloads.fetch("mnist/file")
+    assert names(cache) == set()
+
+
+@pytest.mark.parametrize("url", ["ftp://a/b", "http://[", f"http://{'a' * 70}.org/", "http://.a/"])
+def test_a_redirect_to_an_address_that_can_not_be_asked_is_named(server, cache, monkeypatch, url):
+    get = requests.get
+    monkeypatch.setattr(requests, "get", lambda _, **settings: get(url, **settings))
+    with pytest.raises(data.DataError, match=r":\d+ leads to an address that can't be asked"):
         downloads.fetch("mnist/file")
     assert names(cache) == set()
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,15 @@ def test_what_is_no_path_is_one_sentence(path, wrong, message):
         with pytest.raises(wrong, match=message):
             files.user_path(path, kind)
     assert files.user_path("./~nobody-of-this-name/x.pt") == Path("~nobody-of-this-name/x.pt")
+
+
+def test_a_user_without_a_home_has_a_cache_beside_the_temporary_files(monkeypatch):
+    def homeless(name):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("GANBOOK_CACHE", raising=False)
+    monkeypatch.setattr(files.pooch, "os_cache", homeless)
+    assert files.cache_folder() == Path(tempfile.gettempdir()) / "ganbook-cache"
 
 
 def test_a_cache_in_the_home_of_nobody_names_the_variable(monkeypatch):
@@ -144,6 +154,7 @@ def test_a_name_may_be_as_long_as_the_disk_allows(tmp_path):
 
 HOLD = """
 import sys
+import tempfile
 from ganbook import files
 with files.atomic(files.Path(sys.argv[1])) as temporary:
     with temporary.open("wb") as file:

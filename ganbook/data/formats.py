@@ -30,7 +30,7 @@ def read_idx(path) -> np.ndarray:
             raise DataError(f"{path} is damaged or cut off: {error}") from error
     axes = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
     start = 4 + 4 * axes
-    if not axes or len(content) < start:
+    if not 0 < axes <= 32 or len(content) < start:
         raise DataError(
             f"{path} is no IDX file of bytes: it begins with {content[:4].hex(' ') or 'nothing'}"
         )

@@ -23,10 +23,9 @@ def course(tmp_path):
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory, offline):
-    """A course in which a .venv that doesn't start was found, and what the first call said."""
-    course = copied(tmp_path_factory.mktemp("first") / "the course")
+    """A course whose `python -m venv` was killed, and what the next call said."""
+    course = copied(tmp_path_factory.mktemp("first") / "kürs 日本")
     (course / ".venv/bin").mkdir(parents=True)
-    (course / ".venv/bin/python").symlink_to("/nowhere/python3")
     (course / ".venv/bin/other").touch()
     (course / ".venv/pyvenv.cfg").touch()
     return course, set_up(course, offline)

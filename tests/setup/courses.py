@@ -68,6 +68,7 @@ def copied(course: Path) -> Path:
     course.mkdir()
     for name in ("Makefile", "environment.py", "environment_pip.py"):
         shutil.copy(ROOT / name, course)
+    shutil.copytree(ROOT / "lab", course / "lab")
     (course / "backend.py").write_text(BACKEND)
     write_project(course)
     return course

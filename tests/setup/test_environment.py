@@ -18,11 +18,45 @@ import environment  # noqa: E402
 import environment_pip  # noqa: E402
 
 
-def test_first_call_replaces_a_venv_that_does_not_start(first):
-    """As after an upgrade that took its Python away, or a killed `python -m venv`."""
+def test_first_call_makes_a_venv_and_goes_on_with_one_that_was_cut_off(first):
     course, said = first
-    assert "does not start" in said and "Installing" in said
-    assert not (course / ".venv/bin/other").exists()
+    assert said.startswith("Making .venv, with Python 3.") and "Installing" in said
+    assert (course / ".venv/bin/other").exists()
+
+
+def test_a_venv_that_does_not_start_is_named_and_left_alone(course, offline):
+    """As after an upgrade that took its Python away."""
+    (course / ".venv/bin").mkdir(parents=True)
+    (course / ".venv/bin/python").symlink_to("/nowhere/python3")
+    (course / ".venv/bin/other").touch()
+    assert refused(course, offline) == (
+        "ganbook: .venv can't be used: its Python does not start. Delete the folder .venv and run"
+        " `make lab` again; what you installed there yourself goes with it.\n"
+    )
+    assert (course / ".venv/bin/other").exists()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_python_says_in_any_encoding_is_understood(ready, offline, encoding):
+    """The course lies in a folder of letters that some encodings lack."""
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    assert set_up(ready, offline | plain | {"PYTHONIOENCODING": encoding}) == ""
+
+
+def test_a_package_that_speaks_when_python_starts_is_no_harm(ready, offline):
+    (site,) = ready.glob(".venv/lib/*/site-packages")
+    (site / "speaks.pth").write_text("import sys; print('hello')\n")
+    assert set_up(ready, offline) == ""
+    (site / "speaks.pth").unlink()
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "pyproject.toml"])
+def test_a_file_of_the_course_that_is_damaged_is_named(ready, offline, name):
+    (ready / name).write_bytes(b"# \xff\n")
+    said = refused(ready, offline)
+    assert said.startswith(f"ganbook: could not read {name} ('utf-8' codec")
+    assert said.endswith(f"restore it, with `git checkout {name}` say.\n")
+    (ready / ".venv/.lab-ready").write_bytes(b"\xff")  # says nothing, so all is asked again
 
 
 def test_second_call_asks_no_pip(ready, offline):
@@ -167,8 +201,8 @@ def test_without_a_network_one_sentence_and_no_harm(ready, offline):
     for kind in ({"requires": ["nowhere"]}, {"builders": ["nowhere"]}):
         write_project(ready, **kind)
         assert refused(ready, offline | network).splitlines() == [
-            "ganbook: pip can't reach its package index; run `make lab` again with an"
-            " internet connection (details: .venv/pip.log)."
+            "ganbook: pip can't reach its package index, or one of them; run `make lab` again with"
+            " an internet connection (details: .venv/pip.log)."
         ]
     # What was there is whole: with the file as it was, the course opens without a network.
     (ready / "pyproject.toml").write_text(before)
@@ -235,14 +269,15 @@ def test_what_was_killed_goes_on_and_nothing_else_is_lost(ready, offline, during
 
 
 @pytest.mark.parametrize("way", ["beside", "instead"])
-def test_a_venv_with_packages_of_another_python_is_recreated(ready, offline, way):
+def test_a_venv_with_packages_of_another_python_is_named_and_left_alone(ready, offline, way):
     """As where the Python that .venv links to was upgraded from 3.11 to 3.12."""
     (library,) = ready.glob(".venv/lib/python*")
     other = library.with_name("python3.99")
     other.mkdir() if way == "beside" else library.rename(other)
-    said = set_up(ready, offline)
-    assert said.startswith("The Python of .venv has changed; recreating it, with Python 3.")
-    assert [*ready.glob(".venv/lib/python*")] == [library] and set_up(ready, offline) == ""
+    said = refused(ready, offline)
+    assert "can't be used: its Python was upgraded after it was made. Delete the folder" in said
+    other.rmdir() if way == "beside" else other.rename(library)
+    assert set_up(ready, offline) == ""
 
 
 def test_a_call_waits_for_the_pip_of_a_killed_one(ready, offline):
@@ -262,9 +297,11 @@ def test_a_call_waits_for_the_pip_of_a_killed_one(ready, offline):
     )
     assert killed.stdout.readline() == b"1\n"
     killed.kill()
+    shutil.copy(ready / "pyproject.toml", ready / "new")
+    os.replace(ready / "new", ready / "pyproject.toml")  # as `git pull` does
     command = [sys.executable, "environment.py", "lab"]
     second = subprocess.Popen(command, cwd=ready, env=offline, stdout=subprocess.PIPE)
-    assert b"Waiting for another installation" in second.stdout.readline()
+    assert b"Another installation is using .venv; waiting" in second.stdout.readline()
     assert not (ready / ".venv/mark").exists() and second.poll() is None
     (ready / "go").touch()
     second.communicate()
@@ -274,8 +311,8 @@ def test_a_call_waits_for_the_pip_of_a_killed_one(ready, offline):
 @pytest.mark.parametrize(
     "version, chosen, why",
     [
-        ((3, 10, 4), "", "Python 3.10;"),
-        ((3, 99, 0), "python3", "Python 3.99;"),
+        ((3, 10, 4), "", "it has Python 3.10, and the course needs 3.11 or newer"),
+        ((3, 99, 0), "python3", "it has Python 3.99, and you ask for python3"),
         ((3, 99, 0), "", None),
     ],
 )
@@ -284,5 +321,4 @@ def test_a_venv_of_another_python(tmp_path, monkeypatch, version, chosen, why):
     library.mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHON", chosen)
-    said = environment.reason_to_recreate(version, library.resolve())
-    assert why in said if why else said is None
+    assert environment.reason_not_to_use(version, library.resolve()) == why

@@ -111,7 +111,7 @@ def test_without_a_driver_torch_and_nothing_else_comes_from_its_own_index(course
     index.offer("torch", "1+elsewhere", where="extra")
     pip |= {"PIP_EXTRA_INDEX_URL": index.url.replace("/cpu", "/extra")}
     said = install(course, pip)
-    assert "PyTorch comes without CUDA, from 127.0.0.1:" in said and "no NVIDIA driver" in said
+    assert "Installing PyTorch without CUDA from 127.0.0.1:" in said and "no NVIDIA driver" in said
     assert installed(course) == "1+cpu" and installed(course, "other") == "1"
     cpu = [path for path in index.asked if path.startswith("/cpu/")]
     assert {path.split("/")[2] for path in cpu} == {"torch"}
@@ -136,7 +136,10 @@ def test_the_usual_one_where_the_index_cannot_be_reached(course, pip, way):
         if way == "closed":
             server.close()
         said = install(course, pip | {"GANBOOK_TORCH_INDEX": url})
-    assert "is not available from 127.0.0.1:" in said and ": taking the usual one.\n" in said
+    assert (
+        "is not available from 127.0.0.1:" in said
+        and "; installing the usual build, several GB.\n" in said
+    )
     assert installed(course) == "1" and "Traceback" not in said
 
 
@@ -152,6 +155,10 @@ def test_what_is_asked_for(course, pip, index):
     said = install(course, pip | {"GANBOOK_TORCH": "cpu"}, driver=True)
     assert installed(course) == "1+cpu" and "as asked" in said
     asked = len(index.asked)
+    (course / "constraints.txt").write_text("torch==1\n")
+    nowhere = {"GANBOOK_TORCH": "cuda", "PIP_FIND_LINKS": os.devnull, "PIP_NO_INDEX": "1"}
+    assert "pip could not install" in refused(course, pip | nowhere | {"FORCE_COLOR": "1"})
+    assert installed(course) == "1+cpu", "what works stays until the other is there"
     install(course, pip | {"GANBOOK_TORCH": "cuda"})
     assert installed(course) == "1" and len(index.asked) == asked
     assert install(course, pip) == install(course, pip | {"GANBOOK_TORCH": "cuda"}) == ""
@@ -173,7 +180,10 @@ def test_an_index_that_is_no_address_is_refused(course, pip, address):
 def test_a_folder_as_index_is_named(course, pip, tmp_path):
     address = f"file://{tmp_path}/nothing"
     said = install(course, pip | {"GANBOOK_TORCH_INDEX": address})
-    assert f"PyTorch 1 without CUDA is not available from {address}: taking the usual one." in said
+    assert (
+        f"PyTorch 1 without CUDA is not available from {address}; installing the usual build"
+        in said
+    )
 
 
 @on_linux
@@ -181,7 +191,7 @@ def test_a_password_of_the_index_is_not_shown(course, pip, index):
     index.offer("torch", "1+cpu")
     address = index.url.replace("http://", "http://me:secret@")
     said = install(course, pip | {"GANBOOK_TORCH_INDEX": address})
-    assert "PyTorch comes without CUDA, from 127.0.0.1:" in said and "secret" not in said
+    assert "Installing PyTorch without CUDA from 127.0.0.1:" in said and "secret" not in said
 
 
 @on_linux
