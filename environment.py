@@ -127,15 +127,15 @@ def read(name: str) -> str:
 # --- What is in .venv
 
 
-def python_in_venv() -> tuple[tuple[int, ...], Path | None]:
-    """(3, 12, 1) and lib/python3.12 of a .venv whose Python starts, else () and None."""
-    wanted = "[*sys.version_info[:3], sysconfig.get_path('purelib')]"
-    script = f"import json, sys, sysconfig; print(json.dumps({wanted}))"
+def python_in_venv() -> tuple[tuple[int, ...], str]:
+    """(3, 12, 1) and "python3.12", the folder of its packages under lib, or () and ""."""
+    wanted = "[*sys.version_info[:3], os.path.relpath(sysconfig.get_path('purelib'), sys.prefix)]"
+    script = f"import json, os, sys, sysconfig; print(json.dumps({wanted}))"
     with contextlib.suppress(OSError, ValueError, IndexError):
         said = run([PYTHON, "-I", "-c", script], stdout=subprocess.PIPE).stdout
         *version, site = json.loads(said.splitlines()[-1])  # other packages may speak first
-        return tuple(version), Path(site).resolve().parent
-    return (), None
+        return tuple(version), Path(site).parent.name
+    return (), ""
 
 
 def reason_not_to_use(version, library) -> str | None:
@@ -145,7 +145,7 @@ def reason_not_to_use(version, library) -> str | None:
         return f"it has Python {version[0]}.{version[1]}, and the course needs 3.11 or newer"
     if os.environ.get("PYTHON") and version[:2] != sys.version_info[:2]:
         return f"it has Python {version[0]}.{version[1]}, and you ask for {os.environ['PYTHON']}"
-    if {folder.resolve() for folder in VENV.glob("lib/python*")} != {library}:
+    if {folder.name for folder in VENV.glob("lib/python*")} != {library}:
         return "its Python was upgraded after it was made"
     return None
 
@@ -192,7 +192,7 @@ def fingerprint(version) -> str:
     An editable package is found by its path.
     """
     files = b"".join(Path(name).read_bytes() for name in FILES)
-    return hashlib.sha256(files + f"{version} {Path.cwd()}".encode()).hexdigest()
+    return hashlib.sha256(files + f"{version} ".encode() + os.fsencode(Path.cwd())).hexdigest()
 
 
 def pins() -> dict[str, str]:

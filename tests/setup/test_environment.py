@@ -321,4 +321,4 @@ def test_a_venv_of_another_python(tmp_path, monkeypatch, version, chosen, why):
     library.mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHON", chosen)
-    assert environment.reason_not_to_use(version, library.resolve()) == why
+    assert environment.reason_not_to_use(version, library.name) == why

@@ -95,10 +95,10 @@ def stand_in(course, monkeypatch):
     site = course / ".venv/lib/python3/site-packages"
     for folder in (site, course / ".venv/bin"):
         folder.mkdir(parents=True)
-    version = "{} {} {}".format(*sys.version_info)
+    answer = json.dumps([*sys.version_info[:3], "lib/python3/site-packages"])
     script(
         course / ".venv/bin/python",
-        f'[ "$1" = -c ] && echo {version} "{site}" && exit',
+        f"[ \"$1\" = -I ] && echo '{answer}' && exit",
         'echo "TQDM_DISABLE=$TQDM_DISABLE $*"',
         'case "$*" in *"$BREAKS"*) exit 1;; esac',
     )
