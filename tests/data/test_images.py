@@ -426,3 +426,8 @@ def test_data_sets_go_by_name(decoded):
             data.load(name, "valid")
     with pytest.raises(ValueError, match=r"name=\['digits'\]: it must be one of 'digits', "):
         data.load(["digits"])
+
+
+def test_images_with_a_graph_are_kept_without_it():
+    images = torch.linspace(-1, 1, 2 * 64).reshape(2, 1, 8, 8).requires_grad_()
+    assert not data.Images(images).images.requires_grad and images.requires_grad
