@@ -161,9 +161,7 @@ def is_plain(value) -> bool:
     """Whether a value is a number (Python's or numpy's), a string, None, or a tuple of these."""
     if type(value) in (tuple, torch.Size):
         return all(map(is_plain, value))
-    if isinstance(value, np.generic):
-        return value.dtype.kind in "biuf" and value.nbytes <= 8  # a type that torch has too
-    return value is None or type(value) in (bool, int, float, str)
+    return value is None or isinstance(value, np.generic) or type(value) in (bool, int, float, str)
 
 
 def attributes(module: nn.Module) -> dict:
