@@ -234,7 +234,8 @@ class Built(NamedTuple):
 def built(game) -> Built:
     """What a game is now. Called when it is built."""
     kept, left_out, groups = {}, {}, modules_of(game)
-    for whose, modules in (groups["players"] | groups["memory"]).items():
+    memory = {f"memory {name}": modules for name, modules in groups["memory"].items()}
+    for whose, modules in (groups["players"] | memory).items():
         for number, module in enumerate(modules, 1):
             place = whose if len(modules) == 1 else f"{whose}, network {number}"
             kept |= {(place, name): kind for name, kind in _kept(module).items()}

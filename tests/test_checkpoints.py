@@ -641,12 +641,26 @@ def test_a_buffer_that_is_registered_or_deleted_later_is_named(tmp_path):
     told = r"late of the a, network 2 \(and 1 more\) has come or gone: before you resume"
     with pytest.warns(UserWarning, match=told):
         game.save(tmp_path / "game.pt")
-    for path in ("start.pt", "game.pt"):
+    for again, path in ((game, "start.pt"), (with_buffers(mean=torch.ones(2)), "game.pt")):
         with pytest.raises(ValueError, match="does not fit this game: .*(late|mean)"):
-            (game if path == "start.pt" else with_buffers(mean=torch.ones(2))).resume(
-                tmp_path / path
-            )
+            again.resume(tmp_path / path)
     assert torch.equal(game.players["a"][1].late, torch.ones(3))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_memory_may_have_the_name_of_a_player(tmp_path):
+    """Built with other shapes, the player of that name is refused for all that."""
+
+    def game(size):
+        network, pool = nn.Linear(2, 1), nn.Module()
+        network.register_buffer("mean", torch.zeros(size))
+        pool.register_buffer("mean", torch.zeros(5))
+        return Game({"a": network}, [Turn("a", None)], memory={"a": pool})
+
+    game(2).save(tmp_path / "game.pt")
+    game(2).resume(tmp_path / "game.pt")
+    with pytest.raises(ValueError, match="mean of the a was built with another shape"):
+        game(3).resume(tmp_path / "game.pt")
 
 
 @pytest.mark.filterwarnings("error")

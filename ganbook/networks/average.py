@@ -30,7 +30,6 @@ class Average:
                 f"{_with_graph(live) or f': {error}'}. Or switch averaging off (GAN: average=0;"
                 " Game: average=None)"
             ) from error
-        self._live = live
         self._layers = list(zip(self.network.modules(), live.modules(), strict=True))
         # Dictionaries and names, because the tensors in them may be replaced.
         self._averaged, seen = [], {id(None)}
@@ -62,9 +61,10 @@ class Average:
 
         Raises ValueError if layers of the network were added, removed or replaced.
         """
-        if list(self._live.modules()) != [layer for _, layer in self._layers]:
+        live = self._layers[0][1]
+        if list(live.modules()) != [layer for _, layer in self._layers]:
             raise ValueError(
-                f"layers of the {type(self._live).__name__} were added, removed or replaced after"
+                f"layers of the {type(live).__name__} were added, removed or replaced after"
                 " its average was made, which can't follow: build the network with all its layers,"
                 " or switch averaging off (GAN: average=0; Game: average=None)"
             )
