@@ -368,7 +368,9 @@ function render({ model, el }) {
     cells: setup.cells, lines: setup.lines, bent: new Array(setup.lines),
     heard: performance.now(), asked: performance.now(), stopped: false,
   };
-  const send = (kind, rest = {}, buffers = []) => model.send({ kind, ...rest }, undefined, buffers);
+  /** Once the kernel has stopped there is nobody to send to: JupyterLab would throw. */
+  const send = (kind, rest = {}, buffers = []) =>
+    view.stopped || model.send({ kind, ...rest }, undefined, buffers);
   /** Send what the kernel answers with a picture. */
   const ask = (kind, ...rest) => {
     view.asked = performance.now();

@@ -70,6 +70,23 @@ def test_it_notices_a_restart_and_running_the_cell_again_mends_it(playing):
         sync_api.expect(it.root.locator(".gp-alert")).to_be_hidden()
 
 
+HOLD_FRAMES = """() => {
+  const frame = window.requestAnimationFrame;
+  window.requestAnimationFrame = (run) =>
+    run.name === "draw" ? ((window.held = run), 1) : frame(run);
+}"""
+
+
+def test_a_picture_that_is_drawn_after_the_stop_is_told_to_nobody(playing):
+    with playing() as it:
+        it.page.evaluate(HOLD_FRAMES)
+        it.page.wait_for_timeout(2_000)  # so that its kernel is ahead, and waits to be told
+        restart(it)
+        says_that_it_stopped(it)
+        it.page.evaluate("window.held(performance.now())")
+        it.page.locator(IDLE).wait_for()
+
+
 def test_it_notices_a_crash(playing):
     with playing("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)") as it:
         it.page.locator(".jp-CodeCell .cm-content").nth(1).click()
