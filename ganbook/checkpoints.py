@@ -5,26 +5,32 @@ import io
 import itertools
 import re
 import zipfile
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ganbook.arguments import warn
+from ganbook.built import (
+    built,
+    check_built,
+    kind,
+    modules_of,
+    saved_buffers,
+    saved_kinds,
+    warn_of_changes,
+)
 from ganbook.device import DEVICE
 from ganbook.files import atomic, user_path
 from ganbook.networks import uncompiled
-from ganbook.networks.network import attributes, is_plain
 
 FORMAT = "ganbook game 2"
 
 
 def check_memory(name: str, module: nn.Module) -> None:
-    """Raise ValueError for a memory of which a checkpoint would keep nothing.
+    """Raise ValueError for a memory from which a checkpoint would keep nothing.
 
     name: of the memory. module: the memory.
     """
-    if not _kept(module):
+    if not saved_kinds(module):
         raise ValueError(
             f"the memory {name!r} has nothing that can be saved: keep tensors as buffers, with"
             " register_buffer, and not in lists or with persistent=False"
@@ -37,7 +43,7 @@ def save(game, path) -> None:
     game: its state is what `state_dict` gives of its players, averages and memory, its optimisers,
         its random state, and its counts of steps, turns and batches.
     path: the file to write; `~` is the home folder.
-    Warns of what has changed since the game was built and a game built anew would not have.
+    Warns of changes since the game was built that a newly built game would lack.
     Raises OSError if the file can't be written or is a folder, FloatingPointError if a weight that
     learns, a moment or a batch norm's statistic is not finite, TypeError if `path` is not a path,
     and ValueError if the path is empty or a state_dict holds something that could not be read
@@ -50,9 +56,9 @@ def save(game, path) -> None:
                 f"the weights, moments or batch norms of the {player} hold NaN or infinity, so the"
                 " game was not saved: go back to an earlier checkpoint"
             )
-    buffer = io.BytesIO()
-    built = game._built
-    content = {"format": FORMAT, "layers": built.layers, "kept": built.kept, "state": _state(game)}
+    buffer, before, now = io.BytesIO(), game._built, built(game)
+    content = {"format": FORMAT, "layers": before.layers, "state": _state(game)}
+    content |= {"kept": before.kept, "kept now": now.kept}
     torch.save(content, buffer)
     buffer.seek(0)
     try:
@@ -70,7 +76,7 @@ def save(game, path) -> None:
     except OSError as error:
         message = f"the game could not be saved ({error.strerror}); no file was changed"
         raise OSError(error.errno, message, str(path)) from error
-    _warn_of_changes(game)
+    warn_of_changes(before, now)
 
 
 def resume(game, path) -> None:
@@ -90,14 +96,14 @@ def resume(game, path) -> None:
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile
         content = torch.load(path, map_location=DEVICE, weights_only=True)
-        form = content["format"]
+        file_format = content["format"]
     except Exception as error:
         text = "is not a checkpoint of a game, or it is cut off or damaged"
         raise ValueError(f"{path} {text}") from error
-    if form != FORMAT:
+    if file_format != FORMAT:
         raise ValueError(
-            f"{path} has the format {form!r}, which this version of ganbook can't read: use the"
-            " version that wrote it"
+            f"{path} has the format {file_format!r}, which this version of ganbook can't read: use"
+            " the version that wrote it"
         )
     before, state = copy.deepcopy(_state(game)), content.get("state")
     for part, value in before.items():
@@ -106,12 +112,7 @@ def resume(game, path) -> None:
             raise ValueError(f"{path} {text}")
     try:
         _restore(game, state)
-        if content.get("layers") != game._built.layers:
-            raise ValueError("the weights have the same shapes, but layers or turns differ")
-        here, there = game._built.kept, content.get("kept", game._built.kept)
-        for place, name in sorted(here.keys() | there.keys()):
-            if here.get((place, name)) != there.get((place, name)):
-                raise ValueError(f"{name} of the {place} was built with another shape or type")
+        check_built(game._built, content)
     except BaseException as error:
         _restore(game, before)
         if not isinstance(error, Exception):  # an interrupt
@@ -164,11 +165,17 @@ def _restore(game, state: dict) -> None:
         for name, modules in group.items():
             for module, saved in zip(modules, state["modules"][what][name], strict=True):
                 _take_buffers(module, saved)
-                module.load_state_dict(saved)
+                try:
+                    module.load_state_dict(saved)
+                except RuntimeError as error:
+                    raise ValueError(f"{name}: {error}") from error
     for name, optimizer in game.optimizers.items():
+        settings = [
+            {k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups
+        ]
         optimizer.load_state_dict(state["optimizers"][name])
-        for group in optimizer.param_groups:
-            group["betas"] = game.betas  # settings come from this game, not from the file
+        for group, own in zip(optimizer.param_groups, settings, strict=True):
+            group.update(own)  # settings come from this game, not from the file
         for weight, kept in optimizer.state.items():
             if any(
                 isinstance(v, Tensor) and v.ndim and v.shape != weight.shape for v in kept.values()
@@ -192,108 +199,7 @@ def _restore(game, state: dict) -> None:
 
 def _take_buffers(module: nn.Module, saved: dict) -> None:
     """Make buffers ready for `load_state_dict`: a pool may be filled later, and grow."""
-    for name, layer, own_name in _buffers(module):
+    for name, layer, own_name in saved_buffers(module):
         own, found = layer._buffers[own_name], saved.get(name)
-        if _kind(own) != _kind(found) and (found is None or isinstance(found, Tensor)):
+        if kind(own) != kind(found) and (found is None or isinstance(found, Tensor)):
             layer._buffers[own_name] = found
-
-
-def _buffers(module: nn.Module) -> list[tuple[str, nn.Module, str]]:
-    """(name, layer, name in the layer) of the buffers that are saved, those of None too."""
-    return [
-        (f"{path}.{name}" if path else name, layer, name)
-        for path, layer in module.named_modules()
-        for name in set(layer._buffers.keys()) - layer._non_persistent_buffers_set
-    ]
-
-
-def modules_of(game) -> dict[str, dict]:
-    """The modules of players, averages and memory: {what: {name: modules}}."""
-    memory = {name: (module,) for name, module in game.memory.items()}
-    groups = {"players": game.players, "averages": game.averages, "memory": memory}
-    return {
-        what: {name: [uncompiled(module) for module in modules] for name, modules in group.items()}
-        for what, group in groups.items()
-    }
-
-
-class Built(NamedTuple):
-    """What a game was when it was built.
-
-    layers: its modules in text, and its turns: what must be equal in a file and here.
-    kept: {(whose, name): (shape, type)} of what a checkpoint keeps of players and memory.
-    left_out: {(whose, name): value} of what it leaves out: plain values that layers have as
-        attributes.
-    """
-
-    layers: dict
-    kept: dict
-    left_out: dict
-
-
-def built(game) -> Built:
-    """What a game is now. Called when it is built."""
-    kept, left_out, groups = {}, {}, modules_of(game)
-    memory = {f"memory {name}": modules for name, modules in groups["memory"].items()}
-    for whose, modules in (groups["players"] | memory).items():
-        for number, module in enumerate(modules, 1):
-            place = whose if len(modules) == 1 else f"{whose}, network {number}"
-            kept |= {(place, name): kind for name, kind in _kept(module).items()}
-            for path, layer in module.named_modules():
-                for name, value in attributes(layer).items():
-                    if is_plain(value):
-                        left_out[place, f"{path}.{name}" if path else name] = value
-    return Built(_layers(game), kept, left_out)
-
-
-def _kept(module: nn.Module) -> dict[str, tuple]:
-    """{name: (shape, type)} of what `state_dict` gives, buffers that are still None included."""
-    found = {name: _kind(None) for name, *_ in _buffers(module)}
-    return found | {name: _kind(value) for name, value in module.state_dict().items()}
-
-
-def _kind(value) -> tuple:
-    if isinstance(value, Tensor):
-        return list(value.shape), str(value.dtype)
-    return (type(value).__name__,)
-
-
-def _warn_of_changes(game) -> None:
-    before, now = game._built, built(game)
-    moved = sorted(before.kept.keys() ^ now.kept.keys())
-    if moved:
-        warn(
-            f"since the game was built, {_told(moved)} has come or gone: before you resume this"
-            " file, build the network so that it is as now"
-        )
-    changed = [
-        key
-        for key, value in now.left_out.items()
-        for old in [before.left_out.get(key, value)]
-        if not (old is value or (type(old) is type(value) and old == value))
-    ]
-    if changed:
-        warn(
-            f"since the game was built, {_told(changed)} has changed, and is not in the file, which"
-            " holds weights and buffers: keep it in a buffer, with register_buffer"
-        )
-
-
-def _told(keys: list[tuple[str, str]]) -> str:
-    (place, name), *others = keys
-    return f"{name} of the {place}" + (f" (and {len(others)} more)" if others else "")
-
-
-def _layers(game) -> dict:
-    """The modules in text, and the turns.
-
-    Memory addresses are cut out of the text, because they differ between processes.
-    """
-    layers = {
-        what: {
-            name: [re.sub("0x[0-9a-fA-F]+", "0x", str(module)) for module in modules]
-            for name, modules in group.items()
-        }
-        for what, group in modules_of(game).items()
-    }
-    return layers | {"turns": [[turn.player, turn.times] for turn in game.turns]}

@@ -12,8 +12,9 @@ from tqdm.auto import tqdm
 
 from ganbook import checkpoints
 from ganbook.arguments import check_choice, check_count, check_number
+from ganbook.built import built
 from ganbook.device import DEVICE, on_device
-from ganbook.guards import FiniteLosses, Randomness, WholeStep
+from ganbook.guards import ONE_AT_A_TIME, FiniteLosses, Randomness, WholeStep
 from ganbook.networks import Average, Network, uncompiled
 from ganbook.players import (
     check_optimized,
@@ -45,9 +46,8 @@ class Game:
         `networks.Network` that is still fresh.
 
     Networks are moved to the device, in single precision. Within a turn, torch's global random
-    numbers are the game's own; those of numpy and of Python are not. Of games in several
-    threads, only one plays at a time. Raises ValueError or TypeError for settings that are out of
-    range or don't fit. Chapter 6.
+    numbers are the game's own; those of numpy and of Python are not. Of games in several threads,
+    one plays at a time. Raises ValueError or TypeError for settings that don't fit. Chapter 6.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class Game:
         named = [players, memory or {}]
         if not all(isinstance(d, dict) and all(type(name) is str for name in d) for d in named):
             raise TypeError(
-                "players and memory are dictionaries, {name: network} and {name: module}, whose"
-                " names are strings"
+                "players and memory must be dictionaries, {name: network} and {name: module}, with"
+                " strings as names"
             )
         if not all(isinstance(module, nn.Module) for module in (memory or {}).values()):
             raise TypeError("memory holds modules, {name: module}: keep a tensor as a buffer")
@@ -89,7 +89,7 @@ class Game:
         self.sampling = torch.Generator(DEVICE).manual_seed(seed)  # not shared with training
         self._finite, self._terms = FiniteLosses(), Terms()
         self._idle = set(map(id, self._networks()))  # those that have got no gradient so far
-        self._built = checkpoints.built(self)
+        self._built = built(self)
 
     @property
     def averages(self) -> dict[str, tuple[nn.Module, ...]]:
@@ -112,8 +112,8 @@ class Game:
         progress: whether to show a progress bar, in a terminal or a notebook.
         Raises ValueError if the steps are done already, TypeError if the batches can't be indexed,
         FloatingPointError if a loss is not finite, naming step, player and term. Warns of a network
-        that no term of the first step depends on. An interrupt
-        waits for the end of the step, which then is not yielded; a second one does not wait.
+        that no term of the first step depends on. An interrupt waits for the end of the step, which
+        then is not yielded; a second one does not wait.
         """
         steps = check_count("steps", steps)
         if not hasattr(batches, "__getitem__") or isinstance(batches, Tensor):
@@ -125,7 +125,7 @@ class Game:
                 f"this game has done {self.steps_done} steps already; `steps` counts them all, so"
                 f" ask for more (steps={2 * self.steps_done}) or start a new game"
             )
-        check_optimized(self.players, self.optimizers)
+        check_optimized(self.players, self.optimizers, self._averages)
         self._check_first(batches[self.batches_drawn])
         return self._train(batches, steps, progress)
 
@@ -137,7 +137,7 @@ class Game:
         with tqdm(total=steps, initial=self.steps_done, disable=hidden, unit="step") as bar:
             while self.steps_done < steps:
                 if self.steps_done % 50 == 0:  # now and then, because looking takes time
-                    check_optimized(self.players, self.optimizers)
+                    check_optimized(self.players, self.optimizers, self._averages)
                 losses, seen = {}, {}
                 with WholeStep(), self.randomness, torch.enable_grad():
                     for turn in self.turns:
@@ -165,7 +165,7 @@ class Game:
         does.
         """
         check_choice("player", player, [turn.player for turn in self.turns])
-        check_optimized(self.players, self.optimizers)
+        check_optimized(self.players, self.optimizers, self._averages)
         turn = next(turn for turn in self.turns if turn.player == player)
         with WholeStep(), self.randomness, torch.enable_grad():
             means, _ = self._take(turn, self._prepared(batch))
@@ -228,27 +228,28 @@ class Game:
         """Write the game's state to `path`. The file is written whole or not at all.
 
         The state is the weights and buffers of players, averages and memory, the optimisers, the
-        random state, and how many turns and steps are done. What layers keep as plain attributes
-        is not in the file; if it changes in training, a warning names it. Raises OSError if the
-        file can't be written, FloatingPointError if a loss, a weight that learns or a batch norm is
-        not finite, and ValueError if a module's state holds more than tensors and plain values. An
-        old file is then left as it was.
+        random state, and how many turns and steps are done. What layers keep as attributes is not
+        in the file; a warning names numbers, strings, tuples of these and tensors that have
+        changed. Raises OSError if the file can't be written, FloatingPointError if a loss, a weight
+        that learns or a batch norm is not finite, and ValueError if a module's state holds more
+        than tensors and plain values. An old file is then left as it was.
         """
-        self._finite.read()
-        checkpoints.save(self, path)
+        with ONE_AT_A_TIME:  # not in the middle of a step of another thread
+            self._finite.read()
+            checkpoints.save(self, path)
 
     def resume(self, path) -> None:
         """Restore the state saved at `path`, in a game built by the same code as the saved one.
 
         On the same CPU it continues bit for bit as if it had never stopped, where objectives draw
-        their random numbers from torch and networks keep what they change in buffers. On another
-        kind of device the random numbers differ. No code in the file is executed. Raises
-        FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
-        truncated, or belongs to other players; this game is then left as it was.
+        their random numbers from torch and networks keep what they change in buffers that are
+        saved. On another kind of device the random numbers differ. No code in the file is executed.
+        Raises FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint,
+        is truncated, or belongs to other players; this game is then left as it was.
         """
-        with torch.inference_mode(False):
+        with ONE_AT_A_TIME, torch.inference_mode(False):
             checkpoints.resume(self, path)
-        self._finite = FiniteLosses()  # those not read yet are of the game before
+            self._finite = FiniteLosses()  # those not read yet are of the game before
 
     # What a game is made of
 
@@ -272,8 +273,8 @@ class Game:
         self._prepared(batch)
 
     def _check_settings(self) -> None:
-        if not self.turns:
-            raise ValueError("a game needs turns: give a list of Turn(player, objective)")
+        if not (self.players and self.turns):
+            raise ValueError("a game needs players and a list of turns, Turn(player, objective)")
         for turn in self.turns:
             check_choice("a turn's player", turn.player, self.players)
             check_count("times", turn.times)
@@ -282,7 +283,7 @@ class Game:
         for name, module in self.memory.items():
             checkpoints.check_memory(name, module)
         if not isinstance(self.average, dict):
-            raise TypeError(f"average={self.average}: give {{player: share that stays}}")
+            raise TypeError(f"average={self.average}: give {{player: decay}}")
         if len(self.betas) != 2:
             raise ValueError(f"betas={self.betas}: give Adam's two decay rates")
         rates = self.lr if isinstance(self.lr, dict) else dict.fromkeys(self.players, self.lr)

@@ -39,10 +39,10 @@ def check_owners(players: dict[str, tuple[nn.Module, ...]]) -> None:
             )
 
 
-def check_optimized(players: dict, optimizers: dict) -> None:
-    """Place networks that were moved, and raise ValueError for a weight that no optimiser knows.
+def check_optimized(players: dict, optimizers: dict, averages: dict) -> None:
+    """Place networks that were moved; raise ValueError for what optimisers or averages don't know.
 
-    players: {name: networks}. optimizers: {name: optimiser}.
+    players: {name: networks}. optimizers: {name: optimiser}. averages: {name: their averages}.
     Between two turns a notebook may have moved networks or changed their layers.
     """
     for name, networks in players.items():
@@ -64,6 +64,8 @@ def check_optimized(players: dict, optimizers: dict) -> None:
                         " the game had begun, so it would not be learned: start a new game with"
                         " these networks"
                     )
+    for average in itertools.chain(*averages.values()):
+        average.check()
 
 
 def has_gradient(network: nn.Module) -> bool:

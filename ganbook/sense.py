@@ -1,6 +1,7 @@
 """Do a generator, a discriminator, a loss and the data make sense together?"""
 
 import math
+import re
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from ganbook import losses
 from ganbook.arguments import warn
 from ganbook.device import DEVICE
-from ganbook.networks import Network, evaluating
+from ganbook.networks import evaluating
 from ganbook.networks.layers import SpectralNorm
 from ganbook.players import call
 
@@ -32,10 +33,10 @@ def warn_of_nonsense(discriminator, loss, penalty, fake: Tensor, labels: Tensor 
         checked. penalty: a `penalties.Penalty` or None. fake: samples (N, ...). labels: of the
         samples, or None.
     """
-    far = _far(discriminator, fake, labels)
-    bounded = far is not None and far.abs().max() < 1e3
-    free = not (bounded or penalty or _has_bounded_weights(discriminator))
-    if loss == losses.wasserstein and free:
+    end = _end(discriminator, fake, labels)
+    bounded = end in ("Tanh", "Hardtanh", "Sigmoid", "Softmax", "Clamp")
+    bounded = bounded or penalty or _has_bounded_weights(discriminator)
+    if loss == losses.wasserstein and not bounded:
         warn(
             "nothing bounds the slope of this Wasserstein critic, so its loss can fall without"
             " bound: add penalty=penalties.wgan_gp(), or penalties.clip(0.01)"
@@ -46,12 +47,10 @@ def warn_of_nonsense(discriminator, loss, penalty, fake: Tensor, labels: Tensor 
             " gradient is not that of its own sample alone: leave batch norm out if the penalty is"
             " on gradients"
         )
-    if loss in LOGITS and (
-        type(_last(discriminator)) in (nn.Sigmoid, nn.Softmax) or _are_probabilities(far)
-    ):
+    if loss in LOGITS and end in ("Sigmoid", "Softmax"):
         warn(
-            "the discriminator's outputs lie in [0, 1], as after a sigmoid or softmax, but this"
-            " loss takes logits, which may be any number: leave that last layer out"
+            f"the discriminator's outputs lie in [0, 1], as it ends in a {end.lower()}, but this"
+            " loss takes logits, which may be any number: leave that last operation out"
         )
 
 
@@ -63,7 +62,7 @@ class Reach(NamedTuple):
     """The range of a generator's values.
 
     low, high: its ends, infinite where they are not known.
-    sure: whether they follow from the last layer; else they were observed, and may change in
+    sure: whether they follow from the last operation; else they were observed, and may change in
         training.
     """
 
@@ -75,13 +74,15 @@ class Reach(NamedTuple):
 def reach(generator: nn.Module, latent: int, labels: Tensor | None) -> Reach:
     """A generator's range: (-1, 1) if it ends in tanh, (0, 1) for a sigmoid, else infinite.
 
-    labels: two or more, or None. Known from its last layer, or from its outputs at huge latents.
+    labels: two or more, or None. Known from its last operation, or from its outputs at huge
+        latents.
     """
-    last = type(_last(generator))
-    if last in (nn.Tanh, nn.Sigmoid):
-        return Reach(-1.0 if last is nn.Tanh else 0.0, 1.0)
     count = 2 * getattr(generator, "copies", 1) if labels is None else len(labels)
-    far = _far(generator, torch.zeros(count, latent, dtype=torch.float32, device=DEVICE), labels)
+    z = torch.randn(count, latent, dtype=torch.float32, device=DEVICE)
+    end = _end(generator, z, labels)
+    if end in ("Tanh", "Sigmoid"):
+        return Reach(-1.0 if end == "Tanh" else 0.0, 1.0)
+    far = _far(generator, z, labels)
     ends = () if far is None else (far.min().item(), far.max().item())
     seen = ends if ends in ((-1.0, 1.0), (0.0, 1.0)) else (-math.inf, math.inf)
     return Reach(*seen, sure=False)
@@ -91,7 +92,7 @@ def check_range(samples: Tensor, low: float, high: float, sure: bool) -> None:
     """Check that a generator can reach the data, if they are images: of 64 numbers or more.
 
     samples: of the data. low, high, sure: what `reach` gives for the generator.
-    Raises ValueError for data more than 0.5 beyond what its last layer can reach. Warns of data
+    Raises ValueError for data more than 0.5 beyond what its last operation can reach. Warns of data
     slightly beyond, as added noise produces, and of data in [0, 1] where it ends in tanh.
     """
     if samples[0].numel() < 64 or high > 1:
@@ -105,7 +106,7 @@ def check_range(samples: Tensor, low: float, high: float, sure: bool) -> None:
     if sure and beyond > 0.5:
         raise ValueError(told)
     if beyond > 1e-4:
-        warn(f"{told}, so it can't draw all of them")
+        warn(f"{told}, so the generator can't draw all of them")
     elif lowest >= 0 > low:
         warn(
             f"all pixels of the first batch lie in [0, {highest:.3g}], half the range of this"
@@ -137,36 +138,35 @@ def _has_bounded_weights(network: nn.Module) -> bool:
         isinstance(layer, SpectralNorm)
         or hasattr(layer, "weight_u")  # torch's older spectral norm
         or (
-            isinstance(layer, nn.utils.parametrize.ParametrizationList)
+            ".parametrizations.weight" in f".{path}"
+            and isinstance(layer, nn.utils.parametrize.ParametrizationList)
             and not isinstance(layer[0], nn.utils.parametrizations._WeightNorm)
         )
-        for layer in network.modules()
+        for path, layer in network.named_modules()
     )
 
 
-_KEEPS_VALUES = (nn.Flatten, nn.Unflatten, nn.Identity)
+_KEEP_VALUES = re.compile(
+    "(Unsafe)?View|Reshape|ReshapeAlias|Alias|Squeeze|Unsqueeze|Permute|Transpose|T|Select|Slice"
+    "|Expand|Clone|ToCopy|Mean"
+)
+"""Operations, by their names in torch's graph, after which numbers lie where they lay before."""
 
 
-def _last(network: nn.Module) -> nn.Module:
-    """The last layer that changes values, if the network is only layers in sequence.
+def _end(network: nn.Module, like: Tensor, labels: Tensor | None) -> str:
+    """The last operation that moves a network's values, such as "Sigmoid", or "" if not known.
 
-    Else the network itself: its `forward` or a hook may do more than the layers.
+    like: inputs (N, ...). labels: (N,), or None. The operation is read from torch's graph, because
+    it may stand in a layer, in the network's own `forward` or in a hook.
     """
-    layers = [network]
-    while layers and not layers[-1]._forward_hooks:
-        last = layers[-1]
-        if type(last).__call__ is not nn.Module.__call__:
-            return network
-        forward = getattr(last.forward, "__func__", None)
-        if forward not in (nn.Sequential.forward, Network.forward):
-            return last
-        layers = [layer for layer in last if type(layer) not in _KEEPS_VALUES]
-    return network
-
-
-def _are_probabilities(far: Tensor | None) -> bool:
-    """Whether outputs for huge inputs stay in [0, 1], and touch 0 or 1."""
-    if far is None:
-        return False
-    low, high = far.min(), far.max()
-    return bool(low < high and ((low == 0 and high <= 1) or (low >= 0 and high == 1)))
+    try:
+        with evaluating(network), torch.enable_grad():
+            node = call(network, like.clone(), labels).grad_fn
+    except Exception:
+        return ""
+    while node is not None:
+        operation = re.sub(r"Backward\d*$", "", node.name())
+        if not _KEEP_VALUES.fullmatch(operation):
+            return operation
+        node = node.next_functions[0][0]
+    return ""

@@ -12,6 +12,8 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
+import warnings
 
 import games
 import numpy as np
@@ -20,7 +22,7 @@ import torch
 from games import assert_same_weights, differ, play, play_up_to, points_game, weights
 from torch import nn
 
-from ganbook import GAN, checkpoints, networks
+from ganbook import GAN, built, checkpoints, networks
 from ganbook.device import DEVICE
 from ganbook.game import Game, Turn
 from ganbook.schedules import falling
@@ -286,7 +288,7 @@ def test_a_checkpoint_of_another_version_is_named(tmp_path):
         (lambda: networks.mlp(latent=4, width=9, depth=1), "size mismatch"),
         (lambda: networks.mlp(latent=4, width=8, depth=2), "Missing key"),
         (lambda: networks.mlp(shape=(3,), latent=4, width=8, depth=1), "size mismatch"),
-        (lambda: with_tanh(*networks.mlp(latent=4, width=8, depth=1)), "layers or turns differ"),
+        (lambda: with_tanh(*networks.mlp(latent=4, width=8, depth=1)), "its layer .* in this game"),
     ],
     ids=["wider", "deeper", "other data", "tanh"],
 )
@@ -585,7 +587,7 @@ def test_a_network_that_grows_by_its_buffers_goes_on_where_it_was(steps, moons, 
 def test_an_attribute_that_changes_in_training_is_named_when_the_game_is_saved(moons, tmp_path):
     gan = growing("attributes")
     play(gan, moons, 2)
-    told = r"stage of the generator \(and 1 more\) has changed, and is not in the file"
+    told = r"stage of the generator \(and 1 more\) changed; the file, .*, does not have it"
     with pytest.warns(UserWarning, match=told):
         gan.save(tmp_path / "game.pt")
     again = growing("attributes")
@@ -645,6 +647,72 @@ def test_a_buffer_that_is_registered_or_deleted_later_is_named(tmp_path):
         with pytest.raises(ValueError, match="does not fit this game: .*(late|mean)"):
             again.resume(tmp_path / path)
     assert torch.equal(game.players["a"][1].late, torch.ones(3))
+    # The way out that the message names:
+    again = with_buffers(late=torch.zeros(3))
+    again.resume(tmp_path / "game.pt")
+    assert torch.equal(again.players["a"][1].late, torch.ones(3))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_game_built_anew_around_networks_whose_pool_has_grown_takes_its_file(tmp_path):
+    """As when a cell that builds the game is run again."""
+    game = with_buffers(pool=None)
+    game.players["a"][1].pool = torch.ones(3)
+    game.save(tmp_path / "game.pt")
+    again = Game(game.players, game.turns)
+    game.players["a"][1].pool = torch.zeros(3)
+    again.resume(tmp_path / "game.pt")
+    assert torch.equal(again.players["a"][1].pool, torch.ones(3))
+
+
+def test_settings_of_an_optimiser_are_those_of_this_game(moons, tmp_path):
+    saved, again = points_game(), points_game()
+    play(saved, moons, 1)
+    for game, decay in ((saved, 0.1), (again, 0.5)):
+        game.optimizers["generator"].param_groups[0]["weight_decay"] = decay
+    saved.save(tmp_path / "game.pt")
+    again.resume(tmp_path / "game.pt")
+    assert again.optimizers["generator"].param_groups[0]["weight_decay"] == 0.5
+
+
+class Follows(nn.Linear):
+    """It keeps tensors as attributes, of which it changes one."""
+
+    def __init__(self):
+        super().__init__(2, 1)
+        self.shift, self.still, self.size = torch.zeros(1), torch.full((3,), torch.nan), None
+
+    def forward(self, x):
+        self.size = x.shape
+        self.shift = self.shift + 1
+        return super().forward(x) + self.shift
+
+
+def test_a_tensor_that_changes_beside_the_buffers_is_named(tmp_path):
+    network = Follows()
+    game = Game({"a": network}, [Turn("a", lambda batch: {"t": network(batch)})])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        game.save(tmp_path / "game.pt")
+    game.turn("a", torch.ones(4, 2))
+    with pytest.warns(UserWarning, match="built, shift of the a changed; the file"):
+        game.save(tmp_path / "game.pt")
+
+
+def test_a_game_that_another_thread_plays_is_saved_between_two_steps(moons, tmp_path):
+    gan, path, threads = points_game(d_steps=3), tmp_path / "game.pt", []
+
+    def save_beside():
+        threads.append(threading.Thread(target=gan.save, args=[path]))
+        threads[0].start()
+        threads[0].join(0.2)  # it waits, as the step is not done
+
+    gan.turns[1] = gan.turns[1]._replace(after=save_beside)
+    play(gan, moons, 1)
+    threads[0].join()
+    again = points_game(d_steps=3)
+    again.resume(path)
+    assert again.turns_done == {"generator": 1, "discriminator": 3} and again.steps_done == 1
 
 
 @pytest.mark.filterwarnings("error")
@@ -681,7 +749,9 @@ def test_a_setting_that_a_layer_prints_must_be_the_same(moons, tmp_path):
 
     game(0.3).save(tmp_path / "game.pt")
     game(0.3).resume(tmp_path / "game.pt")
-    with pytest.raises(ValueError, match="layers or turns differ"):
+    with pytest.raises(
+        ValueError, match=r"layer \(1\): Dropout\(p=0.3.* is .*p=0.4.* in this game"
+    ):
         game(0.4).resume(tmp_path / "game.pt")
 
 
@@ -793,6 +863,6 @@ def test_addresses_are_left_out_in_capitals_too():
 
     def layers(address):
         network = nn.Sequential(nn.Linear(2, 1), Shown(address))
-        return checkpoints._layers(Game({"a": network}, [Turn("a", None)]))
+        return built.layers(Game({"a": network}, [Turn("a", None)]))
 
     assert layers("0x000001F2A3B4C5D0") == layers("0x00000FFFF3B4C5AB") == layers("0x7f8f041d85e0")

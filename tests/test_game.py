@@ -308,7 +308,8 @@ def test_what_comes_after_a_turn_comes_before_the_next(moons):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda n: Game({"a": n}, []), "a game needs turns"),
+        (lambda n: Game({"a": n}, []), "a game needs players and a list of turns"),
+        (lambda n: Game({}, [Turn("a", None)]), "a game needs players and a list of turns"),
         (lambda n: Game({"a": n}, [Turn("b", None)]), "a turn's player='b': it must be one of 'a'"),
         (lambda n: Game({"a": n}, [Turn("a", None, 0)]), "times=0: it must be a whole number"),
         (lambda n: Game({"a": n}, [Turn("a", None)], lr={"b": 1.0}), "one rate for each of a"),
@@ -356,7 +357,7 @@ def test_a_copy_of_a_gan_plays_as_the_first_would(moons):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"average": 0.9}, "average=0.9: give {player: share that stays}"),
+        ({"average": 0.9}, "average=0.9: give {player: decay}"),
         ({"memory": {"seen": torch.zeros(3)}}, "memory holds modules"),
     ],
 )
@@ -649,5 +650,15 @@ def test_networks_that_can_not_be_trained_are_named_by_their_player(moons):
 
 
 def test_players_are_a_dictionary():
-    with pytest.raises(TypeError, match="players and memory are dictionaries"):
+    with pytest.raises(TypeError, match="players and memory must be dictionaries"):
         Game([nn.Linear(2, 1)], [Turn("a", None)])
+
+
+def test_a_layer_replaced_between_two_trainings_is_named_before_work_is_lost(moons):
+    """A layer without weights, too: its game could not be saved afterwards."""
+    gan = points_game()
+    play(gan, moons, 1)
+    gan.generator[1] = nn.Identity()
+    with pytest.raises(ValueError, match="were added, removed or replaced after its average"):
+        gan.train(moons, 5)
+    assert gan.steps_done == 1

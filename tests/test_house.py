@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parents[1] / "ganbook"
 # From the ground up. A room imports from those before it and from its own files.
 ROOMS = (
     "device", "arguments", "schedules", "files", "downloads", "plotting", "losses", "penalties",
-    "data", "networks", "players", "sense", "metrics", "guards", "checkpoints", "turns",
-    "game", "gan", "widgets", "claims", "explorers", "playground", "checks",
+    "data", "networks", "players", "sense", "metrics", "guards", "built", "checkpoints",
+    "turns", "game", "gan", "widgets", "claims", "explorers", "playground", "checks",
 )  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -15,8 +15,10 @@ class Average:
     live: the network. Weights whose `data` is replaced later are still followed.
     Averaged are the weights that learn, and the running statistics of batch norms and instance
     norms. All else is copied when `synced` is called: frozen weights, the other buffers, and the
-    numbers, strings, tuples and tensors that layers keep as attributes, so that a network which
-    grows is at the same stage. Raises TypeError for a network that can't be copied.
+    tensors, and the numbers, strings and tuples of these, that layers keep as attributes, so that a
+    network which grows is at the same stage. What else layers keep stays as it was when the game
+    was built. torch's spectral norms divide by an estimate for the live weights, so that the norms
+    of averaged weights may lie above 1. Raises TypeError for a network that can't be copied.
     Yazici et al. 2019 (arXiv:1806.04498). Chapter 4.
     """
 
@@ -27,21 +29,32 @@ class Average:
         except Exception as error:
             raise TypeError(
                 f"a {type(live).__name__} can't be copied for an average"
-                f"{_with_graph(live) or f': {error}'}. Or switch averaging off (GAN: average=0;"
+                f"{_with_graph(live) or f': {error}'}, or switch averaging off (GAN: average=0;"
                 " Game: average=None)"
             ) from error
         self._layers = list(zip(self.network.modules(), live.modules(), strict=True))
         # Dictionaries and names, because the tensors in them may be replaced.
         self._averaged, seen = [], {id(None)}
         for own, layer in self._layers:
-            statistics = isinstance(layer, nn.modules.batchnorm._NormBase)
+            norm = isinstance(layer, nn.modules.batchnorm._NormBase)
             for values, lives in _dictionaries(own, layer):
                 for name, value in lives.items():
                     if id(value) in seen:  # layers may share a weight
                         continue
-                    if value.requires_grad or (statistics and value.is_floating_point()):
+                    if value.requires_grad or (norm and name in ("running_mean", "running_var")):
                         seen.add(id(value))
                         self._averaged.append((values, lives, name))
+
+    def check(self) -> None:
+        """Raise ValueError if layers or averaged weights of the network were added or removed."""
+        live = self._layers[0][1]
+        same = list(live.modules()) == [layer for _, layer in self._layers]
+        if not (same and all(name in lives for _, lives, name in self._averaged)):
+            raise ValueError(
+                f"layers or weights of the {type(live).__name__} were added, removed or replaced"
+                " after its average was made, and the average can't follow: build the network with"
+                " all its layers, or switch averaging off (GAN: average=0; Game: average=None)"
+            )
 
     @torch.no_grad()
     def update(self, kept: float) -> None:
@@ -59,15 +72,9 @@ class Average:
     def synced(self) -> nn.Module:
         """The averaged network; what is not averaged in it is copied from the live network.
 
-        Raises ValueError if layers of the network were added, removed or replaced.
+        Raises ValueError as `check` does.
         """
-        live = self._layers[0][1]
-        if list(live.modules()) != [layer for _, layer in self._layers]:
-            raise ValueError(
-                f"layers of the {type(live).__name__} were added, removed or replaced after"
-                " its average was made, which can't follow: build the network with all its layers,"
-                " or switch averaging off (GAN: average=0; Game: average=None)"
-            )
+        self.check()
         averaged, copies = {id(values[name]) for values, _, name in self._averaged}, {}
         for own, layer in self._layers:
             for values, lives in _dictionaries(own, layer):

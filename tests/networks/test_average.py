@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from ganbook import networks
 
@@ -75,6 +76,17 @@ def test_attributes_and_buffers_that_come_or_grow_later_are_followed():
     assert average.synced().mean is None
 
 
+def test_of_a_batch_norm_the_statistics_alone_are_averaged():
+    live = nn.BatchNorm1d(2, affine=False)
+    live.register_buffer("alpha", torch.tensor(0.0))
+    average = networks.Average(live)
+    live.alpha += 1
+    live.running_mean += 1
+    average.update(0.5)
+    own = average.synced()
+    assert own.alpha == 1 and torch.equal(own.running_mean, torch.full((2,), 0.5))
+
+
 @pytest.mark.parametrize(
     "value",
     [np.float64(0.25), np.float32(0.25), np.int64(3), np.bool_(True), None, (4, 8), ((1, "a"), 2)],
@@ -135,8 +147,9 @@ def test_layers_that_share_a_frozen_weight_share_it_in_the_average():
         lambda network: network.__setitem__(1, nn.Identity()),
         lambda network: network.append(nn.Tanh()),
         lambda network: network.pop(1),
+        lambda network: prune.l1_unstructured(network[0], "weight", 1),
     ],
-    ids=["replaced", "added", "removed"],
+    ids=["replaced", "added", "removed", "pruned"],
 )
 def test_an_average_of_other_layers_is_an_error(change):
     live = nn.Sequential(nn.Linear(2, 2), nn.Hardtanh())
