@@ -48,15 +48,18 @@ def main(purpose: str) -> None:
     lock = wait_for_others()  # noqa: F841
     pip.check_choice()
     began = time.monotonic()
-    project = tomllib.loads(read("pyproject.toml"))
-    course = project["project"]
+    try:
+        project = tomllib.loads(read("pyproject.toml"))
+        course = project["project"]
+    except (tomllib.TOMLDecodeError, KeyError) as error:
+        unreadable("pyproject.toml", error)
     if not os.path.lexists(PYTHON):
         make_venv()
     version, library = python_in_venv()
     if why := reason_not_to_use(version, library):
         stop(
             f".venv can't be used: {why}. Delete the folder .venv and run `make {purpose}` again;"
-            " what you installed there yourself goes with it."
+            " this also deletes the packages that you installed there."
         )
     ours = {plain(course["name"]), "pip", *pins()}
     if not repair(purpose, ours, is_ready(purpose, version)):
@@ -119,9 +122,13 @@ def wait_for_others():
 
 def read(name: str) -> str:
     try:
-        return Path(name).read_text(encoding="utf-8")
+        return Path(name).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        stop(f"could not read {name} ({error}): restore it, with `git checkout {name}` say.")
+        unreadable(name, error)
+
+
+def unreadable(name: str, error: Exception):
+    stop(f"could not read {name} ({error!r}): restore it, for example with `git checkout {name}`.")
 
 
 # --- What is in .venv
@@ -131,7 +138,7 @@ def python_in_venv() -> tuple[tuple[int, ...], str]:
     """(3, 12, 1) and "python3.12", the folder of its packages under lib, or () and ""."""
     wanted = "[*sys.version_info[:3], os.path.relpath(sysconfig.get_path('purelib'), sys.prefix)]"
     script = f"import json, os, sys, sysconfig; print(json.dumps({wanted}))"
-    with contextlib.suppress(OSError, ValueError, IndexError):
+    with contextlib.suppress(OSError, ValueError, IndexError, TypeError):
         said = run([PYTHON, "-I", "-c", script], stdout=subprocess.PIPE).stdout
         *version, site = json.loads(said.splitlines()[-1])  # other packages may speak first
         return tuple(version), Path(site).parent.name
@@ -144,8 +151,11 @@ def reason_not_to_use(version, library) -> str | None:
     if version < OLDEST:
         return f"it has Python {version[0]}.{version[1]}, and the course needs 3.11 or newer"
     if os.environ.get("PYTHON") and version[:2] != sys.version_info[:2]:
-        return f"it has Python {version[0]}.{version[1]}, and you ask for {os.environ['PYTHON']}"
-    if {folder.name for folder in VENV.glob("lib/python*")} != {library}:
+        asked = f"PYTHON={os.environ['PYTHON']} is {sys.version_info[0]}.{sys.version_info[1]}"
+        return f"it has Python {version[0]}.{version[1]}, and {asked}; or unset PYTHON to keep it"
+    # conda's environments hold a link, python3.1, beside the folder.
+    folders = [folder for folder in VENV.glob("lib/python*") if not folder.is_symlink()]
+    if {folder.name for folder in folders} != {library}:
         return "its Python was upgraded after it was made"
     return None
 
@@ -159,9 +169,11 @@ def make_venv() -> None:
     entries = sorted(VENV.iterdir()) if VENV.exists() else []
     if entries and not config.exists():
         stop(
-            f".venv holds files that are no virtual environment, such as {entries[0].name}: move"
-            f" them away, or delete it."
+            ".venv holds files that do not belong to a virtual environment, such as"
+            f" {entries[0].name}: move them away, or delete it."
         )
+    if (VENV / "Scripts").exists():
+        stop(".venv was made on Windows: move it away, or delete it.")
     if not importlib.util.find_spec("ensurepip"):
         stop(
             f"{sys.executable} can't make a virtual environment; on Debian, `apt install"
@@ -233,7 +245,7 @@ def is_usable(about: Path) -> bool:
     if not files or not all((about.parent / file).exists() for file in modules):
         return False
     imports = "\n".join(f"import {module}" for module in modules.values())
-    return run([PYTHON, "-c", imports], stdout=subprocess.PIPE).returncode == 0
+    return run([PYTHON, "-P", "-c", imports], stdout=subprocess.PIPE).returncode == 0
 
 
 def repair(purpose: str, ours: set[str], ready: bool) -> bool:
@@ -258,7 +270,8 @@ def repair(purpose: str, ours: set[str], ready: bool) -> bool:
     if more:
         versions = {n: v for n, v in versions.items() if v.split("+")[0] == pinned.get(n)}
     asked = [f"{name}=={version}" for name, version in versions.items()]
-    index = ["--extra-index-url", pip.TORCH_INDEX] if "+cpu" in "".join(asked) else []
+    from_torch = "+cpu" in "".join(asked) and not pip.pip_has_its_own_index()
+    index = ["--extra-index-url", pip.TORCH_INDEX] if from_torch else []
     try:
         pip.ensure_pip(broken=pip_too)
         if asked:

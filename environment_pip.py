@@ -3,6 +3,7 @@
 pip's full log goes to .venv/pip.log; a terminal shows one line that moves, and the time.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 VENV = Path(".venv")
 PYTHON = VENV / "bin/python"
+PIP = [PYTHON, "-P", "-m", "pip"]  # -P: no file of the reader's in this folder is imported
 LOG = VENV / "pip.log"
 CONSTRAINED = ["--constraint", "constraints.txt"]
 
@@ -62,13 +64,17 @@ def install_torch(purpose: str) -> None:
 
     Where pip has been told of another index than PyPI, or of none, that choice stands, and
     TORCH_INDEX is not asked. GANBOOK_TORCH=cpu uses it anyway, on any system;
-    GANBOOK_TORCH=cuda takes the usual build, and puts it in the place of one for the CPU.
+    GANBOOK_TORCH=cuda takes the usual build, and replaces one for the CPU with it.
     """
-    pin = re.search(r"^torch==(\S+)$", Path("constraints.txt").read_text(), re.M)
-    if (
-        pin and wants_another_torch()
-    ):  # pip fetches first, so that nothing is lost without a network
+    pin = re.search(r"^torch==(\S+)$", Path("constraints.txt").read_text("utf-8"), re.M)
+    if pin and wants_another_torch():
+        # pip fetches first, so that nothing is lost without a network.
         install(purpose, "--force-reinstall", "--no-deps", f"torch=={pin[1]}")
+        if wants_another_torch():
+            stop(
+                f"your package index has PyTorch {pin[1]} for the CPU only: unset GANBOOK_TORCH, or"
+                " set pip to an index that has the build with CUDA."
+            )
     if not pin or torch_version().split("+")[0] == pin[1] or not wants_cpu_build():
         return
     # Whatever else pip is configured to look through. An empty value would not override a file.
@@ -130,7 +136,7 @@ def has_nvidia_driver() -> bool:
 
 
 def pip_has_its_own_index() -> bool:
-    said = run([PYTHON, "-m", "pip", "config", "list"], stdout=subprocess.PIPE).stdout
+    said = run([*PIP, "config", "list"], stdout=subprocess.PIPE).stdout
     own = r"\.(index-url='(?!https://pypi\.org/)|no-index='(?!0|no|off|false))"
     return bool(re.search(own, said, re.I))
 
@@ -139,7 +145,7 @@ def index_has_torch(version: str, settings: dict[str, str]) -> bool:
     """Whether the index answers within seconds, with this version for this Python and system."""
     ask = ["index", "versions", "torch", "--index-url", TORCH_INDEX]
     quick = ["--timeout", "5", "--retries", "0", "--disable-pip-version-check"]
-    command = [PYTHON, "-m", "pip", *ask, *quick]
+    command = [*PIP, *ask, *quick]
     try:
         answer = run(command, stdout=subprocess.PIPE, env=os.environ | settings, timeout=20)
     except subprocess.TimeoutExpired:
@@ -152,14 +158,18 @@ def index_has_torch(version: str, settings: dict[str, str]) -> bool:
 
 def ensure_pip(broken: bool = False) -> None:
     """Reinstall pip from Python's own copy if it is broken or does not start."""
-    if not broken and run([PYTHON, "-c", "import pip._internal.cli.main"]).returncode == 0:
+    if not broken and run([PYTHON, "-P", "-c", "import pip._internal.cli.main"]).returncode == 0:
         return
-    python = [PYTHON, "-m", "ensurepip"]
-    done = run([*python, "--version"], stdout=subprocess.PIPE)
-    if done.returncode == 0:
-        for about in site().glob("pip-*.dist-info"):  # else it would count as installed
-            shutil.rmtree(about)
-        done = run(python, stdout=subprocess.PIPE)
+    # Aside, because pip would count as installed.
+    for left in site().glob("pip-*.dist-info.old"):  # by a killed call
+        shutil.rmtree(left)
+    aside = {about: about.rename(f"{about}.old") for about in site().glob("pip-*.dist-info")}
+    done = run([PYTHON, "-P", "-m", "ensurepip"], stdout=subprocess.PIPE)
+    for about, moved in aside.items():
+        if done.returncode and not about.exists():
+            moved.rename(about)
+        else:
+            shutil.rmtree(moved)
     if done.returncode:
         stop(f"pip in .venv is broken, and ensurepip can't repair it: {complaint(done.stderr)}")
 
@@ -167,7 +177,7 @@ def ensure_pip(broken: bool = False) -> None:
 def install(purpose: str, *arguments: str, settings: dict[str, str] | None = None) -> None:
     LOG.write_text("")
     options = ["--no-input", "--disable-pip-version-check", "--log", LOG]
-    command = [PYTHON, "-m", "pip", "install", *options, *arguments]
+    command = [*PIP, "install", *options, *arguments]
     code, errors = run_and_show(command, os.environ | (settings or {}))
     if code == 0:
         return
@@ -175,7 +185,7 @@ def install(purpose: str, *arguments: str, settings: dict[str, str] | None = Non
         purpose += "`, or `GANBOOK_TORCH=cuda make " + purpose
     if NO_NETWORK.search(LOG.read_text(errors="replace")):
         stop(
-            f"pip can't reach {torch_host() if settings else 'its package index, or one of them'};"
+            f"pip can't reach {torch_host() if settings else 'one of its package indexes'};"
             f" run `make {purpose}` again with an internet connection (details: {LOG})."
         )
     stop(f"pip could not install what `make {purpose}` needs: {complaint(errors)} (details: {LOG})")
@@ -230,7 +240,9 @@ def follow(pip: subprocess.Popen, log) -> None:
 def megabytes(file: str, size: str) -> str:
     """How much of a file is there: pip shows its own bar on a terminal only."""
     parts = Path(tempfile.gettempdir()).glob(f"pip-unpack-*/{file}")
-    there = max((part.stat().st_size for part in parts), default=0)
+    there = 0
+    with contextlib.suppress(OSError):  # pip has moved it since
+        there = max((part.stat().st_size for part in parts), default=0)
     return f"{there / 1e6:.1f} of {size} MB"
 
 

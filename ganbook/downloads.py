@@ -112,7 +112,8 @@ def _from_a_mirror(name: str, path: Path, part: Path) -> None:
     for mirror in _MIRRORS[path.parent.name]:
         host = mirror.split("/")[2]
         try:
-            _download(part, mirror + path.name)
+            if not _is_whole(part, name):  # a killed process may have left it
+                _download(part, mirror + path.name)
         except DataError as error:
             failures.append(f"{host} {error}")
             continue
@@ -123,7 +124,7 @@ def _from_a_mirror(name: str, path: Path, part: Path) -> None:
         failures.append(f"{host} sent a file with a wrong checksum, which was thrown away")
     raise DataError(
         f"{name} could not be downloaded: {'; '.join(failures)}. "
-        "Try again later: a download that stopped goes on where it was; without an internet"
+        "Try again later: an interrupted download resumes where it stopped; without an internet"
         " connection, data.digits() has 5,000 handwritten digits"
     )
 
@@ -137,8 +138,9 @@ def _download(part: Path, url: str) -> None:
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
-            # 416: what we have is as long as the file or longer, so it is wrong.
+            # 416: what we have is as long as the file or longer, and it is wrong.
             if have and answer.status_code == 416:
+                answered = True
                 part.unlink()
                 return _download(part, url)
             answer.raise_for_status()
@@ -146,7 +148,8 @@ def _download(part: Path, url: str) -> None:
             # A server without range support starts over, with 200.
             have *= answer.status_code == 206
             length = answer.headers.get("Content-Length", "")
-            total = have + int(length) if length.isdecimal() else 0
+            plain = length.isdecimal() and "Content-Encoding" not in answer.headers
+            total = have + int(length) if plain else 0
             bar = tqdm(desc=part.stem, initial=have, total=total or None, unit="B", unit_scale=True)
             with bar, part.open("ab" if have else "wb") as file:
                 for chunk in answer.iter_content(2**16):
@@ -159,9 +162,15 @@ def _download(part: Path, url: str) -> None:
         raise DataError("redirects without end") from error
     except requests.exceptions.ContentDecodingError as error:
         raise DataError("sent something that can't be decoded") from error
-    except ValueError as error:  # among them requests' for a redirect to ftp:// or http://[
-        raise DataError(f"leads to an address that can't be asked ({error})") from error
+    except requests.exceptions.SSLError as error:
+        raise DataError("has a certificate that is not trusted on this machine") from error
+    except ValueError as error:  # among them requests' for a redirect to ftp:// or a wrong proxy
+        raise DataError(f"can't be asked ({error})") from error
     except requests.RequestException as error:
         raise DataError("stopped before the end" if answered else "did not answer") from error
+    except OSError as error:
+        if answered:  # the disk
+            raise
+        raise DataError(f"can't be asked ({error})") from error  # a variable with a wrong path
     if part.stat().st_size < total:  # some versions of urllib3 don't notice
         raise DataError("closed the connection before the end")

@@ -31,15 +31,23 @@ def cache_folder() -> Path:
     """Return the folder in which data and small trained models are kept.
 
     The environment variable GANBOOK_CACHE names it; without that it is the user's cache folder,
-    or, for a user without a home, as in some containers, one beside the temporary files. Raises
-    DataError if the variable names the home folder of a user who does not exist.
+    or, for a user without a home folder, as in some containers, one among the temporary files.
+    Raises DataError if the variable names the home folder of a user who does not exist, or if the
+    one among the temporary files is another user's.
     """
+    named = os.environ.get("GANBOOK_CACHE")
     try:
-        return user_path(os.environ.get("GANBOOK_CACHE") or pooch.os_cache("ganbook"), "folder")
-    except RuntimeError:
-        return Path(tempfile.gettempdir()) / "ganbook-cache"
-    except ValueError as error:
-        raise DataError(f"the environment variable GANBOOK_CACHE is wrong: {error}") from error
+        return user_path(named or pooch.os_cache("ganbook"), "folder")
+    except (RuntimeError, ValueError) as error:
+        if named:
+            message = f"the environment variable GANBOOK_CACHE is wrong: {error}"
+            raise DataError(message) from error
+    folder = Path(tempfile.gettempdir()) / f"ganbook-cache-{os.getuid()}"
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700)  # everybody may write beside it
+    if folder.is_symlink() or (folder.exists() and folder.stat().st_uid != os.getuid()):
+        raise DataError(f"{folder} is not yours: set GANBOOK_CACHE to a folder where you may write")
+    return folder
 
 
 def user_path(path, kind: str = "file") -> Path:

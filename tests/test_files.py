@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -75,13 +74,23 @@ def test_what_is_no_path_is_one_sentence(path, wrong, message):
     assert files.user_path("./~nobody-of-this-name/x.pt") == Path("~nobody-of-this-name/x.pt")
 
 
-def test_a_user_without_a_home_has_a_cache_beside_the_temporary_files(monkeypatch):
+def test_a_user_without_a_home_has_a_cache_of_his_own_among_the_temporary_files(
+    tmp_path, monkeypatch
+):
     def homeless(name):
         raise RuntimeError("Could not determine home directory.")
 
+    folder = tmp_path / f"ganbook-cache-{os.getuid()}"
     monkeypatch.delenv("GANBOOK_CACHE", raising=False)
-    monkeypatch.setattr(files.pooch, "os_cache", homeless)
-    assert files.cache_folder() == Path(tempfile.gettempdir()) / "ganbook-cache"
+    monkeypatch.setattr(files.tempfile, "gettempdir", lambda: str(tmp_path))
+    for cache in (homeless, lambda name: f"~/.cache/{name}"):  # as platformdirs 4 has it
+        monkeypatch.setattr(files.pooch, "os_cache", cache)
+        monkeypatch.setattr(files.os.path, "expanduser", lambda path: path)
+        assert files.cache_folder() == folder and folder.stat().st_mode & 0o777 == 0o700
+    folder.rmdir()
+    folder.symlink_to(tmp_path)  # whoever may write there
+    with pytest.raises(files.DataError, match="is not yours: set GANBOOK_CACHE"):
+        files.cache_folder()
 
 
 def test_a_cache_in_the_home_of_nobody_names_the_variable(monkeypatch):

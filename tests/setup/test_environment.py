@@ -31,7 +31,7 @@ def test_a_venv_that_does_not_start_is_named_and_left_alone(course, offline):
     (course / ".venv/bin/other").touch()
     assert refused(course, offline) == (
         "ganbook: .venv can't be used: its Python does not start. Delete the folder .venv and run"
-        " `make lab` again; what you installed there yourself goes with it.\n"
+        " `make lab` again; this also deletes the packages that you installed there.\n"
     )
     assert (course / ".venv/bin/other").exists()
 
@@ -54,9 +54,22 @@ def test_a_package_that_speaks_when_python_starts_is_no_harm(ready, offline):
 def test_a_file_of_the_course_that_is_damaged_is_named(ready, offline, name):
     (ready / name).write_bytes(b"# \xff\n")
     said = refused(ready, offline)
-    assert said.startswith(f"ganbook: could not read {name} ('utf-8' codec")
-    assert said.endswith(f"restore it, with `git checkout {name}` say.\n")
+    assert said.startswith(f"ganbook: could not read {name} (UnicodeDecodeError('utf-8'")
+    assert said.endswith(f"restore it, for example with `git checkout {name}`.\n")
     (ready / ".venv/.lab-ready").write_bytes(b"\xff")  # says nothing, so all is asked again
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "[tool]\n"])
+def test_a_file_of_the_course_with_a_conflict_is_named(ready, offline, text):
+    (ready / "pyproject.toml").write_text(text)
+    assert refused(ready, offline).startswith("ganbook: could not read pyproject.toml (")
+
+
+def test_a_file_of_the_readers_with_the_name_of_a_module_is_no_harm(ready, offline):
+    (ready / "numbers.py").write_text("raise SystemExit('these are numbers of mine')\n")
+    (ready / "constraints.txt").write_text("# another\n")  # so that pip is asked
+    assert "Installed" in set_up(ready, offline)
+    (ready / "numbers.py").unlink()
 
 
 def test_second_call_asks_no_pip(ready, offline):
@@ -201,7 +214,7 @@ def test_without_a_network_one_sentence_and_no_harm(ready, offline):
     for kind in ({"requires": ["nowhere"]}, {"builders": ["nowhere"]}):
         write_project(ready, **kind)
         assert refused(ready, offline | network).splitlines() == [
-            "ganbook: pip can't reach its package index, or one of them; run `make lab` again with"
+            "ganbook: pip can't reach one of its package indexes; run `make lab` again with"
             " an internet connection (details: .venv/pip.log)."
         ]
     # What was there is whole: with the file as it was, the course opens without a network.
@@ -308,17 +321,22 @@ def test_a_call_waits_for_the_pip_of_a_killed_one(ready, offline):
     assert second.returncode == 0 and (ready / ".venv/mark").exists()
 
 
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
+ASKED = f"it has Python 3.99, and PYTHON=python3 is {HERE}; or unset PYTHON to keep it"
+
+
 @pytest.mark.parametrize(
     "version, chosen, why",
     [
         ((3, 10, 4), "", "it has Python 3.10, and the course needs 3.11 or newer"),
-        ((3, 99, 0), "python3", "it has Python 3.99, and you ask for python3"),
+        ((3, 99, 0), "python3", ASKED),
         ((3, 99, 0), "", None),
     ],
 )
 def test_a_venv_of_another_python(tmp_path, monkeypatch, version, chosen, why):
     library = tmp_path / ".venv/lib/python3.99t"
     library.mkdir(parents=True)
+    (library.parent / "python3.9").symlink_to(library.name)  # as in conda's
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHON", chosen)
     assert environment.reason_not_to_use(version, library.name) == why

@@ -1,5 +1,6 @@
 """pip is there, and does what it is asked, whatever it and Python are told from outside."""
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -100,3 +101,21 @@ def test_a_file_of_pip_cannot_make_an_empty_venv_ready(ready, offline, tmp_path,
     said = refused(ready, env)
     assert said.startswith("ganbook: pip reported success, but .venv lacks new-one;")
     assert "pip config list" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_pip_noted_goes_only_when_ensurepip_has_put_a_new_one_there(
+    tmp_path, monkeypatch, fails
+):
+    def run(command, **options):
+        assert not any(tmp_path.glob("pip-*.dist-info")), "pip would count as installed"
+        return subprocess.CompletedProcess(command, int(fails), "", "no space left")
+
+    for name in ("pip-1.dist-info", "pip-0.dist-info.old"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(environment_pip, "site", lambda: tmp_path)
+    monkeypatch.setattr(environment_pip, "run", run)
+    with pytest.raises(SystemExit, match="no space left") if fails else contextlib.nullcontext():
+        environment_pip.ensure_pip(broken=True)
+    left = [path.name for path in tmp_path.iterdir()]
+    assert left == ["pip-1.dist-info"] * fails

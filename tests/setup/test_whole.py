@@ -198,11 +198,18 @@ def test_a_folder_of_the_readers_in_the_place_of_the_venv_is_refused(
         (course / ".venv").symlink_to(folder)
     said = refused(course, offline)
     assert said == (
-        "ganbook: .venv holds files that are no virtual environment, such as photos: move them"
-        " away, or delete it.\n"
+        "ganbook: .venv holds files that do not belong to a virtual environment, such as photos:"
+        " move them away, or delete it.\n"
     )
     left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
     assert left == ["photos", "photos/a", "thesis.txt"]
+
+
+def test_a_venv_of_windows_is_refused(course, offline):
+    (course / ".venv/Scripts").mkdir(parents=True)
+    (course / ".venv/pyvenv.cfg").write_text("home = C:\\Python312\n")
+    assert refused(course, offline).startswith("ganbook: .venv was made on Windows: move it away")
+    assert (course / ".venv/pyvenv.cfg").read_text() == "home = C:\\Python312\n"
 
 
 def test_a_file_in_the_place_of_the_venv_is_named(course, offline):
