@@ -76,12 +76,16 @@ class Lab:
             self.server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def as_installed(self):
-        """Put back the layout and the settings that a reader's first start finds."""
+        """Put back the layout and the settings that a reader's first start finds.
+
+        The page that stays open saves its layout when it likes: between two of these lines, too.
+        """
         for folder in (self.layouts, self.settings):
             shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(ROOT / "lab/share/jupyter/lab/workspaces", self.layouts)
+        layouts = ROOT / "lab/share/jupyter/lab/workspaces"
+        shutil.copytree(layouts, self.layouts, dirs_exist_ok=True)
         news = self.settings / "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-        news.parent.mkdir(parents=True)
+        news.parent.mkdir(parents=True, exist_ok=True)
         news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
 
     def wait(self):
