@@ -270,11 +270,11 @@ def repair(purpose: str, ours: set[str], ready: bool) -> bool:
     if more:
         versions = {n: v for n, v in versions.items() if v.split("+")[0] == pinned.get(n)}
     asked = [f"{name}=={version}" for name, version in versions.items()]
-    from_torch = "+cpu" in "".join(asked) and not pip.pip_has_its_own_index()
-    index = ["--extra-index-url", pip.TORCH_INDEX] if from_torch else []
     try:
         pip.ensure_pip(broken=pip_too)
         if asked:
+            from_torch = "+cpu" in "".join(asked) and not pip.pip_has_its_own_index()
+            index = ["--extra-index-url", pip.TORCH_INDEX] if from_torch else []
             pip.install(purpose, "--ignore-installed", "--no-deps", *index, *asked)
     except (SystemExit, OSError) as error:
         if not ready:

@@ -33,7 +33,7 @@ def built(game) -> Built:
     for whose, modules in (groups["players"] | memory).items():
         for number, module in enumerate(modules, 1):
             place = whose if len(modules) == 1 else f"{whose}, network {number}"
-            kept |= {(place, name): kind for name, kind in saved_kinds(module).items()}
+            kept |= {(place, name): found for name, found in saved_kinds(module).items()}
             for path, layer in module.named_modules():
                 for name, value in attributes(layer).items():
                     if is_plain(value) or isinstance(value, Tensor):
@@ -112,9 +112,9 @@ def check_built(here: Built, content: dict) -> None:
             raise ValueError(f"its layer {other.strip()} is {own.strip()} in this game")
         raise ValueError("the weights have the same shapes, but layers or turns differ")
     none = kind(None)
-    built, saved = (content.get(part, here.kept) for part in ("kept", "kept now"))
-    for place, name in sorted(here.kept.keys() | built.keys()):
-        own, *others = (kept.get((place, name), none) for kept in (here.kept, built, saved))
+    then, saved = (content.get(part, here.kept) for part in ("kept", "kept now"))
+    for place, name in sorted(here.kept.keys() | then.keys()):
+        own, *others = (kept.get((place, name), none) for kept in (here.kept, then, saved))
         if own not in others:
             raise ValueError(f"{name} of the {place} was built with another shape or type")
 

@@ -57,8 +57,13 @@ def save(game, path) -> None:
                 " game was not saved: go back to an earlier checkpoint"
             )
     buffer, before, now = io.BytesIO(), game._built, built(game)
-    content = {"format": FORMAT, "layers": before.layers, "state": _state(game)}
-    content |= {"kept": before.kept, "kept now": now.kept}
+    content = {
+        "format": FORMAT,
+        "layers": before.layers,
+        "kept": before.kept,
+        "kept now": now.kept,
+        "state": _state(game),
+    }
     torch.save(content, buffer)
     buffer.seek(0)
     try:
