@@ -196,6 +196,15 @@ def _check_d(table, theta, weights, left):
             gradient(softplus(l_real).mean() + softplus(-l_fake).mean()),
             "D's labels are exchanged: softplus(-l) belongs to real points, softplus(l) to fakes.",
         ),
+        (
+            gradient(softplus(-l_real).mean() - softplus(l_fake).mean()),
+            "D's loss on fakes has the wrong sign: add softplus(l).",
+        ),
+        (
+            truth + gradient(softplus(-l_fake).mean()),
+            "D's step holds the gradient of G's loss as well. Each player needs a loss and a"
+            " backward() of its own, D's first.",
+        ),
         (gradient(softplus(-l_real).mean()), "D's loss leaves out the fakes: add softplus(l)."),
         (gradient(softplus(l_fake).mean()), "D's loss leaves out the real points."),
         (truth / 2, "D's gradient is half of what it should be: add the two means."),

@@ -129,6 +129,19 @@ class Careful:
         return list(step(G, D, g_adam, d_adam))
 
 
+def in_one_sum(G, D, g_adam, d_adam):
+    """One backward() for the sum of both losses."""
+    fakes = G(noise(640))
+    d_loss = softplus(-D(data(640))).mean() + softplus(D(fakes.detach())).mean()
+    g_loss = softplus(-D(fakes)).mean()
+    g_adam.zero_grad()
+    d_adam.zero_grad()
+    (d_loss + g_loss).backward()
+    d_adam.step()
+    g_adam.step()
+    return d_loss.item(), g_loss.item()
+
+
 def at_once(G, D, g_adam, d_adam):
     """Both gradients are taken before either player moves."""
     d_loss = softplus(-D(data(640))).mean() + softplus(D(G(noise(640)).detach())).mean()
@@ -299,6 +312,8 @@ WRONG = [
     (ch02.careful, step_with(g_kind="sum"), "sum over the fakes"),
     (ch02.careful, step_with(g_kind="logit"), "minus the mean logit"),
     (ch02.careful, at_once, "as it was before its step"),
+    (ch02.careful, in_one_sum, "the gradient of G's loss as well"),
+    (ch02.careful, step_with(weight_fake=-1), "on fakes has the wrong sign"),
     (ch02.careful, step_with(returns=lambda d, g: (g, d)), "wrong order"),
     (ch02.careful, step_with(returns=lambda d, g: d), "two numbers"),
     (ch02.careful, step_with(returns=lambda d, g: 1.0), "two numbers"),
