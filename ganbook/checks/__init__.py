@@ -251,7 +251,7 @@ def recognise_number(found: float, *mistakes, truth: float | None = None) -> Non
     if truth is not None and near(found, truth):
         return
     for value, message in mistakes:
-        require(not abs(found - value) <= ATOL * 10, message)
+        require(not abs(found - value) <= 1e-4 * max(1.0, abs(value)), message)
 
 
 # ---- The frame
@@ -303,6 +303,7 @@ def guarded(answer, what: str = ""):
     """A learner's function whose exceptions are `Mistake`s, and whose generators have an end.
 
     what: its name, for the message if it is no function.
+    After a call, its `leaves_gradients_off` tells whether the next cell would have had none.
     """
     if _dots(answer) or answer is None:
         raise Open
@@ -320,6 +321,7 @@ def guarded(answer, what: str = ""):
         try:
             with _kept_settings():
                 result = _settled(answer(*args, **kwargs), asked=False)
+                call.leaves_gradients_off = not torch.is_grad_enabled()
         except (Mistake, Open, KeyboardInterrupt):
             raise
         except BaseException as error:

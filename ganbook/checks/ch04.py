@@ -1,6 +1,6 @@
 """Checks of chapter 4, DCGAN."""
 
-import copy
+import itertools
 import math
 import random
 
@@ -8,151 +8,228 @@ import torch
 from torch import nn
 from torch.nn.functional import conv_transpose2d
 
-from ganbook import networks
-from ganbook.checks import Mistake, exercise, require
+from ganbook.checks import (
+    Mistake,
+    exercise,
+    guarded,
+    near,
+    number,
+    recognise,
+    require,
+    same,
+    tensor,
+)
+from ganbook.device import DEVICE
 
 
 @exercise("4.1")
 def output_size(answer):
-    """`answer(size, kernel, stride, padding)`: a transposed convolution's pixels along a side."""
-    draw = random.Random(0)
-    for _ in range(30):
-        kernel = draw.randint(1, 7)
-        size, stride, padding = (
-            draw.randint(2, 12),
-            draw.randint(1, 4),
-            draw.randint(0, (kernel - 1) // 2),
-        )
-        case = f"size {size}, kernel {kernel}, stride {stride}, padding {padding}"
-        got = answer(size, kernel, stride, padding)
-        x, weight = torch.empty(1, 1, size, size), torch.empty(1, 1, kernel, kernel)
-        right = conv_transpose2d(x, weight, stride=stride, padding=padding).shape[-1]
-        if got == right:
-            continue
-        require(
-            got != (size + 2 * padding - kernel) // stride + 1,
-            "this is the size after an ordinary convolution, which shrinks"
-            f" ({case}: torch gives {right})",
-        )
-        require(
-            got != size * stride - 2 * padding + kernel,
-            "n pixels have n - 1 gaps:"
-            f" the last stamp starts at (size - 1) * stride ({case}: torch gives {right})",
-        )
-        require(
-            got != (size - 1) * stride + kernel and got != (size - 1) * stride - padding + kernel,
-            "padding cuts away `padding` pixels on each of the two sides"
-            f" ({case}: torch gives {right})",
-        )
-        require(
-            got != size * stride,
-            f"true for kernel 4, stride 2, padding 1, but not always ({case}: torch gives {right})",
-        )
-        require(False, f"{case}: you say {got}, torch gives {right}")
+    """Asks torch. A mistake is named if it explains every case."""
+    cases = [(7, 4, 2, 1)]
+    while len(cases) < 40:
+        case = random.randint(2, 12), random.randint(1, 7), random.randint(1, 4)
+        padding = random.randint(0, case[1] - 1)
+        if (case[0] - 1) * case[2] + case[1] - 2 * padding >= 1:
+            cases.append((*case, padding))
+    found = [number(answer(*case)) for case in cases]
+    right = [_painted(*case) for case in cases]
+    for wrong, message in (
+        (
+            lambda n, k, s, p: (n + 2 * p - k) // s + 1,
+            "this is the size after an ordinary convolution, which shrinks",
+        ),
+        (
+            lambda n, k, s, p: (n + 2 * p - k) / s + 1,
+            "this is the size after an ordinary convolution, which shrinks",
+        ),
+        (
+            lambda n, k, s, p: n * s - 2 * p + k,
+            "n pixels have n - 1 gaps: the last stamp starts at (size - 1) * stride",
+        ),
+        (lambda n, k, s, p: (n - 1) * s + k, "padding cuts pixels away, and here it has no effect"),
+        (
+            lambda n, k, s, p: (n - 1) * s + k - p,
+            "padding cuts away `padding` pixels on each of the two sides",
+        ),
+        (
+            lambda n, k, s, p: (n - 1) * s + k + 2 * p,
+            "padding cuts pixels away here. It adds none: that is an ordinary convolution's",
+        ),
+        (
+            lambda n, k, s, p: (n - 1) * s + k - 2 * p - 1,
+            "one pixel short: a stamp that starts at pixel 0 ends before pixel `kernel`",
+        ),
+        (
+            lambda n, k, s, p: (n - 1) * s + k - 2 * p + 1,
+            "one pixel too many: the pixels are counted from 0",
+        ),
+        (
+            lambda n, k, s, p: (n - 1) * s - 2 * p,
+            "the last stamp is `kernel` wide: that is missing",
+        ),
+        (
+            lambda n, k, s, p: (n - 1) * s + 1 - 2 * p,
+            "the last stamp is `kernel` wide, not one pixel",
+        ),
+        (
+            lambda n, k, s, p: (n - 1) * k + s - 2 * p,
+            "the stamps are `stride` apart and `kernel` wide: the two have changed places",
+        ),
+        (lambda n, k, s, p: n * s, "true for kernel 4, stride 2, padding 1, but not always"),
+        (lambda n, k, s, p: 2 * n, "true for kernel 4, stride 2, padding 1, but not always"),
+        (lambda n, k, s, p: 14, "this is the size for one case. Write it for all, in letters"),
+    ):
+        if all(value == wrong(*case) for value, case in zip(found, cases, strict=True)):
+            i = next(i for i in range(len(cases)) if found[i] != right[i])
+            require(False, f"{message} ({_case(cases[i])}: torch gives {right[i]})")
+    for value, truth, case in zip(found, right, cases, strict=True):
+        require(value == truth, f"{_case(case)}: you say {value:g}, torch gives {truth}")
+
+
+def _painted(size, kernel, stride, padding):
+    x, weight = torch.empty(1, 1, size, size), torch.empty(1, 1, kernel, kernel)
+    return conv_transpose2d(x, weight, stride=stride, padding=padding).shape[-1]
+
+
+def _case(case):
+    return "size {}, kernel {}, stride {}, padding {}".format(*case)
 
 
 @exercise("4.2")
 def transposed(answer):
-    """`answer(x, kernel, stride)`: the stamps of all pixels of x added up, no padding.
-
-    x is (H, W), kernel (K, K).
-    """
-    random_state = torch.Generator().manual_seed(0)
-    for height, width, size, stride in [(3, 3, 4, 2), (2, 5, 3, 2), (4, 2, 3, 1), (3, 4, 2, 3)]:
-        x = torch.randn(height, width, generator=random_state)
-        kernel = torch.randn(size, size, generator=random_state)
-        before = x.clone()
-        got = answer(x, kernel, stride)
-        require(
-            torch.equal(x, before), "your function changes its input x: write into a new tensor"
-        )
-        right = conv_transpose2d(x[None, None], kernel[None, None], stride=stride)[0, 0]
+    """Asks torch, for images and strides of several kinds."""
+    for height, width, size, stride in [
+        (3, 3, 4, 2),
+        (2, 5, 3, 2),
+        (4, 2, 3, 1),
+        (3, 4, 2, 3),
+        (1, 3, 3, 2),
+    ]:
+        x, kernel = torch.randn(height, width), torch.randn(size, size)
         case = f"x of {height}x{width}, kernel {size}x{size}, stride {stride}"
-        require(isinstance(got, torch.Tensor), f"return a tensor; got {type(got).__name__}")
-        require(
-            got.shape == right.shape,
-            f"{case}: the shape is {tuple(got.shape)}, it must be {tuple(right.shape)}",
+        given = x.clone(), kernel.clone()
+        found = answer(*given, stride)
+        for name, was, now in zip(("x", "kernel"), (x, kernel), given, strict=True):
+            require(
+                torch.equal(was, now),
+                f"your function changes its input {name}: write into a new tensor",
+            )
+
+        def paint(x, kernel, stride=stride):
+            return conv_transpose2d(
+                x[None, None].double(), kernel[None, None].double(), None, stride
+            )[0, 0]
+
+        right = paint(x, kernel)
+        shape = tuple(getattr(found, "shape", ()))
+        for wrong, message in (
+            (right.T.shape, "height and width have changed places"),
+            ((height * stride, width * stride), "the last stamp reaches beyond its own pixel"),
+            (paint(x, kernel, 1).shape, "`stride` has no effect: the stamps are that far apart"),
+            ((1, 1, *right.shape), "an image of two dimensions, (H, W), is asked for"),
+            (tuple(n - 2 for n in right.shape), "without padding nothing is cut off"),
+        ):
+            require(
+                shape != wrong or shape == right.shape,
+                f"{case}: {message}. The shape is {shape}, it must be {tuple(right.shape)}",
+            )
+        found = tensor(found, tuple(right.shape), case)
+        overwritten, largest = torch.zeros_like(right), torch.full_like(right, -math.inf)
+        for i, j in itertools.product(range(height), range(width)):
+            place = slice(i * stride, i * stride + size), slice(j * stride, j * stride + size)
+            overwritten[place] = (x[i, j] * kernel).double()
+            largest[place] = torch.maximum(largest[place], (x[i, j] * kernel).double())
+        stamps = paint(torch.ones_like(x), torch.ones_like(kernel))
+        recognise(
+            found,
+            (paint(x, kernel.flip(0, 1)), "your kernel is flipped: stamp it as it is"),
+            (paint(x, kernel.flip(0)), "your kernel is flipped: stamp it as it is"),
+            (paint(x, kernel.flip(1)), "your kernel is flipped: stamp it as it is"),
+            (paint(x, kernel.T), "rows and columns of the kernel are swapped"),
+            (
+                overwritten,
+                "where two stamps overlap, the later one replaces the earlier one:"
+                " add them up (+=)",
+            ),
+            (
+                largest.clamp(min=0),
+                "where two stamps overlap, the larger one is left: add them up (+=)",
+            ),
+            (
+                right / stamps.clamp(min=1),
+                "where stamps overlap you take their mean: add them up, and leave it at that",
+            ),
+            (
+                paint(torch.ones_like(x), kernel),
+                "the pixels' own values have no effect: a stamp is x[i, j] * kernel",
+            ),
+            (
+                paint(x, torch.ones_like(kernel)),
+                "the kernel's values have no effect: a stamp is x[i, j] * kernel",
+            ),
+            (-right, "the sign is turned"),
+            (0 * right, "nothing is stamped: all pixels are 0"),
+            truth=right,
         )
-        if torch.allclose(got, right, atol=1e-5):
-            continue
-        flipped = conv_transpose2d(x[None, None], kernel.flip(0, 1)[None, None], stride=stride)[
-            0, 0
-        ]
-        require(
-            not torch.allclose(got, flipped, atol=1e-5), "your kernel is flipped: stamp it as it is"
-        )
-        turned = conv_transpose2d(x[None, None], kernel.T[None, None], stride=stride)[0, 0]
-        require(
-            not torch.allclose(got, turned, atol=1e-5), "rows and columns of the kernel are swapped"
-        )
-        overwritten = torch.zeros_like(right)
-        for i in range(height):
-            for j in range(width):
-                overwritten[i * stride : i * stride + size, j * stride : j * stride + size] = (
-                    x[i, j] * kernel
-                )
-        require(
-            not torch.allclose(got, overwritten, atol=1e-5),
-            "where two stamps overlap, the later one replaces the earlier one: add them up (+=)",
-        )
-        require(
-            False,
-            f"{case}: the numbers differ from torch's by up to {(got - right).abs().max():.2g}",
+        same(
+            found,
+            right,
+            f"{case}: the numbers differ from torch's by up to {(found - right).abs().max():.2g}",
         )
 
 
 @exercise("4.3")
 def weight_scale(answer):
-    """`answer()`: the standard deviation of weights that keep the mean square of the inputs."""
-    value = float(answer())
-    near = lambda wrong: abs(value - wrong) < 0.02 * wrong  # noqa: E731
+    """Counts the weights that reach an output pixel by stamping ones."""
+    value = number(answer())
     require(value > 0, f"a standard deviation is positive; got {value:.4g}")
+    ones = torch.ones(1, 64, 7, 7), torch.ones(64, 1, 4, 4)
+    terms = conv_transpose2d(*ones, stride=2, padding=1)[0, 0, 7, 7].item()
+    for wrong, message in (
+        (1 / terms, "this is the variance of a weight: its standard deviation is the root"),
+        (
+            math.sqrt(1 / 1024),
+            "with stride 2 only a quarter of the 16 weights of a kernel reach one output pixel",
+        ),
+        (
+            math.sqrt(1 / 64),
+            "each input channel reaches an output pixel more than once:"
+            " count the weights of the kernel that hit it",
+        ),
+        (
+            1 / 64,
+            "an output is a sum over channels and over the weights of a kernel that hit it,"
+            " and a standard deviation is a root",
+        ),
+        (1 / 2, "an output is a sum over 64 channels: they are missing"),
+        (1 / 4, "an output is a sum over 64 channels: they are missing"),
+        (
+            math.sqrt(2 / terms),
+            "the inputs have mean square 1 as they are: no factor 2 for the ReLU",
+        ),
+        (math.sqrt(terms), "turn it over: the more terms, the smaller the weights"),
+        (terms, "this is how many terms a sum has. How large may each be?"),
+        (1 / 1024, "this is a variance, and not all 16 weights reach the same output pixel"),
+        (0.02, "this is the scale of the paper, for layers of other widths"),
+    ):
+        require(abs(value / wrong - 1) > 0.02, message)
+    size = terms * value**2
     require(
-        not near(1 / 256), "this is the variance of a weight: its standard deviation is the root"
-    )
-    require(
-        not near(math.sqrt(1 / 1024)),
-        "with stride 2 only a quarter of the 16 weights of a kernel reach one output pixel",
-    )
-    require(
-        not near(math.sqrt(1 / 64)),
-        "each input channel reaches an output pixel more than once:"
-        " count the weights of the kernel that hit it",
-    )
-    require(
-        not near(math.sqrt(2 / 256)),
-        "the inputs have mean square 1 as they are: no factor 2 for the ReLU",
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        layer = nn.ConvTranspose2d(64, 256, 4, stride=2, padding=1, bias=False)
-        nn.init.normal_(layer.weight, std=value)
-        with torch.no_grad():
-            output = layer(torch.randn(64, 64, 7, 7))[:, :, 2:-2, 2:-2]
-    size = output.square().mean().item()
-    require(
-        0.9 < size < 1.1,
+        0.98 < size < 1.02,
         f"with {value:.4g}, inputs of mean square 1 come out with mean square {size:.3g}",
     )
 
 
 @exercise("4.4")
 def block(answer):
-    """`answer(inputs, outputs)`: layers that double a map, normalise it and apply a ReLU.
+    """Judges what comes out of the layers, however they are made, never what they are made of.
 
-    The map is (N, inputs, H, W).
+    Where batch norm stands between convolution and ReLU, layers(x) - layers(-x) is what the ReLU
+    was given, and multiplying x by 10 changes nothing.
     """
-    layers = answer(6, 10)
-    require(
-        isinstance(layers, nn.Module),
-        f"return a module, nn.Sequential(...); got {type(layers).__name__}",
-    )
-    x = torch.randn(16, 6, 7, 7, generator=torch.Generator().manual_seed(0))
-    try:
-        out = layers(x)
-    except RuntimeError as error:
-        raise Mistake(f"a map of 6 channels does not pass through the layers: {error}") from error
-    require(out.shape[1] == 10, f"6 channels must become 10; they become {out.shape[1]}")
+    layers = _layers(answer(6, 10))
+    x = 3 * torch.randn(64, 6, 7, 7)
+    out = _map(layers, x, 10)
     require(
         out.shape[2:] != (13, 13),
         "7 pixels become 13, and 28 would never be reached:"
@@ -162,110 +239,265 @@ def block(answer):
         out.shape[2:] == (14, 14),
         f"7x7 must become 14x14; it becomes {out.shape[2]}x{out.shape[3]}",
     )
-    norms = [layer for layer in layers.modules() if isinstance(layer, nn.BatchNorm2d)]
+    require(torch.isfinite(out), "what comes out is not finite")
     require(
-        len(norms) == 1,
-        f"one nn.BatchNorm2d belongs between convolution and ReLU; there are {len(norms)}",
+        (out != 0).any(),
+        "all that comes out is 0. Do the scales of batch norm start at 0?"
+        " The layer begins by wiping out its input. They belong around 1",
+    )
+    lowest = out.amin((0, 2, 3), keepdim=True)
+    at_lowest = (out <= lowest + 1e-4 * out.std()).double().mean((0, 2, 3)).min().item()
+    require(
+        (lowest >= 0).all() or at_lowest < 0.1,
+        "batch norm comes before the ReLU, not after it: values below 0 come out",
     )
     require(
-        norms[0].eps < 1e-2,
-        f"batch norm has eps={norms[0].eps}:"
-        " the second argument of nn.BatchNorm2d is eps, not momentum."
-        " It is added to every variance, so the output is no longer of unit variance",
+        (lowest >= 0).all() and at_lowest > 0.1,
+        "there is no ReLU at the end: half of the values should be cut off at 0",
+    )
+    one_larger = x.clone()
+    one_larger[:, 0] *= 10
+    require(
+        not torch.allclose(_map(layers, one_larger, 10), out, atol=1e-2),
+        "batch norm stands before the convolution: it belongs between convolution and ReLU",
+    )
+    mirrored = _map(layers, -x, 10)
+    neither = ((out == 0) & (mirrored == 0)).double().mean().item()
+    require(neither < 0.1, "there is a ReLU before batch norm too. It belongs after it alone")
+    before = out - mirrored  # what the ReLU was given
+    larger = _map(layers, 10 * x, 10) - _map(layers, -10 * x, 10)
+    spread, grown = before.std((0, 2, 3)), larger.std((0, 2, 3))
+    ratio = (grown / spread.clamp(min=1e-12)).median().item()
+    require(
+        ratio < 5,
+        "nothing is normalised: one nn.BatchNorm2d belongs between convolution and ReLU",
     )
     require(
-        norms[0].weight.mean() > 0.5,
+        ratio < 1.03,
+        "the output is not of unit variance: what is eps of your batch norm?"
+        " The second argument of nn.BatchNorm2d is eps, not momentum, and it is added to every"
+        " variance",
+    )
+    others = torch.cat([x[:1], 5 * x[1:]])
+    require(
+        not torch.allclose(_map(layers, others, 10)[0], out[0], atol=1e-2),
+        "each image is normalised by itself: batch norm takes its statistics over the batch",
+    )
+    require(
+        spread.mean() > 0.5,
         "the scales of batch norm start around 0:"
         " the layer begins by wiping out its input. They belong around 1",
     )
-    convolution = next(layer for layer in layers.modules() if isinstance(layer, nn.ConvTranspose2d))
-    for kernel, stride in zip(convolution.kernel_size, convolution.stride, strict=True):
-        require(
-            kernel % stride == 0,
-            f"kernel {kernel} is not a multiple of stride {stride}: a checkerboard",
-        )
-    kinds = [type(layer) for layer in layers.modules()]
-    require(nn.ReLU in kinds, "there is no ReLU")
     require(
-        kinds.index(nn.BatchNorm2d) < kinds.index(nn.ReLU),
-        "batch norm comes before the ReLU, not after it",
+        0.7 < spread.mean() < 1.4,
+        f"what the ReLU gets should have standard deviation 1; it has {spread.mean():.2g}",
     )
+    hits = _hits(layers, x)
+    require(
+        max(hits) < 2 * min(hits),
+        "some output pixels are reached by more stamps than their neighbours,"
+        f" {max(hits)} to {min(hits)}: a checkerboard."
+        " The kernel should be a multiple of the stride",
+    )
+    found = _map(_layers(answer(3, 5)), torch.randn(2, 3, 4, 6), 5)
+    require(
+        found.shape[2:] == (8, 12),
+        f"a map of 4x6 must become 8x12; it becomes {found.shape[2]}x{found.shape[3]}",
+    )
+
+
+def _layers(layers):
+    require(
+        not isinstance(layers, (list, tuple)),
+        f"return a module, nn.Sequential(...); got {type(layers).__name__}",
+    )
+    if isinstance(layers, nn.Module):
+        layers.train()
+    return guarded(layers, "what you return")
+
+
+def _map(layers, x, channels):
+    try:
+        out = layers(x.clone())
+    except Mistake as mistake:
+        raise Mistake(
+            f"a map of {x.shape[1]} channels does not pass through the layers: {mistake}"
+        ) from mistake.__cause__
+    require(
+        isinstance(out, torch.Tensor) and out.ndim == 4,
+        "the layers should give a tensor (N, outputs, 2 H, 2 W)",
+    )
+    require(
+        out.shape[1] == channels,
+        f"{x.shape[1]} channels must become {channels}; they become {out.shape[1]}",
+    )
+    return out.detach().cpu()
+
+
+def _hits(layers, x):
+    """By how many input pixels each of four neighbouring output pixels is reached."""
+    x = x.clone().requires_grad_()
+    out = layers(1 * x)
+    if not out.requires_grad:
+        raise Mistake("no gradient comes through the layers: they could not be trained")
+    hits = []
+    for i, j in itertools.product((6, 7), repeat=2):
+        reached = torch.zeros(7, 7)
+        for image in range(4):
+            (slope,) = torch.autograd.grad(out[image, :, i, j].sum(), x, retain_graph=True)
+            reached = torch.maximum(reached, slope[image].abs().amax(0))
+        hits.append(int((reached > 0.02 * reached.max()).sum()))
+    return hits
+
+
+class _Painter(nn.Module):
+    """A small generator with batch norm in two depths."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU())
+        self.last = nn.Sequential(nn.Linear(32, 48), nn.BatchNorm1d(48))
+
+    def forward(self, z):
+        return self.last(self.first(z)).view(-1, 3, 4, 4).tanh()
 
 
 @exercise("4.5")
 def sample(answer):
-    """`answer(generator, z)`: samples in evaluation mode, without a graph.
-
-    The generator is left in the mode that it was in.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        generator, _ = networks.dcgan()
-        weight = next(generator.parameters())
-        z = torch.randn(6, 64, device=weight.device)
+    """Compares with the generator in evaluation mode, and all of its state with what it was."""
+    generator = _Painter().to(DEVICE)
+    for _ in range(3):
+        generator(2 * torch.randn(32, 64, device=DEVICE)).square().mean().backward()
+    for training, n in ((True, 6), (False, 6), (True, 1), (False, 3)):
+        z = torch.randn(n, 64, device=DEVICE)
         with torch.no_grad():
-            for _ in range(3):
-                generator(2 * torch.randn(32, 64, device=weight.device))
-        for training in (True, False):
-            generator.train(training)
-            before = copy.deepcopy(generator.state_dict())
-            images = answer(generator, z)
-            require(
-                isinstance(images, torch.Tensor) and images.shape == (6, 1, 28, 28),
-                "return the images (N, 1, 28, 28)",
-            )
-            require(
-                all(
-                    torch.equal(before[name], value)
-                    for name, value in generator.state_dict().items()
-                ),
+            right = generator.eval()(z).double().cpu()
+        generator.train(training)
+        before = _state(generator)
+        given = z.clone()
+        images = answer(generator, given)
+        after = _state(generator)
+        for name, message in (
+            (
+                "buffers",
                 "sampling changed the running statistics of batch norm:"
                 " the generator was in training mode",
-            )
-            alone = answer(generator, z[:1])
+            ),
+            ("parameters", "sampling changed the weights"),
+            ("gradients", "sampling changed the gradients of the weights"),
+            ("needs", "the weights are left frozen: requires_grad is not what it was"),
+        ):
             require(
-                torch.allclose(images[:1], alone, atol=1e-4),
+                all(_equal(x, y) for x, y in zip(before[name], after[name], strict=True)), message
+            )
+        found = tensor(images, tuple(right.shape), "the images")
+        if not near(found, right, atol=1e-3):
+            generator.train()
+            with torch.no_grad():
+                busy = n > 1 and near(found, generator(z).double().cpu(), atol=1e-3)
+            require(
+                not busy,
                 "an image depends on what else is in the batch: the generator was in training mode",
             )
-            require(
-                not images.requires_grad,
-                "the images drag a graph along: sample under torch.no_grad()",
-            )
-            require(
-                generator.training == training,
-                "the generator was training and is left in evaluation mode:"
-                " training would go on without batch statistics"
-                if training
-                else "the generator was in evaluation mode and is left training",
-            )
+            require(False, "these are not the images that the generator gives in evaluation mode")
+        require(
+            not (isinstance(images, torch.Tensor) and images.requires_grad),
+            "the images drag a graph along: sample under torch.no_grad()",
+        )
+        require(torch.equal(z, given), "your function changes z")
+        require(
+            not answer.leaves_gradients_off,
+            "gradients are left switched off for all that comes after:"
+            " use `with torch.no_grad():`, which switches them on again",
+        )
+        modes = after["modes"]
+        require(
+            modes[0] == training,
+            "the generator was training and is left in evaluation mode:"
+            " training would go on without batch statistics"
+            if training
+            else "the generator was in evaluation mode and is left training",
+        )
+        require(
+            all(mode == training for mode in modes),
+            "the generator has its mode back, but the layers in it have not:"
+            " generator.train(mode) sets them all, generator.training = mode does not",
+        )
+
+
+def _state(generator):
+    parameters = list(generator.parameters())
+    return {
+        "buffers": [value.clone() for value in generator.buffers()],
+        "parameters": [value.detach().clone() for value in parameters],
+        "gradients": [None if x.grad is None else x.grad.clone() for x in parameters],
+        "needs": [x.requires_grad for x in parameters],
+        "modes": [module.training for module in generator.modules()],
+    }
+
+
+def _equal(x, y):
+    return torch.equal(x, y) if isinstance(x, torch.Tensor) and y is not None else x is y
 
 
 @exercise("4.6")
 def walk(answer):
-    """`answer(a, b, steps)`: points (steps, n) at equal angles on the arc from a (n,) to b (n,)."""
-    random_state = torch.Generator().manual_seed(0)
-    for n, steps in [(64, 9), (16, 5), (64, 2)]:
-        a, b = torch.randn(2, n, generator=random_state)
-        a, b = (v * math.sqrt(n) / v.norm() for v in (a, b))
-        path = answer(a, b, steps)
+    """Compares with the arc turned from a by equal parts of the angle."""
+    for n, steps, length, cosine in [
+        (64, 9, 8.0, 0.1),
+        (16, 5, 4.0, -0.5),
+        (64, 2, 8.0, 0.2),
+        (3, 7, 2.5, 0.8),
+    ]:
+        a, side = torch.randn(2, n).double()
+        a = a / a.norm()
+        side = side - (side @ a) * a
+        side = side / side.norm()
+        angle = math.acos(cosine)
+
+        def arc(angles, a=a, side=side, length=length):
+            return length * (angles.cos()[:, None] * a + angles.sin()[:, None] * side)
+
+        t = torch.linspace(0, 1, steps).double()
+        right = arc(t * angle)
+        a, b = right[0], right[-1]
+        path = tensor(answer(a.float(), b.float(), steps), (steps, n))
+        straight = torch.lerp(a, b, t[:, None])
+        if steps > 2:
+            recognise(
+                path,
+                (
+                    straight,
+                    "this is the straight line:"
+                    " in its middle z is too short for the generator to know",
+                ),
+                (
+                    length * straight / straight.norm(dim=1, keepdim=True),
+                    "the points lie on the arc, but not at equal angles:"
+                    " divide the angle, not the chord",
+                ),
+                (
+                    arc(t * (angle - 2 * math.pi)),
+                    "this is the long way round the sphere: the angle between a and b is less"
+                    " than half a turn",
+                ),
+                (right.flip(0), "the walk must start at a, and end at b"),
+                (right / length, "these points have length 1. They should be as long as a and b"),
+                (
+                    right * math.sin(angle),
+                    "the sine of the angle is missing below the line",
+                ),
+                truth=right,
+            )
+        slack = 2e-3 * length
+        require(near(path[0], a, 0, slack), "the walk must start at a")
         require(
-            isinstance(path, torch.Tensor) and path.shape == (steps, n),
-            f"return a tensor ({steps}, {n}); got"
-            f" {tuple(path.shape) if isinstance(path, torch.Tensor) else path!r}",
-        )
-        require(torch.allclose(path[0], a, atol=1e-3), "the walk must start at a")
-        require(
-            torch.allclose(path[-1], b, atol=1e-3),
+            near(path[-1], b, 0, slack),
             "the walk must end at b, with b itself as the last of the steps",
         )
-        straight = torch.lerp(a, b, torch.linspace(0, 1, steps)[:, None])
+        lengths = path.norm(dim=1) / length
         require(
-            steps == 2 or not torch.allclose(path, straight, atol=1e-3),
-            "this is the straight line: in its middle z is too short for the generator to know",
-        )
-        lengths = path.norm(dim=1) / math.sqrt(n)
-        require(
-            (lengths - 1).abs() < 1e-3,
+            (lengths - 1).abs() < 2e-3,
             f"all points should be as long as a and b; yours are {lengths.min():.3f} to"
             f" {lengths.max():.3f} times that",
         )
@@ -274,4 +506,9 @@ def walk(answer):
         require(
             angles.max() - angles.min() < 0.02,
             "the points lie on the arc, but not at equal angles: divide the angle, not the chord",
+        )
+        require(
+            near(path, right, 0, slack),
+            "the points are as long as a and b and equally far apart, but not on the arc between"
+            " them",
         )

@@ -2,192 +2,313 @@
 
 import itertools
 import math
+import random
 
 import numpy as np
 import torch
 
 from ganbook import metrics
-from ganbook.checks import exercise, require
+from ganbook.checks import (
+    exercise,
+    kind,
+    near,
+    number,
+    parts,
+    recognise,
+    recognise_number,
+    require,
+    tensor,
+)
+
+
+def _numpy():
+    """A generator of numpy's that draws what the frame's seed says."""
+    return np.random.default_rng(random.randrange(2**32))
+
+
+def _left(found, right, faults, value, most, of=""):
+    """Name the faults that explain what was found, the fewest that do, and at most so many.
+
+    faults: {place: (what is right there, "", then messages)}. value: from a choice of one of each.
+    """
+    if near(found, right):
+        return
+    choices = itertools.product(*(range(len(options)) for options in faults.values()))
+    choices = [choice for choice in choices if 0 < sum(k > 0 for k in choice) <= most]
+    for choice in sorted(choices, key=lambda choice: sum(k > 0 for k in choice)):
+        left = [options[k] for options, k in zip(faults.values(), choice, strict=True) if k]
+        faulty = value(*choice)
+        require(
+            near(faulty, right) or not near(found, faulty, 1e-6, 1e-9),
+            f"{of}{'one fault is' if len(left) == 1 else f'{len(left)} faults are'} left:"
+            f" {'; '.join(left)}.",
+        )
 
 
 @exercise("5.1")
 def shrunk(answer):
-    """Draws features, shrinks and shifts them, and measures: never uses the formula."""
-    rng = np.random.default_rng(0)
-    for factor in (0.3, 0.75, 1.4, 1.0):
+    """Draws features, shrinks and shifts them, and measures; names up to two faults at once."""
+    rng = _numpy()
+    faults = {
+        "shift": (
+            "",
+            "the length of d is to be squared",
+            "the shift d is missing",
+            "you square the sum of d: sum up the squares",
+            "you take the mean of d's squares: the distance has their sum",
+            "you add up d's absolute values: the distance has their squares",
+            "the shift is not shrunk: c does not belong to d",
+            "the shift is not shrunk: c does not belong to d",
+            "d's part has the wrong sign",
+        ),
+        "factor": (
+            "",
+            "c² is the factor of the variances. The distance compares their roots, which go with c",
+            "c² is the factor of the variances. The distance compares their roots, which go with c",
+            "these are differences of variances, squared. The distance compares their roots",
+            "(1 - c) is to be squared",
+            "(1 - c) is to be squared",
+            "what the shrinking costs is missing",
+            "the overlap, 2 (C c²C)^(1/2), is to be subtracted, not added",
+            "the overlap, 2 (C c²C)^(1/2), is missing",
+            "the overlap, (C c²C)^(1/2), counts twice: the factor 2 is missing",
+            "c² C is the generator's covariance. The distance compares it with that of the data",
+            "c is the factor already: no root of it",
+            "the shrinking's part has the wrong sign",
+        ),
+        "size": (
+            "",
+            "you add up all entries of C. The trace is the sum of the diagonal",
+            "you have a determinant where the trace belongs",
+            "you take the mean of C's diagonal. The trace is its sum",
+            "the trace of C is missing",
+            "this is the trace of C C. Once is enough: the square is in (1 - c)² already",
+            "you have a norm of C where its trace belongs",
+        ),
+    }
+    for c in (0.3, 0.75, 1.4, 1.0):
         mixing = rng.normal(size=(4, 4))
         h = rng.normal(size=(60, 4)) @ mixing
-        shift = rng.normal(size=4)
-        covariance = np.cov(h, rowvar=False)
-        b = h.mean(0) + shift + factor * (h - h.mean(0))
-        right = metrics.fid(h, b)
-        found = _number(answer(factor, shift.copy(), covariance.copy()))
-        trace, moved = np.trace(covariance), (shift**2).sum()
-        at = f"for c = {factor}"
-        if factor != 1:
-            away = (1 - factor) ** 2
-            _named(
-                found,
-                *[
-                    (
-                        moved + sign * (1 - factor**2) * trace,
-                        f"{at}: c² is the factor of the variances."
-                        " The distance compares their roots, which go with c.",
-                    )
-                    for sign in (1, -1)
-                ],
-                (
-                    moved + (1 - factor**2) ** 2 * trace,
-                    f"{at}: these are differences of variances, squared."
-                    " The distance compares their roots.",
-                ),
-                (
-                    moved
-                    + trace
-                    + factor**2 * trace
-                    - 2 * factor**2 * np.trace(covariance @ covariance),
-                    f"{at}: the square root of the product of the covariances is missing.",
-                ),
-                (math.sqrt(moved) + away * trace, f"{at}: the length of d is to be squared."),
-                (moved + abs(1 - factor) * trace, f"{at}: (1 - c) is to be squared."),
-                (moved + (1 - factor) * trace, f"{at}: (1 - c) is to be squared."),
-                (away * trace, f"{at}: the shift d is missing."),
-                (moved, f"{at}: what the shrinking costs is missing."),
-                (
-                    moved + away * covariance.sum(),
-                    f"{at}: you add up all entries of C. The trace is the sum of the diagonal.",
-                ),
-                (
-                    moved + away * np.linalg.det(covariance),
-                    f"{at}: you have a determinant where the trace belongs.",
-                ),
-                (
-                    math.sqrt(right),
-                    f"{at}: this is the root of the distance."
-                    " The course, as the field, leaves it off.",
-                ),
-            )
+        d = rng.normal(size=4)
+        C = np.cov(h, rowvar=False)
+        right = metrics.fid(h, h.mean(0) + d + c * (h - h.mean(0)))
+        found = number(answer(c, d.copy(), C.copy()))
+        shifts = (
+            *(d @ d, math.sqrt(d @ d), 0.0, d.sum() ** 2, (d**2).mean(), abs(d).sum()),
+            *(c**2 * (d @ d), (1 - c) ** 2 * (d @ d), -(d @ d)),
+        )
+        away = (1 - c) ** 2
+        shares = (
+            *(away, 1 - c**2, c**2 - 1, (1 - c**2) ** 2, abs(1 - c), 1 - c, 0.0),
+            *((1 + c) ** 2, 1 + c**2, 1 + c**2 - c, c**2, (1 - math.sqrt(c)) ** 2, -away),
+        )
+        trace = np.trace(C)
+        sizes = (
+            *(trace, C.sum(), np.linalg.det(C), trace / 4, 1.0, np.trace(C @ C)),
+            np.linalg.norm(C),
+        )
+        at = f"for c = {c}"
+        _left(
+            found,
+            right,
+            faults,
+            lambda i, j, k, w=(shifts, shares, sizes): w[0][i] + w[1][j] * w[2][k],
+            2,
+            f"{at}: ",
+        )
+        recognise_number(
+            found,
+            (
+                d @ d + (1 + c**2) * trace - 2 * c**2 * np.trace(C @ C),
+                f"{at}: the square root of the product of the covariances is missing.",
+            ),
+            (
+                math.sqrt(right),
+                f"{at}: this is the root of the distance. The course, as the field, leaves it off.",
+            ),
+            truth=right,
+        )
         require(
-            _near(found, right),
-            f"{at} the distance is {right:.4f}, measured; yours is {found:.4f}.",
+            near(found, right), f"{at} the distance is {right:.4f}, measured; yours is {found:.4f}."
         )
 
 
 @exercise("5.2")
 def frechet(answer):
     """Tries every combination of the faults of published code, and names those that are left."""
-    rng = np.random.default_rng(1)
+    rng = _numpy()
+    faults = {
+        "mean": (
+            "",
+            "the distance of the means is not squared",
+            "the means do not enter",
+            "you take the mean of the means' squared differences: the distance has their sum",
+            "you square the sum of the means' differences: sum up the squares",
+            "you add up the means' differences: the distance has their squares",
+        ),
+        "divisor": ("", "the covariances are divided by N; the course divides by N - 1"),
+        "root": (
+            "",
+            "the square root of the product of the covariances is missing",
+            "np.sqrt takes the root of each entry: a matrix S with S S = C is wanted",
+            "the root of a product of matrices is not the product of their roots",
+        ),
+        "two": (
+            "",
+            "the root counts twice: the factor 2 is missing",
+            "the overlap of the covariances, 2 (C C')^(1/2), is missing",
+            "the overlap of the covariances is to be subtracted, not added",
+        ),
+        "trace": (
+            "",
+            "you add up all entries of the matrices. The trace is the sum of the diagonal",
+            "you take the mean of the diagonal. The trace is its sum",
+            "the second covariance is missing",
+            "the part of the covariances has the wrong sign",
+        ),
+    }
     for n, m in ((14, 9), (40, 25)):
-        a, b = (
-            np.abs(rng.normal(size=(n, 3))) @ np.abs(rng.normal(size=(3, 3))),
-            1.5 * rng.random((m, 3)),
-        )
+        while True:
+            a = np.abs(rng.normal(size=(n, 3))) @ np.abs(rng.normal(size=(3, 3)))
+            b = 1.5 * rng.random((m, 3))
+            if (np.cov(a, rowvar=False) @ np.cov(b, rowvar=False) > 0).all():
+                break  # the entries have roots, if the wrong ones
         before = a.copy(), b.copy()
-        found = _number(answer(a, b))
+        found = answer(a, b)
+        if isinstance(found, (complex, np.complexfloating)):
+            require(
+                abs(found.imag) < 1e-6 * (1 + abs(found)),
+                f"the result is complex, {found:.3g}: a distance is a real number.",
+            )
+            found = found.real
+        found = number(found)
         require(
             np.array_equal(a, before[0]) and np.array_equal(b, before[1]),
             "your function changes the features it gets.",
         )
-        faults = {
-            "mean": ("", "the distance of the means is not squared", "the means do not enter"),
-            "divisor": ("", "the covariances are divided by N; the course divides by N - 1"),
-            "root": (
-                "",
-                "the square root of the product of the covariances is missing",
-                "np.sqrt takes the root of each entry: a matrix S with S S = C is wanted",
-            ),
-            "two": ("", "the root counts twice: the factor 2 is missing"),
-        }
-        for choice in itertools.product(*(range(len(options)) for options in faults.values())):
-            left = [options[k] for options, k in zip(faults.values(), choice, strict=True) if k]
-            require(
-                not left or not _near(found, _faulty(a, b, *choice)),
-                f"{'one fault is' if len(left) == 1 else f'{len(left)} faults are'} left:"
-                f" {'; '.join(left)}.",
-            )
         right = metrics.fid(a, b)
-        _named(
-            found,
-            (
-                math.sqrt(right),
-                "this is the root of the distance. What the field reports is its square.",
-            ),
-        )
-        require(
-            _near(found, right, 1e-4),
-            f"metrics.fid says {right:.4f} of the same features, you say {found:.4f}.",
-        )
+        if not near(found, right):
+            means, pieces = _pieces(a, b)
+
+            def faulty(mean, divisor, root, two, trace, means=means, pieces=pieces):
+                C, D, overlaps = pieces[divisor]
+                S = (2, 1, 0, -2)[two] * overlaps[root]
+                whole = C + D - S
+                return (
+                    means[mean]
+                    + (
+                        np.trace(whole),
+                        whole.sum(),
+                        np.trace(whole) / 3,
+                        np.trace(C) - np.trace(S),
+                        -np.trace(whole),
+                    )[trace]
+                )
+
+            _left(found, right, faults, faulty, 3)
+            recognise_number(
+                found,
+                (
+                    math.sqrt(right),
+                    "this is the root of the distance. What the field reports is its square.",
+                ),
+                (
+                    means[0] + np.linalg.norm(pieces[0][0] - pieces[0][1]) ** 2,
+                    "this compares the covariances entry by entry. The formula has a trace.",
+                ),
+                (0.0, "the distance of two different sets is not 0. Is b used?"),
+                truth=right,
+            )
+            require(
+                False,
+                f"metrics.fid says {right:.4f} of the same features, you say {found:.4f}.",
+            )
 
 
-def _faulty(a, b, mean, divisor, root, two):
-    """The Frechet distance with faults; every argument 0 is without."""
-    difference = ((a.mean(0) - b.mean(0)) ** 2).sum()
-    difference = (difference, math.sqrt(difference), 0)[mean]
-    cov_a, cov_b = (np.cov(x, rowvar=False, bias=bool(divisor)) for x in (a, b))
-    product = cov_a @ cov_b
-    if root == 0:
-        overlap = np.sqrt(np.linalg.eigvals(product).real.clip(0)).sum()
-    else:
-        overlap = np.trace(product) if root == 1 else np.sqrt(np.diag(product).clip(0)).sum()
-    return difference + np.trace(cov_a) + np.trace(cov_b) - (2, 1)[two] * overlap
+def _pieces(a, b):
+    """The parts of the Frechet distance, right (first) and with faults."""
+    gap = a.mean(0) - b.mean(0)
+    means = gap @ gap, math.sqrt(gap @ gap), 0.0, (gap**2).mean(), gap.sum() ** 2, abs(gap).sum()
+    pieces = []
+    for bias in (False, True):
+        C, D = (np.cov(x, rowvar=False, bias=bias) for x in (a, b))
+        values, vectors = np.linalg.eig(C @ D)
+        root = (vectors * np.sqrt(values.real.clip(0))) @ np.linalg.inv(vectors)
+        entries = np.sqrt((C @ D).clip(0))
+        pieces.append(
+            (C, D, (root.real, C @ D, entries, metrics.root(C) @ metrics.root(D))),
+        )
+    return means, pieces
 
 
 @exercise("5.3")
 def unbiased(answer):
     """Counts pair by pair, and recognises the sums that have pairs too many or too few."""
-    rng = np.random.default_rng(2)
+    rng = _numpy()
     for n, m, shift in ((9, 9, 0.5), (7, 12, 0.5), (8, 8, 0.0)):
-        a, b = rng.normal(size=(n, 4)), (0.7 if shift else 1.0) * rng.normal(size=(m, 4)) + shift
-        found = _number(answer(a.copy(), b.copy()))
+        while True:
+            a = rng.normal(size=(n, 4))
+            b = (0.7 if shift else 1.0) * rng.normal(size=(m, 4)) + shift
+            # The last alone is below 0, which some cut off.
+            if (1 if shift else -1) * _pairs(_cubic, a, b) > 0.05:
+                break
+        found = number(answer(a.copy(), b.copy()))
 
-        def distance(kernel, own=True, divide=None, cross=2.0, cross_own=True, *, a=a, b=b):
-            """own: leave out a sample with itself. divide: by what the sums within are divided."""
-            within = 0.0
-            for z in (a, b):
-                k, size = kernel(z, z), len(z)
-                total = k.sum() - (np.trace(k) if own else 0)
-                within += total / (divide or (lambda size: size * (size - 1)))(size)
-            k = kernel(a, b)
-            across = k.mean() if cross_own else (k.sum() - np.trace(k)) / (len(a) * (len(b) - 1))
-            return within - cross * across
+        def distance(kernel, *settings, a=a, b=b, **more):
+            return _pairs(kernel, a, b, *settings, **more)
 
-        def cubic(x, y):
-            return (x @ y.T / x.shape[1] + 1) ** 3
-
-        right = distance(cubic)
+        right = distance(_cubic)
         squares = lambda size: size**2  # noqa: E731
-        _named(
+        recognise_number(
             found,
             (
-                distance(cubic, False, squares),
+                distance(_cubic, False, squares),
                 "the pairs of a sample with itself are still in."
                 " They lift the mean, the more the fewer samples.",
             ),
             (
-                distance(cubic, False),
+                distance(_cubic, False),
                 "you divide by n (n - 1), but the sum still has the diagonal in it."
                 " Take its trace off.",
             ),
             (
-                distance(cubic, True, squares),
+                distance(_cubic, True, squares),
                 "without the diagonal there are n (n - 1) pairs, not n².",
             ),
             (
-                distance(cubic, True, lambda size: size * (size - 1) / 2),
+                distance(_cubic, True, lambda size: size * (size - 1) / 2),
                 "the matrix holds each pair twice,"
                 " and there are n (n - 1) entries off its diagonal.",
             ),
             (
-                distance(cubic, cross=1.0),
+                distance(_cubic, cross=1.0),
                 "the mean across the two sets counts twice: the factor 2 is missing.",
             ),
-            (distance(cubic, cross=-2.0), "the mean across the two sets is to be subtracted."),
+            (distance(_cubic, cross=-2.0), "the mean across the two sets is to be subtracted."),
+            (abs(right), "an unbiased estimate of 0 is negative half of the time: no abs."),
             (-right, "the sign is turned: within minus across."),
             (
                 math.sqrt(abs(right)),
                 "this is a root. The kernel distance is the squared one, and may be negative.",
             ),
             (0.0, "an unbiased estimate of 0 is negative half of the time: don't cut it off."),
+            (
+                distance(_cubic, cross=0.0),
+                "the pairs across the two sets are missing: subtract twice their mean.",
+            ),
+            (
+                distance(_cubic, cross=2.0 * n * m),
+                "across the two sets there are n m pairs: divide by their number.",
+            ),
+            (
+                distance(_cubic, True, lambda size, n=n: n * (n - 1)),
+                "each set has pairs of its own number: the sets may differ in size.",
+            ),
+            (
+                distance(_cubic, True, lambda size: (size - 1) ** 2),
+                "without the diagonal there are n (n - 1) pairs, not (n - 1)².",
+            ),
+            (right / 2, "this is half of it."),
             (
                 distance(lambda x, y: (x @ y.T + 1) ** 3),
                 "in the kernel the product is divided by the features' number.",
@@ -203,7 +324,7 @@ def unbiased(answer):
             *(
                 [
                     (
-                        distance(cubic, cross_own=False),
+                        distance(_cubic, cross_own=False),
                         "you took the diagonal out of the pairs across the sets as well. There it"
                         " holds pairs of"
                         " different samples, as good as any other: keep all n m of them.",
@@ -212,20 +333,55 @@ def unbiased(answer):
                 if n == m
                 else []
             ),
+            truth=right,
         )
         require(
-            _near(found, right),
+            near(found, right),
             f"for {n} and {m} samples the unbiased value is {right:.4f}; yours is {found:.4f}.",
         )
+
+
+def _cubic(x, y):
+    return (x @ y.T / x.shape[1] + 1) ** 3
+
+
+def _pairs(kernel, a, b, own=True, divide=None, cross=2.0, cross_own=True):
+    """own: leave out a sample with itself. divide: by what the sums within are divided."""
+    within = 0.0
+    for z in (a, b):
+        k, size = kernel(z, z), len(z)
+        total = k.sum() - (np.trace(k) if own else 0)
+        within += total / (divide or (lambda size: size * (size - 1)))(size)
+    k = kernel(a, b)
+    across = k.mean() if cross_own else (k.sum() - np.trace(k)) / (len(a) * (len(b) - 1))
+    return within - cross * across
 
 
 @exercise("5.4")
 def inception_score(answer):
     """Gives logits, some of them so sure that a probability is 0 in the computer."""
-    random_state = torch.Generator().manual_seed(3)
-    logits = 2 * torch.randn(40, 5, generator=random_state, dtype=torch.float64)
-    found = _number(
-        answer(logits.clone()),
+    for n, classes in ((40, 5), (23, 7)):
+        _score(answer, 2 * torch.randn(n, classes, dtype=torch.float64))
+    found = _finite(
+        answer(1000.0 * torch.eye(5)[torch.arange(20) % 5]),
+        "for an image that is sure the score is NaN: 0 log 0 counts as 0."
+        " log_softmax has no log of 0, xlogy knows it.",
+    )
+    require(
+        near(found, 5.0), f"five classes, sure and even, have the score 5; yours is {found:.4f}."
+    )
+
+
+def _finite(value, nan):
+    found = tensor(value, ()).item()
+    require(not math.isnan(found), nan)
+    return number(found)
+
+
+def _score(answer, logits):
+    classes = logits.shape[1]
+    found = _finite(
+        answer(logits.float()),
         "the score is NaN: are you taking the log of logits, which may be negative?"
         " Softmax comes first.",
     )
@@ -236,8 +392,25 @@ def inception_score(answer):
     as_they_are = (logits.clamp(min=1e-12) * logits.clamp(min=1e-12).log()).sum(1)
     wrong_axis = logits.softmax(0)
     sigmoid = logits.sigmoid()
-    _named(
+    entropies = torch.special.entr(p).sum(1)
+    recognise_number(
         found,
+        (
+            entropies.mean().exp().item(),
+            "this is exp of the entropy of single images: are the classes even or not?",
+        ),
+        (
+            (-entropies).mean().exp().item(),
+            "this is exp of sum p log p. The classes' share p(y) is missing.",
+        ),
+        (
+            (p * (p.log() - p.log().mean(0))).sum(1).mean().exp().item(),
+            "p(y) is the mean of the probabilities, not of their logarithms.",
+        ),
+        (
+            (p * (p / q).log()).sum(0).mean().exp().item(),
+            "the sum runs over the classes, and the mean over the samples: not the other way.",
+        ),
         (kl.mean().item(), "this is the mean KL. The score is exp of it."),
         (
             kl.mean().item() / math.log(2),
@@ -260,13 +433,13 @@ def inception_score(answer):
         ),
         (-kl.mean().item(), "the sign is turned, and exp is missing."),
         ((-kl.mean()).exp().item(), "the sign is turned: a KL divergence is never negative."),
-        ((kl / 5).mean().exp().item(), "a KL is a sum over the classes, not a mean."),
+        ((kl / classes).mean().exp().item(), "a KL is a sum over the classes, not a mean."),
         (
             (-(q * q.log()).sum()).exp().item(),
             "this is exp of the entropy of p(y): are single images sure or not?",
         ),
         (
-            (p * (5 * p).log()).sum(1).mean().exp().item(),
+            (p * (classes * p).log()).sum(1).mean().exp().item(),
             "you compare with even classes. p(y) is the mean of the p(y | x).",
         ),
         (
@@ -282,18 +455,9 @@ def inception_score(answer):
             "a sigmoid makes each class a question of its own."
             " The classes exclude each other: softmax.",
         ),
+        truth=right,
     )
-    require(_near(found, right), f"the score of these logits is {right:.4f}; yours is {found:.4f}.")
-    sure = 1000.0 * torch.eye(5, dtype=torch.float64)[torch.arange(20) % 5]
-    found = _number(
-        answer(sure),
-        "for an image that is sure the score is NaN: 0 log 0 counts as 0."
-        " log_softmax has no log of 0, xlogy knows it.",
-    )
-    require(
-        _near(found, 5.0, 1e-4),
-        f"five classes, sure and even, have the score 5; yours is {found:.4f}.",
-    )
+    require(near(found, right), f"the score of these logits is {right:.4f}; yours is {found:.4f}.")
 
 
 @exercise("5.5")
@@ -302,24 +466,25 @@ def precision_recall(answer):
 
     It does so for several k.
     """
-    random_state = torch.Generator().manual_seed(5)
-    for k, n, m in ((1, 60, 45), (3, 70, 90), (5, 140, 110)):
-        real = torch.randn(n, 2, generator=random_state, dtype=torch.float64)
-        fake = 0.6 * torch.randn(m, 2, generator=random_state, dtype=torch.float64) + torch.tensor(
-            [1.8, 0.6]
+    for k, n, m, features in ((3, 70, 90, 3), (1, 60, 45, 2), (5, 140, 110, 2), (2, 24, 20, 0)):
+        real, fake = _clouds(n, m, features, k) if features else _on_a_line(n, m, k)
+        precision, recall = parts(
+            answer(real.clone(), fake.clone(), k),
+            2,
+            "return the two numbers, as `return precision, recall`",
         )
-        try:
-            precision, recall = (float(value) for value in answer(real.clone(), fake.clone(), k))
-        except (TypeError, ValueError):
-            require(False, "return the two numbers, as `return precision, recall`.")
-        found = np.array([precision, recall])
-        require(np.isfinite(found), f"both are shares; you return {precision} and {recall}.")
+        found = [number(precision, "precision"), number(recall, "recall")]
+        found = torch.tensor(found, dtype=torch.float64)
         right = _shares(real, fake, k)
         at = f"with k = {k}"
-        _named(
+        recognise(
             found,
             (
-                right[::-1],
+                _shares(real, fake, k, edge=torch.lt),
+                f"{at}: a point on the edge of a ball lies in it: <=, not <.",
+            ),
+            (
+                right.flip(0),
                 f"{at}: precision and recall are swapped."
                 " Precision asks of fakes, in the real balls.",
             ),
@@ -350,6 +515,27 @@ def precision_recall(answer):
                 _shares(real, fake, k, count=lambda inside: ~inside.any(1)),
                 f"{at}: these are the shares outside.",
             ),
+            (
+                _shares(real, fake, k, count=lambda inside: inside.all(1)),
+                f"{at}: one ball is enough: any, not all.",
+            ),
+            (
+                _shares(real, fake, k, power=1.0),
+                f"{at}: these are city-block distances, cdist's p = 1. Take the ordinary ones.",
+            ),
+            (100 * right, f"{at}: these are percentages: shares are asked for, from 0 to 1."),
+            (
+                right * torch.tensor([len(fake), len(real)]),
+                f"{at}: these are numbers of samples. Divide by how many there are.",
+            ),
+            (
+                right[:1].expand(2),
+                f"{at}: recall is the same as precision. It asks of real samples, in fake balls.",
+            ),
+            (
+                right[1:].expand(2),
+                f"{at}: precision is the same as recall. It asks of fakes, in real balls.",
+            ),
             *[
                 (
                     _shares(real, fake, k, across=edge),
@@ -361,14 +547,22 @@ def precision_recall(answer):
                     1 - 1e-9,
                 )  # whether rounding leaves the neighbour itself inside
             ],
+            truth=right,
         )
         for name, value, truth in zip(("precision", "recall"), found, right, strict=True):
-            require(
-                abs(value - truth) < 1e-9, f"{at}: {name} is {truth:.4f} here, not {value:.4f}."
-            )
+            require(near(value, truth), f"{at}: {name} is {truth:.4f} here, not {value:.4f}.")
 
 
-def _shares(real, fake, k, radius=lambda r: r, count=lambda inside: inside.any(1), across=None):
+def _shares(
+    real,
+    fake,
+    k,
+    radius=lambda r: r,
+    count=lambda inside: inside.any(1),
+    across=None,
+    edge=torch.le,
+    power=2.0,
+):
     """(precision, recall), or what comes of other radii and other ways of counting.
 
     k of 0: no reach at all.
@@ -376,12 +570,37 @@ def _shares(real, fake, k, radius=lambda r: r, count=lambda inside: inside.any(1
     found = []
     for points, anchors in ((fake, real), (real, fake)):
         if across:
-            own = torch.cdist(anchors, points).sort(dim=1).values[:, k - 1] * across
+            own = _distances(anchors, points, power).sort(dim=1).values[:, k - 1] * across
         else:
-            own = torch.cdist(anchors, anchors).sort(dim=1).values[:, k]
-        inside = torch.cdist(points, anchors) <= radius(own)
+            own = _distances(anchors, anchors, power).sort(dim=1).values[:, k]
+        inside = edge(_distances(points, anchors, power), radius(own))
         found.append(count(inside).double().mean().item())
-    return np.array(found)
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def _clouds(n, m, features, k):
+    """Two clouds in which no point is so near an edge that rounding to float32 would matter."""
+    while True:
+        real = torch.randn(n, features, dtype=torch.float64)
+        fake = 0.6 * torch.randn(m, features, dtype=torch.float64)
+        fake += torch.tensor([1.8, 0.6, 0.4])[:features]
+        radii = _distances(real, real).sort(dim=1).values[:, k]
+        other_radii = _distances(fake, fake).sort(dim=1).values[:, k]
+        across = _distances(fake, real)
+        if min((across - radii).abs().min(), (across.T - other_radii).abs().min()) > 2e-5:
+            return real, fake
+
+
+def _on_a_line(n, m, k):
+    """Whole numbers: points on the edge of a ball, without any rounding."""
+    while True:
+        real, fake = (12 * torch.randn(n + m, 1, dtype=torch.float64)).round().split([n, m])
+        if (_shares(real, fake, k) - _shares(real, fake, k, edge=torch.lt)).abs().min() > 0:
+            return real, fake
+
+
+def _distances(x, y, power=2.0):
+    return torch.cdist(x, y, power, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 FAULTS = {
@@ -431,11 +650,17 @@ def review(answer):
     for report, planted in REPORTS.items():
         named = answer[report]
         require(not isinstance(named, str), f'the {report} report: write a set, as {{"{named}"}}.')
-        named = set(named)
-        unknown = sorted(map(str, named - set(FAULTS)))
+        require(
+            isinstance(named, (set, frozenset, list, tuple, dict, np.ndarray)),
+            f"the {report} report: write a set of names, not {kind(named)}.",
+        )
+        named = named.ravel() if isinstance(named, np.ndarray) else named
+        named = {str(name).strip().lower() for name in named}
+        unknown = sorted(named - set(FAULTS))
         require(
             not unknown,
-            f"there is no fault {unknown[0] if unknown else ''!r}. There are: {', '.join(FAULTS)}.",
+            f"there is no fault {unknown[0][:40] if unknown else ''!r}."
+            f" There are: {', '.join(FAULTS)}.",
         )
         for fault in FAULTS:
             if fault in named - planted:
@@ -450,38 +675,3 @@ def review(answer):
                 False,
                 f"the {report} report has another fault: {_QUOTES[report, missed[0]]}{others}",
             )
-
-
-def _number(value, nan="the result is not finite."):
-    """The answer as a finite float, or a Mistake."""
-    if isinstance(value, (complex, np.complexfloating)):
-        require(
-            abs(value.imag) < 1e-6 * (1 + abs(value)),
-            f"the result is complex, {value:.3g}: a distance is a real number.",
-        )
-        value = value.real
-    try:
-        value = float(value)
-    except (TypeError, ValueError, RuntimeError):
-        require(
-            False,
-            f"return one number, not {type(value).__name__} of shape"
-            f" {getattr(value, 'shape', ())}.",
-        )
-    require(math.isfinite(value), nan)
-    return value
-
-
-def _near(found, value, tolerance=1e-6) -> bool:
-    return bool(
-        np.isfinite(value).all() and np.allclose(found, value, rtol=tolerance, atol=tolerance)
-    )
-
-
-def _named(found, *mistakes) -> None:
-    """Raise the message of the first known mistake that gives exactly what was found.
-
-    Works for rows of numbers too.
-    """
-    for value, message in mistakes:
-        require(not _near(found, value), message)

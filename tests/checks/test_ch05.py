@@ -153,6 +153,14 @@ def from_the_other_set(real, fake, k):
     return share(fake, real), share(real, fake)
 
 
+def without_the_edge(real, fake, k):
+    def share(points, anchors):
+        radius = torch.cdist(anchors, anchors).kthvalue(k + 1).values
+        return (torch.cdist(points, anchors) < radius).any(1).double().mean()
+
+    return share(fake, real), share(real, fake)
+
+
 SOLVED = {
     "first": {"few", "unequal", "best", "picked"},
     "second": {"features", "one number", "copies"},
@@ -169,7 +177,10 @@ RIGHT = [
         ch05.shrunk,
         lambda c, d, C: torch.tensor((d**2).sum() + (1 + c**2 - 2 * c) * np.diag(C).sum()),
     ),
+    (ch05.shrunk, lambda c, d, C: np.array([shrink()(c, d, C)], dtype=np.float32)),
     (ch05.frechet, distance),
+    (ch05.frechet, lambda a, b: complex(distance(a, b), 1e-12)),
+    (ch05.frechet, lambda a, b: distance(a.astype(np.float32), b.astype(np.float32))),
     (ch05.frechet, metrics.fid),
     (ch05.frechet, lambda a, b: distance(a, b, overlap=by_roots)),
     (ch05.unbiased, mmd),
@@ -180,7 +191,10 @@ RIGHT = [
     (ch05.precision_recall, both),
     (ch05.precision_recall, metrics.precision_recall),
     (ch05.precision_recall, by_sklearn),
+    (ch05.precision_recall, lambda *inputs: torch.tensor(both(*inputs))),
+    (ch05.precision_recall, lambda real, fake, k: both(real.float(), fake.float(), k)),
     (ch05.review, SOLVED),
+    (ch05.review, {name: {fault.upper() for fault in faults} for name, faults in SOLVED.items()}),
     (ch05.review, {name: sorted(faults) for name, faults in SOLVED.items()}),
 ]
 
@@ -196,6 +210,17 @@ WRONG = [
     (ch05.shrunk, shrink(size=np.linalg.det), "determinant"),
     (ch05.shrunk, lambda c, d, C: math.sqrt(shrink()(c, d, C)), "root of the distance"),
     (ch05.shrunk, lambda c, d, C: 2 * shrink()(c, d, C), "measured; yours is"),
+    (ch05.shrunk, shrink(length=lambda d: d.sum() ** 2), "square the sum of d"),
+    (ch05.shrunk, shrink(size=lambda C: np.trace(C) / 4), "mean of C's diagonal"),
+    (ch05.shrunk, shrink(c=lambda c: -c), "to be subtracted, not added"),
+    (ch05.shrunk, shrink(c=np.sqrt), "no root of it"),
+    (ch05.shrunk, lambda c, d, C: shrink(length=lambda d: c**2 * d @ d)(c, d, C), "not shrunk"),
+    (ch05.shrunk, lambda c, d, C: d @ d + (1 + c**2) * np.trace(C), r"\^\(1/2\), is missing"),
+    (
+        ch05.shrunk,
+        shrink(length=np.linalg.norm, size=np.sum),
+        "2 faults are left: the length of d .*; you add up all entries",
+    ),
     (ch05.shrunk, lambda c, d, C: C, "one number"),
     (
         ch05.frechet,
@@ -225,8 +250,19 @@ WRONG = [
         "one fault is left: the means do not enter",
     ),
     (ch05.frechet, lambda a, b: math.sqrt(distance(a, b)), "reports is its square"),
+    (
+        ch05.frechet,
+        lambda a, b: distance(
+            a, b, overlap=lambda x, y: np.trace(metrics.root(x) @ metrics.root(y))
+        ),
+        "one fault is left: the root of a product of matrices",
+    ),
+    (ch05.frechet, lambda a, b: distance(a, b, two=-2), "one fault is left: .* not added"),
+    (ch05.frechet, lambda a, b: distance(a, b, two=0), "one fault is left: the overlap .* missing"),
+    (ch05.frechet, lambda a, b: distance(a, b, mean=lambda d: (d**2).mean()), "you take the mean"),
+    (ch05.frechet, lambda a, b: distance(a, a), "Is b used"),
     (ch05.frechet, lambda a, b: distance(a, b) + 1j, "complex"),
-    (ch05.frechet, lambda a, b: distance(a, b) + math.nan, "not finite"),
+    (ch05.frechet, lambda a, b: distance(a, b) + math.nan, "the number is nan"),
     (ch05.frechet, lambda a, b: distance(b, a) + 1, "metrics.fid says"),
     (ch05.frechet, centring, "changes the features"),
     (ch05.frechet, centring_the_other, "changes the features"),
@@ -248,6 +284,14 @@ WRONG = [
     (ch05.unbiased, lambda a, b: mmd(a, b, one=0.0), "has a 1 in it"),
     (ch05.unbiased, no_own_across, "different samples"),
     (ch05.unbiased, lambda a, b: mmd(a, b) * 1.5, "unbiased value is"),
+    (ch05.unbiased, lambda a, b: abs(mmd(a, b)), "no abs|cut it off"),
+    (
+        ch05.unbiased,
+        lambda a, b: mmd(a, b, pairs=lambda n: len(a) * (len(a) - 1)),
+        "differ in size",
+    ),
+    (ch05.unbiased, lambda a, b: mmd(a, b, cross=0.0), "across the two sets are missing"),
+    (ch05.unbiased, lambda a, b: mmd(a, b, pairs=lambda n: (n - 1) ** 2), "not .n - 1.²"),
     (ch05.inception_score, no_softmax, "Softmax comes first"),
     (ch05.inception_score, no_softmax_but_clamped, "softmax comes first"),
     (ch05.inception_score, lambda x: score(x, end=lambda kl: kl.mean()), "this is the mean KL. "),
@@ -293,7 +337,22 @@ WRONG = [
     ),
     (ch05.inception_score, with_log_of_0, "0 log 0 counts as 0"),
     (ch05.inception_score, lambda x: score(x) + 1, "score of these logits"),
-    (ch05.inception_score, lambda x: x.softmax(1), "one number"),
+    (
+        ch05.inception_score,
+        lambda x: torch.special.entr(x.softmax(1)).sum(1).mean().exp(),
+        "entropy of single images",
+    ),
+    (
+        ch05.inception_score,
+        lambda x: score(x, kl=lambda p, log_p: (p * (log_p - log_p.mean(0))).sum(1)),
+        "not of their logarithms",
+    ),
+    (
+        ch05.inception_score,
+        lambda x: score(x, kl=lambda p, log_p: (p * (log_p - p.mean(0).log())).sum(0)),
+        "not the other way",
+    ),
+    (ch05.inception_score, lambda x: x.softmax(1), "the shape should be"),
     (ch05.inception_score, lambda x: score(x, end=lambda kl: -kl.mean()), "and exp is missing"),
     (
         ch05.inception_score,
@@ -332,7 +391,16 @@ WRONG = [
     (ch05.precision_recall, from_the_other_set, "in its own set"),
     (ch05.precision_recall, lambda r, f, k: (both(r, f, k)[0], 0.5), "recall is"),
     (ch05.precision_recall, lambda r, f, k: both(r, f, k)[0], "two numbers"),
-    (ch05.precision_recall, lambda r, f, k: (math.nan, 1.0), "both are shares"),
+    (ch05.precision_recall, without_the_edge, "<=, not <"),
+    (
+        ch05.precision_recall,
+        lambda *i: both(*i, count=lambda s: s.all(1).double().mean()),
+        "any, not",
+    ),
+    (ch05.precision_recall, lambda *i: [100 * x for x in both(*i)], "percentages"),
+    (ch05.precision_recall, lambda *i: both(*i)[:1] * 2, "recall is the same as precision"),
+    (ch05.precision_recall, lambda *i: (*both(*i), 1.0), "two numbers.*there are 3"),
+    (ch05.precision_recall, lambda r, f, k: (math.nan, 1.0), "precision: the number is nan"),
     (ch05.review, verdict(first={"few", "unequal", "best"}), "who chose"),
     (ch05.review, verdict(first={"few"}), r"where does the 12.4 come from.*\(3 are still"),
     (ch05.review, verdict(first=SOLVED["first"] | {"copies"}), "not guilty of 'copies'"),
@@ -340,6 +408,8 @@ WRONG = [
     (ch05.review, verdict(second=SOLVED["second"] | {"best"}), "five trainings"),
     (ch05.review, verdict(second="copies"), r"write a set, as \{\"copies\"\}"),
     (ch05.review, verdict(second={"copy"}), "there is no fault 'copy'"),
+    (ch05.review, verdict(first=4, second=3), "write a set of names, not int"),
+    (ch05.review, verdict(first=[["few"]]), "there is no fault"),
     (ch05.review, {"first": SOLVED["first"]}, "a set of faults for each report"),
 ]
 
