@@ -31,8 +31,8 @@ def explorer(
     Keys, with the focus on it: Space starts, R or the left arrow says "real", G or the right arrow
     "generated", Escape gives the keys back to the notebook. Without a kernel 24 of the images are
     shown, with the answers below. Raises ValueError for other shapes, too few images, or seconds
-    that are not above 0. After the HYPE score without a time limit and with one: Zhou et al. 2019
-    (arXiv:1904.01121).
+    that are not above 0. After HYPE, Zhou et al. 2019 (arXiv:1904.01121), which sets no limit of
+    time, or one that adapts; here it is fixed.
     """
     return Eye(real, fake, looks, seconds, seed)
 
