@@ -68,9 +68,12 @@ def fid(a, b) -> float:
 
     a, b: features (N, F) and (M, F), one row for each sample.
     |mean_a - mean_b|^2 + tr(cov_a + cov_b - 2 (cov_a cov_b)^(1/2)), in float64, covariances divided
-    by N - 1. It is biased upwards, by about a constant over N: compare only values of the same N
-    and the same features. Raises ValueError for fewer than two samples, unequal F, or values that
-    are not finite. With N <= F a covariance is singular, which is no error; see chapter 5.
+    by N - 1. This is the squared distance; the field leaves the root off. With Inception's features
+    it is called FID, hence the name; with those of `digit_features` the course calls it FD. It is
+    biased upwards, by about a constant over N that depends on both distributions: compare only
+    values of the same N and the same features, and differences larger than that bias. With N <= F
+    a covariance is singular, which is no error; see chapter 5. Raises ValueError for fewer than two
+    samples, unequal F, or values that are not finite.
     Heusel et al. 2017, eq. 6 (arXiv:1706.08500). Chapter 5.
     """
     a, b = _features(a, b, least=2)
@@ -115,9 +118,10 @@ def kid(a, b, blocks: int = 10, seed: int = 0) -> Kid:
     a, b: features (N, F) and (M, F).
     blocks: the rows are shuffled and cut into so many blocks of equal size.
     seed: determines the shuffling.
-    It is unbiased, so it can be below 0. The blocks share no sample, so that their scatter gives an
-    honest standard error. Raises
-    ValueError for blocks of fewer than two samples, unequal F, or values that are not finite.
+    With Inception's features it is called KID; with those of `digit_features` the course calls it
+    KD. It is unbiased, so it can be below 0. The blocks share no sample, so that their scatter
+    gives an honest standard error. Raises ValueError for blocks of fewer than two samples, unequal
+    F, or values that are not finite.
     Binkowski et al. 2018, section 4 (arXiv:1801.01401); unbiased by Gretton et al. 2012, eq. 3.
     Chapter 5.
     """
@@ -183,7 +187,9 @@ def precision_recall(real, fake, k: int = 3) -> PrecisionRecall:
     real, fake: features (N, F) and (M, F).
     k: a point is within reach of a set if it lies in one of the balls around its samples. The
         radius of each ball is the distance to the sample's k-th neighbour in the set.
-    Raises ValueError unless k is below N and M. Kynkaanniemi et al. 2019, eq. 1 and 2
+    The balls of recall are the fakes' own: a set that scatters widely has wide balls, and so a
+    higher recall. Raises ValueError unless k is below N and M. Precision and recall of generators:
+    Sajjadi et al. 2018 (arXiv:1806.00035); in this form Kynkaanniemi et al. 2019, eq. 1 and 2
     (arXiv:1904.06991). Chapter 5.
     """
     real, fake = _features(real, fake, least=check_count("k", k) + 1)
@@ -206,7 +212,8 @@ def density_coverage(real, fake, k: int = 5) -> DensityCoverage:
 
     real, fake: features (N, F) and (M, F).
     k: the radius of a ball is the distance to its center's k-th neighbour.
-    Both use balls around real samples only, so that an outlier among the fakes does no harm. Two
+    Both use balls around real samples only, so that an outlier among the fakes has no ball. An
+    outlier among the real samples has one, which counts for density. Two
     samples of one distribution have the density 1 and, for large M = N, the coverage 1 - 2^-k.
     Raises ValueError unless k is below N and M. Naeem et al. 2020, eq. 3 and 4, lemma 2
     (arXiv:2002.09797). Chapter 5.
@@ -257,8 +264,9 @@ def nearer_to_training(training, held_out, fake) -> float:
     training, held_out: features (N, F) of equally many samples, because the larger set would be
         nearer by its number alone.
     fake: features (M, F). A fake that is equally near to both counts half.
-    Raises ValueError if training and held-out samples are not equally many. A simple form of the
-    test of Meehan et al. 2020 (arXiv:2004.05675). Chapter 5.
+    Honest fakes scatter around 1/2 more widely than coins do: `copy_test` has the band. Raises
+    ValueError if training and held-out samples are not equally many. A simple form of the test of
+    Meehan et al. 2020 (arXiv:2004.05675). Chapter 5.
     """
     if len(training) != len(held_out):
         raise ValueError(
@@ -269,9 +277,68 @@ def nearer_to_training(training, held_out, fake) -> float:
     return float((to_training < to_held_out).mean() + (to_training == to_held_out).mean() / 2)
 
 
+class CopyTest(NamedTuple):
+    """A share of fakes nearer to training samples, and what chance makes of it.
+
+    share: as by `nearer_to_training`. low, high: the middle 95 % of the shares where chance decides
+    which samples were trained on. p: how often chance gives this share or a larger one.
+    """
+
+    share: float
+    low: float
+    high: float
+    p: float
+
+
+def copy_test(training, held_out, fake, draws: int = 2000, seed: int = 0) -> CopyTest:
+    """Whether fakes are nearer to the training samples than chance allows.
+
+    training, held_out: features (N, F) of equally many samples, drawn alike.
+    fake: features (M, F).
+    draws: how often the two sets are put together and split anew, 100 or more.
+    seed: determines the splits.
+    If the generator has learned nothing of its training samples but their distribution, they and
+    the held-out samples may change places: each split of both together into halves is as likely as
+    the one that was used. So p is exact, whatever the fakes are, repeated ones too. A
+    permutation test; its band has the standard deviation that chapter 10 derives. Raises
+    ValueError for sets that are not equally many, or too few draws. Chapters 5 and 10.
+    """
+    draws = check_count("draws", draws, least=100)
+    share = nearer_to_training(training, held_out, fake)
+    pool = np.concatenate([_array(training), _array(held_out)])
+    visits = np.bincount(nearest(fake, pool)[1], minlength=len(pool)) / len(fake)
+    rng = np.random.default_rng(seed)
+    shares = np.array(
+        [visits[rng.permutation(len(pool))[: len(training)]].sum() for _ in range(draws)]
+    )
+    low, high = np.quantile(shares, [0.025, 0.975])
+    p = (1 + (shares >= share - 1e-12).sum()) / (1 + draws)
+    return CopyTest(share, float(low), float(high), float(p))
+
+
 class Interval(NamedTuple):
     low: float
     high: float
+
+
+def share_interval(count: int, n: int, level: float = 0.95) -> Interval:
+    """Confidence interval of a probability of which n tries have hit `count` times.
+
+    count: 0 to n. n: 1 or more. level: the probability that the interval is to have.
+    It is exact for independent tries: it holds the true probability at least that often. Raises
+    ValueError for a count or level out of range. Clopper & Pearson 1934. Chapter 5.
+    """
+    if not (0 <= count <= check_count("n", n) and 0 < level < 1):
+        raise ValueError(
+            f"count={count!r} must be from 0 to n={n!r}, and level={level!r} between 0 and 1"
+        )
+    # Imported here, because it takes a quarter of a second, and few chapters need it.
+    from scipy.special import betaincinv
+
+    tail = (1 - level) / 2
+    low = 0.0 if count == 0 else float(betaincinv(count, n - count + 1, tail))
+    high = 1.0 if count == n else float(betaincinv(count + 1, n - count, 1 - tail))
+    return Interval(low, high)
 
 
 def bootstrap(measure, *sets, draws: int = 200, level: float = 0.95, seed: int = 0) -> Interval:
@@ -283,7 +350,7 @@ def bootstrap(measure, *sets, draws: int = 200, level: float = 0.95, seed: int =
     level: the probability that the interval is to have.
     seed: determines the resampling.
     It is the basic (reflected) interval, 2 value - quantiles. If a measure is biased by the number
-    of samples, as FID is, resampling adds about the same bias again, and reflecting takes one bias
+    of samples, as FD is, resampling adds about the same bias again, and reflecting takes one bias
     off. The interval is then for the value of endless samples, and may leave out the value
     measured. Raises ValueError for draws or level out of range. Davison & Hinkley 1997, eq. 5.6.
     Chapter 5.
@@ -451,7 +518,10 @@ def digit_features(images: torch.Tensor, batch: int = 500) -> torch.Tensor:
     """Features of digits: the classifier's last hidden layer, float32 (N, 64) on the CPU.
 
     images: digits (N, 1, 28, 28) in [-1, 1]. batch: how many at a time.
-    Raises ValueError for another shape, or values over 100. Chapter 5.
+    Values beyond [-1, 1], as a Gaussian fitted to pixels has, are taken as they are, and a figure
+    clips them: `images.clamp(-1, 1)` first, so that what is measured is what is shown. The length
+    of a feature vector goes with the contrast of the strokes, so a slight blur is far away. Raises
+    ValueError for another shape, or values over 100. Chapter 5.
     """
     return _run(digit_classifier().features, images, batch)
 
@@ -468,7 +538,8 @@ def digit_logits(images: torch.Tensor, batch: int = 500) -> torch.Tensor:
 class Measures(NamedTuple):
     """Eight numbers for a set of digits.
 
-    kid: of one block. inception: the inception score. copies: `nearer_to_training`.
+    fid: the course's FD. kid: its KD, of one block. inception: the inception score.
+    copies: `nearer_to_training`.
     """
 
     fid: float
@@ -481,7 +552,7 @@ class Measures(NamedTuple):
     copies: float
 
 
-MEASURE_NAMES = ("FID", "KID", "IS", "precision", "recall", "density", "coverage", "copies")
+MEASURE_NAMES = ("FD", "KD", "IS", "precision", "recall", "density", "coverage", "copies")
 """The names of the eight `Measures` in tables and figures."""
 
 

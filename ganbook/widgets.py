@@ -22,7 +22,8 @@ class MovingPicture(ipywidgets.VBox):
     say: a function that takes the same values and returns in a line what the picture shows, which
         in JupyterLab is the picture's alternative text too.
     controls: widgets with a `value` and a `description`.
-    Without a kernel, as in a notebook on a web page, the picture stays as it was when the cell ran.
+    Without a kernel, as in a notebook on a web page, controls and picture are shown as they were
+    when the cell ran.
     """
 
     def __init__(self, draw, say, **controls):
@@ -40,7 +41,8 @@ class MovingPicture(ipywidgets.VBox):
         self.line.value = self.say(**self._values())
 
     def _repr_mimebundle_(self, **kwargs):
-        return _with_still(super()._repr_mimebundle_(**kwargs), self.image.value)
+        still = _with_controls(list(self.controls.values()), self.image.value)
+        return _with_still(super()._repr_mimebundle_(**kwargs), still)
 
 
 class Line(anywidget.AnyWidget):
@@ -186,6 +188,37 @@ def _with_still(bundle: dict, png: bytes) -> dict:
     bundle: a widget's formats, by MIME type. png: the picture as bytes.
     """
     return {**bundle, "image/png": base64.b64encode(png).decode("ascii")}
+
+
+def _with_controls(controls: list, png: bytes) -> bytes:
+    """A PNG of the picture with its controls above it, as they stand.
+
+    controls: sliders and menus. png: the picture as bytes.
+    """
+    picture = PIL.Image.open(io.BytesIO(png)).convert("RGB")
+    rows, width = -(-len(controls) // 2), max(picture.width, 480)
+    figure = Figure(figsize=(width / 100, 0.3 * rows), dpi=100, layout="none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, 2), ylim=(rows, 0))
+    axes.axis("off")
+    for k, control in enumerate(controls):
+        x, y = k % 2, k // 2 + 0.5
+        place = {"va": "center", "fontsize": 9}
+        axes.text(x + 0.28, y, control.description, ha="right", **place)
+        if isinstance(control, ipywidgets.FloatSlider | ipywidgets.IntSlider):
+            along = (control.value - control.min) / (control.max - control.min)
+            value = control.value if isinstance(control.value, int) else f"{control.value:.1f}"
+            axes.plot([x + 0.32, x + 0.8], [y, y], color="#cccccc", linewidth=3)
+            axes.plot([x + 0.32 + 0.48 * along], [y], "o", color="#555555", markersize=8)
+            axes.text(x + 0.84, y, value, **place)
+        else:
+            box = {"facecolor": "white", "edgecolor": "#999999", "pad": 3}
+            axes.text(x + 0.32, y, f"{control.value}  ▾", bbox=box, **place)
+    above = PIL.Image.open(io.BytesIO(frame(figure))).convert("RGB")
+    both = PIL.Image.new("RGB", (width, above.height + 4 + picture.height), "white")
+    both.paste(above)
+    both.paste(picture, (0, above.height + 4))
+    return frame(both)
 
 
 def _contact_sheet(frames: list[bytes], labels: list[str], most: int = 140_000) -> bytes:

@@ -310,6 +310,54 @@ def test_copies_are_nearer_to_training_and_equals_are_halved():
         metrics.nearer_to_training(training, held_out[:100], fresh)
 
 
+def test_honest_fakes_lie_in_the_band_of_the_copy_test_and_copies_far_out():
+    rng = np.random.default_rng(3)
+    p, inside = [], 0
+    for seed in range(60):
+        training, held_out, fake = rng.normal(size=(3, 60, 4))
+        found = metrics.copy_test(training, held_out, fake, draws=200, seed=seed)
+        assert found.share == metrics.nearer_to_training(training, held_out, fake)
+        p.append(found.p)
+        inside += found.low <= found.share <= found.high
+    assert inside >= 51 and 0.3 < np.mean(p) < 0.7 and np.mean(np.array(p) < 0.2) < 0.36
+    fake[:30] = training[:30]
+    found = metrics.copy_test(training, held_out, fake)
+    assert found.p < 0.01 and found.share > found.high > 0.5 > found.low
+    assert metrics.copy_test(held_out, training, fake).p > 0.98
+
+
+def test_one_fake_many_times_is_one_toss_to_the_copy_test():
+    training, held_out, fake = np.random.default_rng(0).normal(size=(3, 50, 4))
+    found = metrics.copy_test(training, held_out, np.repeat(training[:1], 500, 0), draws=400)
+    assert (found.share, found.low, found.high) == (1, 0, 1) and 0.4 < found.p < 0.6
+    with pytest.raises(ValueError, match="equally many"):
+        metrics.copy_test(training, held_out[:40], fake)
+    with pytest.raises(ValueError, match="draws=99"):
+        metrics.copy_test(training, held_out, fake, draws=99)
+
+
+def test_the_band_of_the_copy_test_has_the_deviation_of_chapter_10():
+    training, held_out, fake = np.random.default_rng(1).normal(size=(3, 80, 3))
+    found = metrics.copy_test(training, held_out, fake, draws=4000)
+    index = metrics.nearest(fake, np.concatenate([training, held_out]))[1]
+    w = np.bincount(index, minlength=160) / 80
+    s = 0.5 * np.sqrt(160 / 159 * ((w**2).sum() - 1 / 160))
+    assert (found.high - found.low) / (2 * 1.96) == pytest.approx(s, rel=0.1)
+
+
+def test_the_interval_of_a_share_is_exact():
+    assert metrics.share_interval(0, 40) == pytest.approx((0, 0.0881), abs=1e-4)
+    assert metrics.share_interval(40, 40) == pytest.approx((0.9119, 1), abs=1e-4)
+    assert metrics.share_interval(13, 40) == pytest.approx((0.1857, 0.4913), abs=1e-4)
+    low, high = metrics.share_interval(13, 40, level=0.9)
+    assert 0.1857 < low < 13 / 40 < high < 0.4913
+    for count, n, level in ((-1, 5, 0.95), (6, 5, 0.95), (1, 5, 1.0)):
+        with pytest.raises(ValueError, match="count="):
+            metrics.share_interval(count, n, level)
+    with pytest.raises(ValueError, match="n=0"):
+        metrics.share_interval(0, 0)
+
+
 # ---- Intervals
 
 

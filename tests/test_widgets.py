@@ -171,7 +171,7 @@ EXPLORERS = {
 
 def test_every_explorer_of_the_package_is_looked_at():
     there = {path.stem for path in Path(explorers.__file__).parent.glob("*.py")} - {"__init__"}
-    assert there == set(EXPLORERS)
+    assert there - {"eye"} == set(EXPLORERS)  # "eye" has a page of its own, and its own tests
 
 
 @pytest.mark.parametrize("make, begins", EXPLORERS.values(), ids=EXPLORERS)

@@ -18,6 +18,7 @@ import math
 import numbers
 import os
 import random
+import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 import numpy as np
@@ -229,29 +230,32 @@ def same(found, truth, message: str, rtol: float = RTOL, atol: float = ATOL) -> 
     if torch.isfinite(truth).all() and not torch.isfinite(found).all():
         bad = found[~torch.isfinite(found)]
         share = f"{bad[0]:g}" if found.numel() == 1 else f"{len(bad)} of {found.numel()} are not"
-        message = f"the result is not finite ({share}). {message}"
+        message = f"the result is not finite ({share}): {message}"
     raise Mistake(message)
 
 
-def recognise(found, *mistakes, truth=None) -> None:
+def recognise(found, *mistakes, truth=None, of: str = "") -> None:
     """Raise the message of the first known mistake that gives exactly what was found.
 
     mistakes: pairs of a value and its message. truth: the right value; what is near it is not
-        blamed, even if a mistake happens to give the same.
+        blamed, even if a mistake happens to give the same. of: what stands before each message.
     """
     if truth is not None and near(found, truth):
         return
     for value, message in mistakes:
         # Without the truth at hand, only what can't be a coincidence.
-        require(not near(found, value, *(() if truth is not None else (1e-5, 1e-7))), message)
+        close = near(found, value, *(() if truth is not None else (1e-5, 1e-7)))
+        require(not close, of + message)
 
 
-def recognise_number(found: float, *mistakes, truth: float | None = None) -> None:
-    """The same for one number."""
-    if truth is not None and near(found, truth):
+def recognise_number(
+    found: float, *mistakes, truth: float | None = None, of: str = "", within: float = 1e-4
+) -> None:
+    """The same for one number. within: how near is near."""
+    if truth is not None and abs(found - truth) <= within * max(1.0, abs(truth)):
         return
     for value, message in mistakes:
-        require(not abs(found - value) <= 1e-4 * max(1.0, abs(value)), message)
+        require(not abs(found - value) <= within * max(1.0, abs(value)), of + message)
 
 
 # ---- The frame
@@ -320,7 +324,17 @@ def guarded(answer, what: str = ""):
     def call(*args, **kwargs):
         try:
             with _kept_settings():
-                result = _settled(answer(*args, **kwargs), asked=False)
+                try:
+                    result = answer(*args, **kwargs)
+                except RuntimeError as error:
+                    # It may expect the other precision: both occur in the notebooks.
+                    if not re.search("dtype|scalar type|Float|Double", str(error)):
+                        raise
+                    try:
+                        result = answer(*map(_other_precision, args), **kwargs)
+                    except Exception:
+                        raise error from None
+                result = _settled(result, asked=False)
                 call.leaves_gradients_off = not torch.is_grad_enabled()
         except (Mistake, Open, KeyboardInterrupt):
             raise
@@ -336,6 +350,13 @@ def guarded(answer, what: str = ""):
         return result
 
     return call
+
+
+def _other_precision(value):
+    other = {torch.float32: torch.float64, torch.float64: torch.float32}
+    if not isinstance(value, torch.Tensor) or value.dtype not in other:
+        return value
+    return value.to(other[value.dtype])
 
 
 def _settled(value, *, asked: bool = True):

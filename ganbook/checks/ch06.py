@@ -7,53 +7,55 @@ import torch
 import torch.nn.functional as F
 
 from ganbook import networks
-from ganbook.checks import exercise, recognise, require, same, tensor
+from ganbook.checks import exercise, near, parts, recognise, require, same, tensor
 
 
 @exercise("6.1")
 def shuffled(answer):
     """Images carry their own number and label in their pixels, so that every pair can be told."""
-    n = 60
-    labels = torch.randint(5, (n,))
-    labels[:5] = torch.arange(5)  # all of them occur
-    images = (torch.arange(n) + 100.0 * labels)[:, None, None, None].expand(n, 1, 2, 2).clone()
     orders = []
-    for _ in range(3):
+    for n in (60, 31, 60):
+        labels = torch.randint(5, (n,), generator=torch.Generator().manual_seed(n))
+        labels[:5] = torch.arange(5)  # all of them occur
+        numbers = torch.arange(n) + 100.0 * labels
+        images = numbers[:, None, None, None] + torch.arange(18.0).view(3, 2, 3) / 100
         given = images.clone(), labels.clone()
-        found = answer(*given)
-        require(
-            isinstance(found, (tuple, list)) and len(found) == 2,
-            "return the images and the labels, both.",
-        )
+        found = parts(answer(*given), 2, "return the images and the labels, both")
         require(
             torch.equal(given[0], images) and torch.equal(given[1], labels),
             "your function changes what it is given. Index into new tensors.",
         )
-        new_images, new_labels = tensor(found[0], (n, 1, 2, 2)), tensor(found[1], (n,))
+        new_images = tensor(found[0], images.shape, "the images")
+        new_labels = tensor(found[1], (n,), "the labels")
+        value = new_images[:, 0, 0, 0]
         require(
-            (new_images == new_images[:, :, :1, :1]).all(),
+            near(new_images - value[:, None, None, None], images - images[:, :1, :1, :1], 0, 1e-3),
             "the pixels within an image are shuffled too.",
         )
-        value = new_images[:, 0, 0, 0]
+        value = value.round()
         require(
             len(value.unique()) == n,
             "some images come twice and others not at all. `torch.randint` draws with replacement;"
             " `torch.randperm` has every row once.",
         )
         require(
-            torch.equal(value.sort().values, images[:, 0, 0, 0].double().sort().values),
+            torch.equal(value.sort().values, numbers.double().sort().values),
             "these are other images.",
         )
         own = torch.div(value, 100, rounding_mode="floor")
-        in_place = torch.equal(new_labels, labels.double())
+        order = (value - 100 * own).long()
         if not torch.equal(own, new_labels):
             require(
-                not in_place,
+                not torch.equal(new_labels, labels.double()),
                 "the images are shuffled and the labels are not: each image has another's label.",
             )
             require(
-                not torch.equal(value, images[:, 0, 0, 0].double()),
+                not torch.equal(value, numbers.double()),
                 "the labels are shuffled and the images are not: each image has another's label.",
+            )
+            require(
+                torch.equal(new_labels.sort().values, labels.double().sort().values),
+                "these are other labels.",
             )
             require(
                 False,
@@ -61,10 +63,19 @@ def shuffled(answer):
                 " Draw one order, and use it twice.",
             )
         require(
-            not torch.equal(value, images[:, 0, 0, 0].double()),
+            not torch.equal(value, numbers.double()),
             "the pairs are right, but nothing is shuffled.",
         )
-        orders.append(value)
+        require(
+            ((order.diff() - 1) % n != 0).sum() > 2,
+            "the images are only moved round: each still comes after the one before it."
+            " `torch.randperm` gives a new order.",
+        )
+        require(
+            (new_labels.diff() < 0).any() and (new_labels.diff() > 0).any(),
+            "the images come sorted by their labels: D would see one label at a time.",
+        )
+        orders.append(order)
     require(
         not torch.equal(orders[0], orders[-1]),
         "each call gives the same order. Every epoch needs a new one: set no seed inside.",
@@ -74,28 +85,25 @@ def shuffled(answer):
 @exercise("6.2")
 def projection(answer):
     """The sum of the two parts, against the logarithm of the ratio of the two densities."""
-    n, classes = 9, 3
-    for _ in range(2):
-        a, b = torch.randn(2, classes, dtype=torch.float64)
+    for n, classes in ((9, 3), (5, 4)):
+        a, b = torch.randn(2, classes)
         s, t = random.uniform(0.6, 0.9), random.uniform(1.2, 1.6)
-        x = 2 * torch.randn(n, dtype=torch.float64)
-        found = answer(a.clone(), b.clone(), s, t, x.clone())
-        require(
-            isinstance(found, (tuple, list)) and len(found) == 2,
-            "return v and u, as `return v, u`.",
+        x = 2 * torch.randn(n)
+        v, u = parts(
+            answer(a.clone(), b.clone(), s, t, x.clone()), 2, "return v and u, as `return v, u`"
         )
-        v, u = found
+        a, b, x = a.double(), b.double(), x.double()
         require(
             getattr(u, "shape", None) != (classes, n),
             f"u depends on the label: its shape is ({classes}, {n})."
             " What has a label in it belongs to v.",
         )
-        v, u = tensor(v, (classes, 2)), tensor(u, (n,))
+        v, u = tensor(v, (classes, 2), "v"), tensor(u, (n,), "u")
 
         def logit(v, u, x=x):
             return v @ torch.stack([x, torch.ones_like(x)]) + u
 
-        def parts(s, t, square=1.0, a=a, b=b, x=x):
+        def both(s, t, square=1.0, a=a, b=b, x=x):
             v = torch.stack([a / s**2 - b / t**2, square * (b**2 / t**2 - a**2 / s**2) / 2], dim=1)
             return v, x**2 * (1 / t**2 - 1 / s**2) / 2
 
@@ -106,7 +114,7 @@ def projection(answer):
 
         right = log_normal(a, s) - log_normal(b, t)
         constant = math.log(t / s)
-        curve = parts(s, t)[1]
+        curve = both(s, t)[1]
         recognise(
             logit(v, u),
             (-right, "all signs are turned: this is the logit for fake against real."),
@@ -125,22 +133,22 @@ def projection(answer):
             ),
             (right - 2 * curve, "the part with x² has the wrong sign."),
             (
-                logit(parts(s, t, 0.0)[0], curve + constant),
+                logit(both(s, t, 0.0)[0], curve + constant),
                 "the second column of v is missing: squares of the centres.",
             ),
             (
-                logit(parts(s, t, 2.0)[0], curve + constant),
+                logit(both(s, t, 2.0)[0], curve + constant),
                 "a factor ½ is missing in the second column of v.",
             ),
             (
-                logit(parts(s, t, -1.0)[0], curve + constant),
+                logit(both(s, t, -1.0)[0], curve + constant),
                 "the second column of v has the wrong sign:"
                 " the real centre's square counts negative.",
             ),
             (
                 logit(
-                    parts(math.sqrt(s), math.sqrt(t))[0],
-                    parts(math.sqrt(s), math.sqrt(t))[1] + constant,
+                    both(math.sqrt(s), math.sqrt(t))[0],
+                    both(math.sqrt(s), math.sqrt(t))[1] + constant,
                 ),
                 "you divide by s and t. The exponent of a Gaussian has their squares.",
             ),
@@ -149,9 +157,46 @@ def projection(answer):
                 "t has no effect: the fakes have a width of their own.",
             ),
             (log_normal(a, s), "this is log p(x|y) alone. A logit compares it with log q(x|y)."),
+            (
+                right + constant,
+                "log(t/s) counts twice: the factor in front is 1/s, not 1/s².",
+            ),
+            (
+                right + curve,
+                "a factor ½ is missing in front of x².",
+            ),
+            (
+                right - 2 * x * (a / s**2 - b / t**2)[:, None],
+                "the first column of v has the wrong sign.",
+            ),
+            (
+                right + x * (a / s**2 - b / t**2)[:, None],
+                "the first column of v is twice what it should be: -(x - a)²/(2s²) has a x/s².",
+            ),
+            (
+                right - x * (a / s**2 - b / t**2)[:, None] / 2,
+                "the first column of v is half of what it should be: the 2 of 2 a x is missing.",
+            ),
+            (
+                right - x * (a / s**2)[:, None],
+                "the real centres are missing in the first column of v.",
+            ),
+            (
+                right + x * (b / t**2)[:, None],
+                "the fakes' centres are missing in the first column of v.",
+            ),
+            (
+                right + 2 * x * (b / t**2)[:, None],
+                "a sign in the first column of v: the fakes' centres count negative.",
+            ),
+            (
+                log_normal(a, t) - log_normal(b, s),
+                "s and t have changed places: s is the width of the real points.",
+            ),
+            truth=right,
         )
         require(
-            not torch.allclose(logit(v.flip(1), u), right),
+            near(logit(v, u), right) or not near(logit(v.flip(1), u), right),
             "the columns of v have changed places: the first is multiplied by x, the second by 1.",
         )
         same(
@@ -164,16 +209,17 @@ def projection(answer):
 @exercise("6.3")
 def conditional_batch_norm(answer):
     """Against the package's layer in training mode, with an eps that is large enough to be seen."""
-    n, channels, classes, eps = 12, 4, 3, 0.2
-    labels = torch.arange(n) % classes
-    x = 1.5 * torch.randn(n, channels, 5, 6, dtype=torch.float64) + torch.randn(
-        channels, 1, 1, dtype=torch.float64
-    )
-    scale, shift = (
-        torch.rand(classes, channels).double() + 0.5,
-        torch.randn(classes, channels).double(),
-    )
-    found = tensor(answer(x.clone(), labels, scale.clone(), shift.clone(), eps), tuple(x.shape))
+    for n, channels, classes, size in ((12, 4, 3, (5, 6)), (7, 2, 5, (3, 2))):
+        _check_norm(answer, n, channels, classes, size, eps=0.2)
+
+
+def _check_norm(answer, n, channels, classes, size, eps):
+    labels = torch.randint(classes, (n,))
+    labels[:classes] = torch.randperm(classes)
+    x = 1.5 * torch.randn(n, channels, *size) + 2 * torch.randn(channels, 1, 1)
+    scale, shift = torch.rand(classes, channels) + 0.5, torch.randn(classes, channels)
+    found = tensor(answer(x.clone(), labels, scale.clone(), shift.clone(), eps), x.shape)
+    x, scale, shift = x.double(), scale.double(), shift.double()
 
     def rows(table):
         return table[labels][:, :, None, None]
@@ -200,6 +246,22 @@ def conditional_batch_norm(answer):
 
     recognise(
         found,
+        (
+            finish(x / (x.var((0, 2, 3), unbiased=False, keepdim=True) + eps).sqrt()),
+            "the mean is not taken off before dividing.",
+        ),
+        (
+            plain * (1 + rows(scale)) + rows(shift),
+            "the scale is scale[y] itself, not 1 + scale[y].",
+        ),
+        (
+            finish(normalised((0, 1, 2, 3))),
+            "one mean and variance for all channels. Each channel has statistics of its own.",
+        ),
+        (
+            plain * scale.mean(0)[:, None, None] + shift.mean(0)[:, None, None],
+            "every image gets the mean of the rows. Take the row of its label.",
+        ),
         (plain, "this is plain batch norm: the label's scale and shift are missing."),
         (plain * rows(scale), "the shift is missing."),
         (plain + rows(shift), "the scale is missing."),
@@ -236,7 +298,7 @@ def conditional_batch_norm(answer):
         ),
         (
             finish(normalised(root=lambda variance: variance.sqrt())),
-            "eps is not used: add it under the root.",
+            "eps is not used: add the one that is given, under the root.",
         ),
         (
             finish(normalised(root=lambda variance: variance + eps)),
@@ -246,6 +308,7 @@ def conditional_batch_norm(answer):
             plain * scale[0][:, None, None] + shift[0][:, None, None],
             "every image gets the scale and shift of label 0.",
         ),
+        truth=right,
     )
     same(
         found,
@@ -257,15 +320,23 @@ def conditional_batch_norm(answer):
 @exercise("6.4")
 def class_loss(answer):
     """Against the cross-entropy of moderate logits, then of logits that would overflow."""
-    n, classes = 12, 10
-    logits, labels = 2 * torch.randn(n, classes, dtype=torch.float64), torch.randint(classes, (n,))
-    own = logits.clone().requires_grad_()
-    answered = answer(own, labels)
+    for n, classes in ((12, 10), (9, 4)):
+        _check_class_loss(answer, n, classes)
+
+
+def _check_class_loss(answer, n, classes):
+    logits, labels = 2 * torch.randn(n, classes), torch.randint(classes, (n,))
+    leaf = logits.clone().requires_grad_()
+    answered = answer(1 * leaf, labels.clone())
     require(
-        getattr(answered, "shape", None) != (n,),
+        tuple(getattr(answered, "shape", ())) != (n,),
         f"this is one loss for each of {n} images: return their mean.",
     )
-    found, right = tensor(answered, ()), F.cross_entropy(logits, labels)
+    found = tensor(answered, ())
+    exact = logits.double().requires_grad_()
+    right = F.cross_entropy(exact, labels)
+    (slope,) = torch.autograd.grad(right, exact)
+    logits, right = logits.double(), right.detach()
     probabilities = logits.softmax(1)
     chosen = probabilities[torch.arange(n), labels]
     recognise(
@@ -304,17 +375,39 @@ def class_loss(answer):
             (logits.argmax(1) != labels).double().mean(),
             "this is the share of errors. It has no gradient.",
         ),
+        (
+            F.cross_entropy(logits, labels, label_smoothing=0.1),
+            "the labels are smoothed. They are to be taken as they are.",
+        ),
+        (
+            F.binary_cross_entropy_with_logits(logits, F.one_hot(labels, classes).double()),
+            "a sigmoid asks a question of its own for each class. Here one class of all is right.",
+        ),
+        (
+            -logits[torch.arange(n), labels].mean(),
+            "this is the mean of the right classes' logits: the log-softmax is missing.",
+        ),
+        (
+            F.cross_entropy(logits, logits.argmax(1)),
+            "the labels have no effect: you take the likeliest class for the right one.",
+        ),
+        truth=right,
     )
     same(
         found,
         right,
         "this is not the mean of -log p(label), with p the softmax of the logits over the classes.",
     )
-    require(
-        isinstance(answered, torch.Tensor) and answered.requires_grad,
-        "no gradient comes through: return a tensor, without .item() or .detach().",
+    missing = "no gradient comes through: return a tensor, without .item() or .detach()."
+    require(isinstance(answered, torch.Tensor) and answered.requires_grad, missing)
+    (found,) = torch.autograd.grad(answered.sum(), leaf, allow_unused=True)
+    require(found is not None, missing)
+    same(
+        found.double(),
+        slope,
+        "the loss is right, but its gradient is not: part of it is detached.",
     )
-    large = tensor(answer(1000 * logits, labels), ())
+    large = tensor(answer(1000 * logits.float(), labels.clone()), ())
     require(
         torch.isfinite(large),
         f"with logits in the thousands the loss is {large.item()}:"
@@ -322,7 +415,7 @@ def class_loss(answer):
     )
     same(
         large,
-        F.cross_entropy(1000 * logits, labels),
+        F.cross_entropy(1000 * logits.float().double(), labels),
         "with logits in the thousands the loss is wrong.",
     )
 
@@ -365,13 +458,13 @@ def class_weights(answer):
     for _ in range(3):
         classes = random.randint(3, 7)
         counts = torch.randint(2, 60, (classes,))
-        counts[0] = 120
+        counts[random.randrange(classes)] = 120
         labels = torch.repeat_interleave(torch.arange(classes), counts)[
             torch.randperm(int(counts.sum()))
         ]
         found = answer(labels.clone(), classes)
         require(
-            getattr(found, "shape", None) != labels.shape,
+            tuple(getattr(found, "shape", ())) != tuple(labels.shape),
             "one weight for each class, please, not for each image.",
         )
         found, n = tensor(found, (classes,)), len(labels)
@@ -418,6 +511,19 @@ def class_weights(answer):
                 (n / (classes * counts)).sqrt(),
                 "this is the root of the weights: rare classes still count for less.",
             ),
+            (
+                n / (classes * counts.sort().values),
+                "these are sorted by the counts. Give them in the order of the classes.",
+            ),
+            (
+                torch.ones(classes),
+                "each image weighs the same, so a frequent class more than a rare one.",
+            ),
+            (
+                1 - counts / n,
+                "1 minus the share: rare classes still count for less. Divide by the count.",
+            ),
+            truth=n / (classes * counts),
         )
         total = found * counts
         require(

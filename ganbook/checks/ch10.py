@@ -5,7 +5,17 @@ import random
 
 import torch
 
-from ganbook.checks import exercise, number, recognise, recognise_number, require, same, tensor
+from ganbook.checks import (
+    exercise,
+    kind,
+    near,
+    number,
+    recognise,
+    recognise_number,
+    require,
+    same,
+    tensor,
+)
 
 
 @exercise("10.1")
@@ -47,12 +57,26 @@ def expected_share(answer):
             ),
             ((1 - c) + c * chance, f"{at}: c and 1 - c have changed places."),
             ((1 - c) * chance, f"{at}: the copies themselves are missing from the count."),
+            (100 * right, f"{at}: this is in per cent. A number from 0 to 1 is asked for."),
+            (
+                c + (1 - c) * n / m,
+                f"{at}: n/m is a ratio. All n + m are equally likely to be the nearest.",
+            ),
+            (
+                c + (1 - c) * (n - 1) / (n + m - 1),
+                f"{at}: no training digit is taken out for a fake that is no copy.",
+            ),
+            ((c + chance) / 2, f"{at}: weight the two kinds by their shares, c and 1 - c."),
+            (c + (1 + c) * chance, f"{at}: a share 1 - c is left to chance, not 1 + c."),
         ]
         recognise_number(
-            found, *[(value, text) for value, text in mistakes if abs(value - right) > 1e-3]
+            found,
+            *[(value, text) for value, text in mistakes if abs(value - right) > 1e-3],
+            truth=right,
+            within=1e-5,
         )
         require(
-            abs(found - right) < 1e-4,
+            near(found, right),
             f"{at} the share should be {right:.4f}; yours is {found:.4f}.",
         )
 
@@ -69,7 +93,7 @@ def p_value(answer):
     """
     for fakes, n, splits in ((23, 4, 37), (61, 6, 89)):
         values = []
-        while len({round(value, 6) for value, _ in values}) < 12:
+        while not values or len({round(value, 6) for value, _ in values}) < len(values):
             nearest = torch.randint(2 * n, (fakes,))
             masks = torch.stack([torch.randperm(2 * n) < n for _ in range(splits)])
             masks[0] = torch.arange(2 * n) < n
@@ -81,10 +105,9 @@ def p_value(answer):
             "your function changes what it is given.",
         )
         (right, _), *mistakes = values
-        for value, text in mistakes:
-            require(abs(found - value) > 1e-6, text)
+        recognise_number(found, *mistakes, truth=right, within=1e-6)
         require(
-            abs(found - right) < 1e-6,
+            abs(found - right) < 1e-5,
             f"the value of these splits is {right:.4f}; yours is {found:.4f}.",
         )
 
@@ -136,6 +159,13 @@ def _p_values(nearest, masks):
             "this is the mean share of the random splits."
             " How often is it as high as the actual one?",
         ),
+        (1 + high, "this is a count. Divide by the number of splits, the actual one included."),
+        (high, "this is a count. Divide by the number of splits, the actual one included."),
+        (
+            (1 + (shares >= 0.5).sum()) / (splits + 1),
+            "this compares with one half. Compare with the share of the actual split.",
+        ),
+        (2 * (1 + high) / (splits + 1), "copies go up only: don't double it."),
     ]
     return [(float(value), text) for value, text in values]
 
@@ -171,13 +201,23 @@ def smoothed(answer):
             (1 - right, "this is the probability of fake."),
             ((right / (1 - right)).log(), "this is the logit. The probability is asked for."),
             (a * p / (p + q) + b, "b counts only where fakes are: b q/(p + q)."),
+            (a * p + b * q, "divide by p + q, which is not 1 at a place."),
+            ((a * p + b * q) / (a + b), "divide by p + q, not by a + b."),
+            ((a * p + b * q) / 2, "divide by p + q, which is not 2 at a place."),
+            ((a * p - b * q) / (p + q), "a sign: b q is to be added."),
+            (
+                right / (1 - right),
+                "this is the odds, real to fake. The probability is asked for.",
+            ),
             (
                 (a * p + b * q) / (a + b) / (p + q),
                 "don't divide by a + b: where q = 0 the best answer is a itself.",
             ),
         ]
         recognise(
-            found, *[(value, text) for value, text in mistakes if not torch.allclose(value, right)]
+            found,
+            *[(value, text) for value, text in mistakes if not torch.allclose(value, right)],
+            truth=right,
         )
         same(found, right, "this is not where the derivative of D's loss is 0.")
 
@@ -231,51 +271,46 @@ def leaks(answer):
 @exercise("10.5")
 def contrasted(answer):
     """Reads each image's factor off its pixels, then looks at the gradient."""
-    n = 400
-    x = 0.3 * torch.randn(n, 1, 6, 5, dtype=torch.float64) + torch.rand(n, 1, 1, 1).double() - 0.5
-    given = x.clone().requires_grad_()
+    n = 1000
+    x = 0.3 * torch.randn(n, 3, 4, 3) + torch.rand(n, 1, 1, 1) - 0.5
+    x = x + torch.tensor([0.4, -0.1, -0.3])[:, None, None]  # the channels differ
+    leaf = x.clone().requires_grad_()
+    given = 1 * leaf
     found = answer(given)
     require(
         isinstance(found, torch.Tensor) and found.shape == x.shape,
-        "as many images should come back.",
+        f"as many images of the same shape should come back, a tensor, not {kind(found)}.",
     )
     require(torch.equal(given.detach(), x), "your function changes the images it is given.")
-    require(
-        found.requires_grad,
+    missing = (
         "no gradient comes through, so G would learn nothing in its turn."
-        " Look for no_grad, detach, a new tensor.",
+        " Look for no_grad, detach, a new tensor."
     )
-    y = found.detach().double()
-    own = x.mean((1, 2, 3), keepdim=True)
-    away, now = (x - own).flatten(1), (y - y.mean((1, 2, 3), keepdim=True)).flatten(1)
-    factor = (away * now).sum(1) / away.square().sum(1)
-    require(
-        torch.allclose(now, factor[:, None] * away, atol=1e-5),
-        "the pixels of an image have different factors."
-        " Draw one for each image, of shape (N, 1, 1, 1).",
-    )
-    require(not torch.allclose(y, x, atol=1e-6), "nothing is changed.")
-    require(
-        factor.std() > 1e-4,
-        "one factor for the whole batch. Draw one for each image: D, who sees many at once or one"
-        " after the other,"
-        " would compare batches, and G's batch has another factor than the real one.",
-    )
-    kept, common = y.mean((1, 2, 3)), own[:, 0, 0, 0]
-    f = factor
+    require(found.requires_grad, missing)
+    weights = torch.randn(x.shape)
+    (slope,) = torch.autograd.grad((found * weights).sum(), leaf, allow_unused=True)
+    require(slope is not None, missing)
+    x, y = x.double(), tensor(found, x.shape)
+    require(torch.isfinite(y), "the images that come back are not finite.")
+    factor = _factors(x, y)
+    kept, common = y.mean((1, 2, 3)), x.mean((1, 2, 3))
     recognise(
         kept,
         (
-            f * common,
+            factor * common,
             "the image's mean is scaled too, so it gets lighter or darker."
             " Scale what is left without it.",
         ),
         (0 * common, "the mean is taken off and not put back."),
         (
-            x.mean() + f * (common - x.mean()),
+            x.mean() + factor * (common - x.mean()),
             "the mean is that of the whole batch. Each image has its own.",
         ),
-        (f * (common - x.mean()), "the mean is that of the batch, and it is not put back."),
+        (
+            factor * (common - x.mean()),
+            "the mean is that of the batch, and it is not put back.",
+        ),
+        truth=common,
     )
     same(kept, common, "the mean brightness of an image is to stay what it is.")
     require(
@@ -283,21 +318,74 @@ def contrasted(answer):
         "factors from 0.5 to 1.5 are asked for;"
         f" yours reach from {factor.min():.2f} to {factor.max():.2f}.",
     )
+    uniform = (torch.arange(n) + 0.5) / n + 0.5
     require(
-        factor.min() < 0.6 and factor.max() > 1.4 and 0.9 < factor.mean() < 1.1,
-        "factors should be uniform from 0.5 to 1.5;"
-        f" yours reach from {factor.min():.2f} to {factor.max():.2f}.",
+        (factor.sort().values - uniform).abs().max() < 0.08,
+        "factors should be uniform from 0.5 to 1.5; yours reach from"
+        f" {factor.min():.2f} to {factor.max():.2f}, with their mean at {factor.mean():.2f}"
+        f" and a deviation of {factor.std():.2f}, not 1 and 0.29.",
     )
-    (slope,) = torch.autograd.grad(found.sum(), given, retain_graph=True)
     require(
-        torch.allclose(slope, torch.ones_like(slope), atol=1e-5),
+        (factor.diff() < 0).any() and (factor.diff() > 0).any(),
+        "the factors rise from image to image. Draw them at random.",
+    )
+    f, w = factor[:, None, None, None], weights.double()
+    own = w.mean((1, 2, 3), keepdim=True)
+    require(
+        near(slope, own + f * (w - own), 1e-3, 1e-4),
         "part of the gradient is lost:"
         " the mean depends on the pixels too, so it is not to be detached.",
     )
+    again = tensor(answer(x.float()), x.shape)
+    require(not near(again, y), "each call draws the same factors: set no seed inside.")
+    tensor(answer(x[:1, :1].float()), (1, 1, 4, 3), "for one grey image")
+
+
+def _factors(x, y):
+    """The factor of each image, read off its pixels."""
+
+    def away(values, dims=(1, 2, 3)):
+        return values - values.mean(dims, keepdim=True)
+
+    def fits(before, now, dims):
+        f = (before * now).sum(dims, keepdim=True) / before.square().sum(dims, keepdim=True)
+        return f, near(f * before, now, 1e-3, 1e-4)
+
+    f, fit = fits(away(x), away(y), (1, 2, 3))
+    require(not near(y, x, 0, 1e-6), "nothing is changed.")
+    if not fit:
+        _, each_channel = fits(away(x, (2, 3)), away(y, (2, 3)), (2, 3))
+        _, own_means = fits(away(x, (2, 3)), away(y, (2, 3)), (1, 2, 3))
+        require(
+            not own_means,
+            "the mean is that of each channel. An image's own mean runs over its channels too,"
+            " dims (1, 2, 3).",
+        )
+        require(
+            not each_channel,
+            "the channels of an image have different factors."
+            " Draw one for each image, of shape (N, 1, 1, 1).",
+        )
+        middle = x.mean()
+        both = (x - middle).flatten(1), (y - middle).flatten(1)
+        of_batch = (both[0] * both[1]).sum(1) / both[0].square().sum(1)
+        require(
+            not near(of_batch[:, None] * both[0], both[1], 1e-3, 1e-4),
+            "the mean is that of the whole batch. Each image has its own.",
+        )
+        require(
+            False,
+            "the pixels of an image have different factors."
+            " Draw one for each image, of shape (N, 1, 1, 1).",
+        )
+    f = f.flatten()
     require(
-        not torch.allclose(answer(x.clone()).double(), y),
-        "each call draws the same factors: set no seed inside.",
+        f.std() > 1e-4,
+        "one factor for the whole batch. Draw one for each image: D, who sees many at once or one"
+        " after the other,"
+        " would compare batches, and G's batch has another factor than the real one.",
     )
+    return f
 
 
 @exercise("10.6")
@@ -318,13 +406,14 @@ def adapted(answer):
         logits = logits[torch.randperm(len(logits))]  # noqa: PLW2901
         p, move = random.uniform(0.3, 0.7), random.uniform(0.02, 0.08)
         sign = logits.sign().mean().item()
-        if abs(sign - 0.6) < 0.01:
+        target = random.choice((0.6, 0.65))
+        if abs(sign - target) < 0.01:
             continue
-        right = p + math.copysign(move, sign - 0.6)
-        found = number(answer(p, logits.clone(), 0.6, move))
-        by_share = p + math.copysign(move, (logits > 0).double().mean().item() - 0.6)
-        by_mean = p + math.copysign(move, logits.mean().item() - 0.6)
-        by_probability = p + math.copysign(move, logits.sigmoid().mean().item() - 0.6)
+        right = p + math.copysign(move, sign - target)
+        found = number(answer(p, logits.clone(), target, move))
+        by_share = p + math.copysign(move, (logits > 0).double().mean().item() - target)
+        by_mean = p + math.copysign(move, logits.mean().item() - target)
+        by_probability = p + math.copysign(move, logits.sigmoid().mean().item() - target)
         mistakes = [
             (
                 by_share,
@@ -344,15 +433,24 @@ def adapted(answer):
             (max(p, right), "p only goes up. Below the target it goes down."),
             (p, "p does not move."),
             (2 * p - right, "the direction is turned: more overfitting, more augmentation."),
-            (p + move * (sign - 0.6), "the step is of a fixed size, `move`, up or down."),
+            (p + move * (sign - target), "the step is of a fixed size, `move`, up or down."),
             (right - p, "this is the change of p. Return p itself."),
+            (abs(right - p), "this is the change of p. Return p itself."),
+            (
+                p * (1 + move) if right > p else p * (1 - move),
+                "the step is added or subtracted: p goes up or down by `move`.",
+            ),
         ]
         recognise_number(
-            found, *[(value, text) for value, text in mistakes if abs(value - right) > 1e-6]
+            found,
+            *[(value, text) for value, text in mistakes if abs(value - right) > 1e-6],
+            truth=right,
+            within=1e-5,
         )
         require(
-            abs(found - right) < 1e-5,
-            f"p = {p:.3f}, r = {sign:.2f}: p should be {right:.3f}, not {found:.3f}.",
+            abs(found - right) < 1e-4,
+            f"p = {p:.3f}, r = {sign:.2f}, target {target}:"
+            f" p should be {right:.3f}, not {found:.3f}.",
         )
     found = number(answer(0.98, torch.ones(8), 0.6, 0.05))
     require(found <= 1 + 1e-9, f"p is a probability: it became {found:.2f}. Cut it off at 1.")
@@ -366,3 +464,9 @@ def adapted(answer):
     )
     found = number(answer(0.5, torch.ones(8), 1.5, 0.05))
     require(found < 0.5, "`target` has no effect.")
+    logits = torch.tensor([1.0, 2, 3, 4, 5, 6, -1, -2])
+    found = number(answer(0.5, logits, 0.5, 0.05))
+    require(
+        found <= 0.5,  # down, or as it is: some take the sign of the difference
+        "r is exactly at the target here, 0.5 and 0.5: p goes up only *above* the target, >.",
+    )

@@ -114,6 +114,23 @@ def real_alone(a, b, s, t, x):
     return v, -(x**2) / (2 * s**2) - math.log(s * math.sqrt(2 * math.pi))
 
 
+def norm_in_float32(x, labels, scale, shift, eps):
+    found = torch.empty(x.shape)
+    rows = F.one_hot(labels, len(scale)).float()
+    found[:] = F.batch_norm(x, None, None, training=True, eps=eps)
+    return found * (rows @ scale)[:, :, None, None] + (rows @ shift)[:, :, None, None]
+
+
+def moved_round(images, labels):
+    by = torch.randint(1, len(labels), ()).item()
+    return images.roll(by, 0), labels.roll(by)
+
+
+def first_column(a, b, s, t, x, factor):
+    v, u = parts(a, b, s, t, x)
+    return v * torch.tensor([factor, 1.0]), u
+
+
 def entropy(logits, labels, of=lambda logits: logits.log_softmax(1), reduce=torch.mean):
     return -reduce(of(logits)[torch.arange(len(labels)), labels])
 
@@ -132,14 +149,21 @@ RIGHT_BORDERS = {"a": "faithful", "b": "cut", "c": "cut", "d": "faithful"}
 RIGHT = [
     (ch06.shuffled, shuffle),
     (ch06.shuffled, shuffle_by_loader),
+    (ch06.shuffled, lambda x, y: [part.double().numpy() for part in shuffle(x, y)]),
     (ch06.conditional_batch_norm, norm),
     (ch06.conditional_batch_norm, norm_by_torch),
-    (ch06.conditional_batch_norm, norm_by_layer),
+    (ch06.conditional_batch_norm, norm_by_layer),  # in float64
+    (ch06.conditional_batch_norm, norm_in_float32),
+    (ch06.conditional_batch_norm, lambda *a: norm(*a).tolist()),
     (ch06.projection, parts),
     (ch06.projection, parts_moved),
     (ch06.projection, parts_of_zero),
+    (ch06.projection, lambda *a: [part.tolist() for part in parts(*a)]),
+    (ch06.projection, lambda a, b, s, t, x: parts(a.double(), b.double(), s, t, x.double())),
     (ch06.class_loss, entropy),
     (ch06.class_loss, F.cross_entropy),
+    (ch06.class_loss, lambda logits, labels: entropy(logits, labels).reshape(1)),
+    (ch06.class_loss, lambda logits, labels: entropy(logits.double(), labels)),
     (ch06.class_loss, lambda logits, labels: F.nll_loss(logits.log_softmax(1), labels)),
     (
         ch06.class_loss,
@@ -150,6 +174,8 @@ RIGHT = [
     (ch06.borders, RIGHT_BORDERS),
     (ch06.borders, {name: f" {value.upper()} " for name, value in RIGHT_BORDERS.items()}),
     (ch06.class_weights, weights),
+    (ch06.class_weights, lambda y, n: (len(y) / n / int((y == c).sum()) for c in range(n))),
+    (ch06.class_weights, lambda y, n: dict(enumerate(weights(y, n).tolist())).values()),
     (ch06.class_weights, lambda labels, n: len(labels) / (n * torch.bincount(labels))),
     (
         ch06.class_weights,
@@ -179,6 +205,15 @@ WRONG = [
     (ch06.shuffled, shuffle_in_place, "changes what it is given"),
     (ch06.shuffled, shuffle_by_seed, "the same order"),
     (ch06.shuffled, shuffle_pixels, "pixels within"),
+    (ch06.shuffled, lambda x, y: shuffle(x, y, lambda n: torch.randperm(60)), "out of bounds"),
+    (ch06.shuffled, moved_round, "only moved round"),
+    (
+        ch06.shuffled,
+        lambda x, y: shuffle(x, y, lambda n: (y + torch.rand(n) / 2).argsort()),
+        "sorted by their labels",
+    ),
+    (ch06.shuffled, lambda x, y: shuffle(x, y.flip(0)), "two different orders"),
+    (ch06.shuffled, lambda x, y: shuffle(x, 0 * y), "other labels"),
     (ch06.shuffled, lambda x, y: x[torch.randperm(len(y))], "both"),
     (ch06.shuffled, lambda x, y: shuffle(x[:30], y[:30]), "shape should be"),
     (ch06.shuffled, lambda x, y: shuffle_one_in_place(x, y, 0), "changes what it is given"),
@@ -238,6 +273,12 @@ WRONG = [
         lambda *a: norm(*a, finish=lambda x, s, t: x * s - t),
         "times scale",
     ),
+    (ch06.conditional_batch_norm, lambda *a: norm(*a, dims=(0, 1, 2, 3)), "for all channels"),
+    (
+        ch06.conditional_batch_norm,
+        lambda *a: norm(*a, finish=lambda x, s, t: x * (1 + s) + t),
+        "itself, not 1",
+    ),
     (ch06.conditional_batch_norm, lambda *a: norm(*a)[0], "shape should be"),
     (ch06.conditional_batch_norm, lambda x, y, s, t, e: x * s[y] + t[y], "raised RuntimeError"),
     (ch06.projection, lambda *a: tuple(-part for part in parts(*a)), "all signs are turned"),
@@ -253,6 +294,11 @@ WRONG = [
     (ch06.projection, lambda a, b, s, t, x: parts(a, b, s, s, x), "t has no effect"),
     (ch06.projection, real_alone, "alone"),
     (ch06.projection, all_in_u, "u depends on the label"),
+    (ch06.projection, lambda *a: parts(*a, curve=2), "½ is missing in front of x²"),
+    (ch06.projection, lambda *a: parts(*a, constant=2), "counts twice"),
+    (ch06.projection, lambda *a: first_column(*a, 2.0), "twice what it should be"),
+    (ch06.projection, lambda *a: first_column(*a, -1.0), "first column of v has the wrong sign"),
+    (ch06.projection, lambda a, b, s, t, x: parts(a, b, t, s, x), "have changed places"),
     (ch06.projection, lambda *a: (parts(*a)[0].flip(1), parts(*a)[1]), "columns of v"),
     (ch06.projection, lambda *a: (parts(*a)[0].T, parts(*a)[1]), "shape should be"),
     (ch06.projection, lambda *a: (parts(*a)[0] * 1.1, parts(*a)[1]), "Expand both squares"),
@@ -292,6 +338,18 @@ WRONG = [
     (ch06.class_loss, lambda x, y: entropy(x, y) / math.log(2), "in bits"),
     (ch06.class_loss, lambda x, y: (x.argmax(1) != y).double().mean(), "share of errors"),
     (ch06.class_loss, lambda x, y: entropy(x, y).item(), "no gradient"),
+    (
+        ch06.class_loss,
+        lambda x, y: torch.tensor(entropy(x, y).item(), requires_grad=True),
+        "no gradient",
+    ),
+    (
+        ch06.class_loss,
+        lambda x, y: (x.logsumexp(1).detach() - x[torch.arange(len(y)), y]).mean(),
+        "its gradient is not",
+    ),
+    (ch06.class_loss, lambda x, y: F.cross_entropy(x, y, label_smoothing=0.1), "are smoothed"),
+    (ch06.class_loss, lambda x, y: entropy(x, x.argmax(1)), "labels have no effect"),
     (ch06.class_loss, lambda x, y: entropy(x, y).detach(), "no gradient"),
     (
         ch06.class_loss,
@@ -332,6 +390,9 @@ WRONG = [
     (ch06.class_weights, lambda y, n: weights(y, n) / 3, "mean weight over the images"),
     (ch06.class_weights, lambda y, n: weights(y, n) + 1, "add up"),
     (ch06.class_weights, lambda y, n: 0 * weights(y, n), "above 0"),
+    (ch06.class_weights, lambda y, n: torch.ones(n), "each image weighs the same"),
+    (ch06.class_weights, lambda y, n: weights(y, n).sort(descending=True).values, "sorted by"),
+    (ch06.class_weights, lambda y, n: weights(y, 10), "shape should be"),
 ]
 
 

@@ -160,17 +160,63 @@ def at_random(a, b):
     return (1 + (np.abs(gaps) >= abs(a.mean() - b.mean()) - 1e-12).sum()) / 998
 
 
+def by_ranks(a, b):
+    ranks = scipy.stats.rankdata(np.concatenate([a, b]))
+    return share(ranks[: len(a)], ranks[len(a) :])
+
+
+def the_smaller_side_twice(a, b):
+    sides = (
+        share(a, b, lambda gap, own: gap >= own - 1e-12),
+        share(a, b, lambda gap, own: gap <= own + 1e-12),
+    )
+    return min(1, 2 * min(sides))
+
+
+def in_float32(p, q, a, b, c):
+    return codes(p.float(), q.float(), a, b, c)
+
+
+def by_the_matrix(kernel, size, stride, padding):
+    units = torch.eye(kernel.shape[1] * size**2).view(-1, kernel.shape[1], size, size)
+    rows = conv2d(units.double(), kernel.double(), stride=stride, padding=padding).flatten(1)
+    return np.linalg.svd(rows.numpy(), compute_uv=False)[0]
+
+
+def in_this_precision(kernel, size, stride, padding):
+    x = torch.randn(1, kernel.shape[1], size, size)
+    for _ in range(300):
+        y = conv2d(x / x.norm(), kernel, stride=stride, padding=padding)
+        x = conv_transpose2d(y, kernel, stride=stride, padding=padding)
+    return y.norm()
+
+
 ANSWERS = {
     ch09.floors: [
         FLOORS,
+        {name: round(value, 2) for name, value in FLOORS.items()},
         {name: torch.tensor(value) for name, value in FLOORS.items()},
         {name: torch.tensor(value, requires_grad=True) for name, value in FLOORS.items()},
     ],
-    ch09.least_squares_codes: [codes, by_the_numerator],
-    ch09.relativistic_losses: [pair, by_cross_entropy, lambda r, f: [x.item() for x in pair(r, f)]],
-    ch09.conv_norm: [norm, by_gradients, without_output_padding],
-    ch09.arrives: [ARRIVE, {name: np.bool_(value) for name, value in ARRIVE.items()}],
-    ch09.p_value: [share, by_scipy],
+    ch09.least_squares_codes: [
+        codes,
+        by_the_numerator,
+        in_float32,
+        lambda *x: [codes(*x)[0].tolist(), codes(*x)[1].item()],
+    ],
+    ch09.relativistic_losses: [
+        pair,
+        by_cross_entropy,
+        lambda r, f: [x.item() for x in pair(r, f)],
+        lambda r, f: torch.stack(pair(r, f)),
+    ],
+    ch09.conv_norm: [norm, by_gradients, without_output_padding, by_the_matrix, in_this_precision],
+    ch09.arrives: [
+        ARRIVE,
+        {name: torch.tensor(value) for name, value in ARRIVE.items()},
+        {name: np.bool_(value) for name, value in ARRIVE.items()},
+    ],
+    ch09.p_value: [share, by_scipy, lambda a, b: np.float32(share(a, b)), lambda a, b: share(b, a)],
 }
 RIGHT = [(check, answer) for check, answers in ANSWERS.items() for answer in answers]
 
@@ -185,7 +231,8 @@ WRONG = [
     (ch09.floors, FLOORS | {"relativistic": 0}, "relativistic: 0 needs a difference"),
     (ch09.floors, FLOORS | {"relativistic": math.log(1 + math.e)}, "the sign"),
     (ch09.floors, FLOORS | {"hinge": 0.7}, "hinge: put r = 1"),
-    (ch09.floors, FLOORS | {"hinge": "one"}, "a number is asked for"),
+    (ch09.floors, FLOORS | {"hinge": "one"}, "hinge: one number should come back, not str"),
+    (ch09.floors, FLOORS | {"hinge": True}, "hinge: one number should come back, not bool"),
     (ch09.floors, [1, 2, 3, 4, 5], "dictionary"),
     (ch09.floors, FLOORS | {"nonsaturating": 2 * math.log(1 + math.exp(-1))}, "that has f = -1"),
     (ch09.floors, FLOORS | {"nonsaturating": math.log(2)}, "real samples cost as well"),
@@ -195,7 +242,7 @@ WRONG = [
     (ch09.floors, FLOORS | {"wasserstein": -2}, "that has f = -1"),
     (ch09.floors, FLOORS | {"relativistic": math.log(2)}, "log 2 is r = f"),
     (ch09.floors, FLOORS | {"relativistic": math.log(1 + math.exp(-2))}, "that has f = -1"),
-    (ch09.floors, FLOORS | {"hinge": math.nan}, "not finite"),
+    (ch09.floors, FLOORS | {"hinge": math.nan}, "the number is nan"),
     (ch09.floors, FLOORS | {"hinge": math.inf}, "hinge: put r = 1"),
     (ch09.least_squares_codes, lambda p, q, a, b, c: codes(p, q, b, a, c), "swapped"),
     (
@@ -231,7 +278,7 @@ WRONG = [
     (
         ch09.least_squares_codes,
         lambda *x: codes(*x, best=lambda p, q, a, b: p[:2]),
-        "a value for each of",
+        "a value for each cell",
     ),
     (
         ch09.least_squares_codes,
@@ -268,6 +315,21 @@ WRONG = [
         ch09.least_squares_codes,
         lambda *x: codes(*x, goal=lambda p, q, D, c: ((p - q) ** 2 / (p + q)).sum() / 2),
         "codes -1, 1, 0",
+    ),
+    (
+        ch09.least_squares_codes,
+        lambda *x: codes(*x, best=lambda p, q, a, b: b * p / (p + q)),
+        "fakes' target is missing",
+    ),
+    (
+        ch09.least_squares_codes,
+        lambda *x: codes(*x, best=lambda p, q, a, b: (b * p + a * q) / (a + b)),
+        "divide by that",
+    ),
+    (
+        ch09.least_squares_codes,
+        lambda *x: codes(*x, goal=lambda p, q, D, c: ((p + q) * (D - c)).sum() / 2),
+        "square is missing",
     ),
     (ch09.least_squares_codes, what_d_pays, "what D pays"),
     (ch09.least_squares_codes, lambda *x: codes(*x, goal=lambda p, q, D, c: c), "the goal is"),
@@ -307,6 +369,27 @@ WRONG = [
         "softplus is missing",
     ),
     (ch09.relativistic_losses, lambda r, f: pair(r, f)[0], "two numbers"),
+    (ch09.relativistic_losses, lambda r, f: (*pair(r, f), 0), "two numbers.*there are 3"),
+    (
+        ch09.relativistic_losses,
+        lambda r, f: pair(r, f, d=lambda r, f: softplus(f[:, None] - r).mean()),
+        "every fake with every real",
+    ),
+    (
+        ch09.relativistic_losses,
+        lambda r, f: pair(r, f, d=lambda r, f: -softplus(f - r).mean()),
+        "sign in front",
+    ),
+    (
+        ch09.relativistic_losses,
+        lambda r, f: pair(r, f, d=lambda r, f: (f - r).sigmoid().mean()),
+        "this is a sigmoid",
+    ),
+    (
+        ch09.relativistic_losses,
+        lambda r, f: pair(r, f, d=lambda r, f: softplus(f - r).sum() / 12),
+        "D's loss is",
+    ),
     (
         ch09.relativistic_losses,
         lambda r, f: pair(r, f, g=lambda r, f: softplus(f - r).mean()),
@@ -341,7 +424,10 @@ WRONG = [
         "4 x 4, stride 2, padding 1, maps of 8 x 8: the stride is missing",
     ),
     (ch09.conv_norm, lambda *x: by_gradients(*x, mode="circular"), "wrap round"),
-    (ch09.conv_norm, lambda *x: math.inf, "not finite"),
+    (ch09.conv_norm, lambda *x: math.inf, "the number is inf"),
+    (ch09.conv_norm, lambda *x: norm(*x) ** 0.5, "root of the norm"),
+    (ch09.conv_norm, lambda *x: 1 / norm(*x), "turn it over"),
+    (ch09.conv_norm, lambda kernel, *_: kernel.abs().sum(), "absolute values"),
     (ch09.arrives, ARRIVE | {"a": True}, "a goes otherwise"),
     (ch09.arrives, ARRIVE | {"b": False}, "one slope everywhere"),
     (ch09.arrives, ARRIVE | {"d": True}, "which slope"),
@@ -368,11 +454,17 @@ WRONG = [
     (ch09.p_value, by_the_normal_curve, "normal curve"),
     (ch09.p_value, by_flips, "flip pairs"),
     (ch09.p_value, at_random, "multiple of"),
-    (ch09.p_value, lambda a, b: [0.1, 0.2], "a number is asked for"),
+    (ch09.p_value, lambda a, b: [0.1, 0.2], "one number should come back"),
+    (ch09.p_value, lambda a, b: share(a, b) / 2, "one side only"),
+    (ch09.p_value, lambda a, b: 2 * share(a, b), "don't double it"),
+    (ch09.p_value, lambda a, b: scipy.stats.ttest_ind(a, b).pvalue, "t-test"),
+    (ch09.p_value, by_ranks, "by ranks"),
+    (ch09.p_value, the_smaller_side_twice, "twice the smaller side"),
+    (ch09.p_value, lambda a, b: share(a[:4], b[:4]), "of another size|ways are as far"),
     (
         ch09.p_value,
-        lambda a, b: share(a, b, end=lambda x: (x.sum() + 1) / len(x)),
-        "ways are as far",
+        lambda a, b: share(a, b, end=lambda x: (x.sum() + 1) / (len(x) + 1)),
+        "don't count it twice",
     ),
 ]
 

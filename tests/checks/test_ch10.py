@@ -1,6 +1,7 @@
 """Checks of chapter 10: right answers pass, and each wrong answer is named for what it is."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -138,23 +139,43 @@ def adapt_by_numpy(p, logits, target, move):
     return np.clip(p + move * np.sign(np.mean(np.sign(logits.numpy())) - target), 0, 1)
 
 
+def adapt_at_the_target(p, logits, target, move):
+    return min(1, max(0, p + move if logits.sign().mean() >= target else p - move))
+
+
+def value_against_one_half(nearest, masks):
+    return (1 + (masks[:, nearest].double().mean(1) >= 0.5).sum()) / (1 + len(masks))
+
+
+def factors_by_numpy(x):
+    return torch.from_numpy(np.random.uniform(0.5, 1.5, (len(x), 1, 1, 1)))  # noqa: NPY002
+
+
 RIGHT_LEAKS = {"a": "leaks", "b": "safe", "c": "leaks", "d": "safe", "e": "safe", "f": "leaks"}
 
 RIGHT = [
     (ch10.expected_share, share),
     (ch10.expected_share, lambda n, m, c: (n + c * m) / (n + m)),
     (ch10.expected_share, lambda n, m, c: torch.tensor(share(n, m, c))),
+    (ch10.expected_share, lambda n, m, c: (Fraction(share(n, m, c)),)),
     (ch10.p_value, value),
     (ch10.p_value, value_in_a_loop),
+    (ch10.p_value, lambda near, masks: np.float32(value(near, masks))),
     (ch10.smoothed, best),
     (ch10.smoothed, best_by_descent),
+    (ch10.smoothed, lambda p, q, a, b: best(p.numpy(), q.numpy(), a, b)),
+    (ch10.smoothed, lambda p, q, a, b: (best(x, y, a, b) for x, y in zip(p, q, strict=True))),
+    (ch10.smoothed, lambda p, q, a, b: best(p.float(), q.float(), a, b).tolist()),
     (ch10.contrasted, contrast),
     (ch10.contrasted, contrast_by_lerp),
     (ch10.contrasted, contrast_one_by_one),
+    (ch10.contrasted, lambda x: torch.lerp(own_mean(x), x, factors(x))),
+    (ch10.contrasted, lambda x: contrast(x, factors_by_numpy)),
     (ch10.leaks, RIGHT_LEAKS),
     (ch10.leaks, {name: f" {word.upper()} " for name, word in RIGHT_LEAKS.items()}),
     (ch10.adapted, adapt),
     (ch10.adapted, adapt_by_numpy),
+    (ch10.adapted, lambda *inputs: (np.float32(adapt(*inputs)),)),
 ]
 
 WRONG = [
@@ -169,6 +190,8 @@ WRONG = [
     (ch10.expected_share, lambda n, m, c: 1 - c + c * n / (n + m), "changed places"),
     (ch10.expected_share, lambda n, m, c: max(c, n / (n + m)), "copies are missing"),
     (ch10.expected_share, lambda n, m, c: torch.ones(3), "one number"),
+    (ch10.expected_share, lambda n, m, c: 100 * share(n, m, c), "per cent"),
+    (ch10.expected_share, lambda n, m, c: c + (1 - c) * n / m, "n/m is a ratio"),
     (ch10.expected_share, lambda n, m, c: 1 - share(n, m, c), "nearer to a held-out digit"),
     (ch10.expected_share, lambda n, m, c: share(m, n, c), "n of the n . m, not m"),
     (ch10.expected_share, lambda n, m, c: c * n / (n + m), "with certainty"),
@@ -186,6 +209,9 @@ WRONG = [
     ),
     (ch10.p_value, lambda near, masks: masks[:, near].double().mean(), "mean share"),
     (ch10.p_value, value_on_both_sides, "on either side"),
+    (ch10.p_value, lambda near, masks: value(near, masks, below=1 - len(masks)), "this is a count"),
+    (ch10.p_value, lambda near, masks: 2 * value(near, masks), "don't double it"),
+    (ch10.p_value, value_against_one_half, "compares with one half"),
     (ch10.p_value, lambda near, masks: near, "one number should"),
     (ch10.p_value, lambda near, masks: value(near, masks, 0, 0, torch.gt), "just as high, >=, and"),
     (ch10.p_value, lambda near, masks: value(near, masks, 0, 0, torch.le), "other tail, and"),
@@ -208,6 +234,10 @@ WRONG = [
     (ch10.smoothed, lambda p, q, a, b: best(p, q, a, b).mean(), "shape should be"),
     (ch10.smoothed, lambda p, q, a, b: a * p / (p + q) + b, "b counts only where"),
     (ch10.smoothed, lambda p, q, a, b: best(p, q, a, b) / (a + b), "divide by a . b"),
+    (ch10.smoothed, lambda p, q, a, b: a * p + b * q, "not 1 at a place"),
+    (ch10.smoothed, lambda p, q, a, b: (a * p + b * q) / (a + b), "not by a . b"),
+    (ch10.smoothed, lambda p, q, a, b: (a * p - b * q) / (p + q), "a sign"),
+    (ch10.smoothed, lambda p, q, a, b: math.nan * p, "not finite"),
     (ch10.smoothed, lambda p, q, a, b: 0.9 * best(p, q, a, b), "where the derivative"),
     (ch10.contrasted, published, "no gradient"),
     (ch10.contrasted, with_gradient, "whole batch"),
@@ -238,6 +268,32 @@ WRONG = [
         "mean depends on the pixels",
     ),
     (ch10.contrasted, contrast_by_seed, "set no seed"),
+    (
+        ch10.contrasted,
+        lambda x: contrast(x, mean=lambda x: x.mean((2, 3), keepdim=True)),
+        "channel",
+    ),
+    (
+        ch10.contrasted,
+        lambda x: contrast(x, lambda x: factors(x, (len(x), x.shape[1], 1, 1))),
+        "channels of an image have different factors",
+    ),
+    (
+        ch10.contrasted,
+        lambda x: contrast(x, lambda x: 0.5 + factors(x).sub(0.5).mul(2).round() / 2),
+        "should be uniform",
+    ),
+    (
+        ch10.contrasted,
+        lambda x: contrast(x, lambda x: (factors(x) + factors(x)) / 2),
+        "should be uniform",
+    ),
+    (
+        ch10.contrasted,
+        lambda x: contrast(x, lambda x: torch.linspace(0.5, 1.5, len(x)).view(-1, 1, 1, 1)),
+        "rise from image to image",
+    ),
+    (ch10.contrasted, lambda x: contrast(x).detach().requires_grad_(), "no gradient"),
     (ch10.contrasted, contrast_in_place, "changes the images"),
     (ch10.contrasted, lambda x: 1 * x, "nothing is changed"),
     (ch10.contrasted, lambda x: x.mean(), "as many images"),
@@ -285,6 +341,9 @@ WRONG = [
     (ch10.adapted, lambda p, x, *k: p, "does not move"),
     (ch10.adapted, lambda p, x, target, move: p + move * (x.sign().mean() - target), "fixed size"),
     (ch10.adapted, lambda p, x, *k: adapt(p, x, *k) - p, "change of p"),
+    (ch10.adapted, adapt_at_the_target, "exactly at the target"),
+    (ch10.adapted, lambda p, x, *k: min(0.8, adapt(p, x, *k)), "up to 1 and stop"),
+    (ch10.adapted, lambda p, x, target, move: adapt(p, x, target, p * move), "by `move`"),
     (ch10.adapted, lambda p, x, *k: max(p, adapt(p, x, *k)), "only goes up"),
     (ch10.adapted, lambda p, x, *k: math.nan, "number is nan"),
     (ch10.adapted, lambda p, x, target, move: p + move, "only goes up"),

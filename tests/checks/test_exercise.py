@@ -369,6 +369,22 @@ async def asynchronous():
     return [0, 1, 2]
 
 
+def test_an_answer_may_expect_either_precision(capsys):
+    @exercise("7.9")
+    def product(answer):
+        leaf = torch.ones(2, 2).requires_grad_()
+        found = answer(leaf)
+        require(found.double() == 2, "not 2")
+        found.sum().backward()
+        require(leaf.grad == 2, "the gradient")
+
+    product(lambda x: x @ torch.ones(2, 2))
+    product(lambda x: x @ torch.ones(2, 2, dtype=torch.float64))
+    assert capsys.readouterr().out.count("solved") == 2
+    with pytest.raises(Mistake, match="your code raised RuntimeError: .*float != int"):
+        product(lambda x: x @ torch.ones(2, 2, dtype=torch.int32))
+
+
 def test_a_part_that_is_no_function_is_named_by_its_name():
     with pytest.raises(Mistake, match="g_loss: a function should stand here, not a float"):
         guarded(0.5, "g_loss")
@@ -527,7 +543,7 @@ def test_a_right_answer_in_float32_is_right():
 
 def test_what_is_not_finite_is_named():
     for bad, said in ((torch.tensor(math.nan), "nan"), (torch.tensor([1.0, math.inf]), "1 of 2")):
-        with pytest.raises(Mistake, match=rf"^the result is not finite \(.*{said}.*\)\. wrong$"):
+        with pytest.raises(Mistake, match=rf"^the result is not finite \(.*{said}.*\): wrong$"):
             same(bad.double(), torch.ones(bad.shape), "wrong")
     assert not near(math.nan, math.nan) and near(math.inf, math.inf)
     assert near([1.0, 1.0], 1.0) and not near(torch.ones(3), torch.ones(2))
