@@ -28,7 +28,7 @@ def explorer() -> MovingPicture:
         picture.say,
         p_mean=slider("mean of p", 0.0, -4.0, 4.0),
         p_width=slider("width of p", 1.0, 0.5, 2.5),
-        q_mean=slider("mean of q", 1.5, -4.0, 4.0),
+        q_mean=slider("mean of q", 1.5, -6.0, 6.0),
         q_width=slider("width of q", 0.6, 0.5, 2.5),
         shape=ipywidgets.ToggleButtons(
             options=["Gaussians", "boxes"], description="shape", style=style
@@ -48,8 +48,8 @@ class DensityPicture:
     """
 
     # The midpoints of cells, so that the edge of a box falls between two of them.
-    x = np.arange(-8, 8, 0.01) + 0.005
-    shifts = np.linspace(-4, 4, 81)
+    x = np.arange(-10, 10, 0.01) + 0.005
+    shifts = np.linspace(-6, 6, 81)  # far enough for the curve to flatten under log 2
 
     def __init__(self):
         self.figure = Figure(figsize=(7.4, 3.4), dpi=100, layout="none")
@@ -77,14 +77,14 @@ class DensityPicture:
         self.still = self.canvas.copy_from_bbox(self.figure.bbox)
 
     def _density_axes(self):
-        axes = self.figure.add_axes((0.075, 0.46, 0.46, 0.50))
-        axes.set(xlim=(-8, 8), xticks=TICKS, xticklabels=[])
+        axes = self.figure.add_axes((0.09, 0.46, 0.455, 0.50))
+        axes.set(xlim=(-10, 10), xticks=TICKS, xticklabels=[])
         axes.set(ylim=(0, 1.15), yticks=[0, 0.5, 1], ylabel="density")
         return axes
 
     def _critic_axes(self):
-        axes = self.figure.add_axes((0.075, 0.14, 0.46, 0.25))
-        axes.set(xlim=(-8, 8), xticks=TICKS, xlabel="x")
+        axes = self.figure.add_axes((0.09, 0.14, 0.455, 0.25))
+        axes.set(xlim=(-10, 10), xticks=TICKS, xlabel="x")
         axes.set(ylim=(-0.08, 1.08), yticks=[0, 0.5, 1])
         axes.set_ylabel("D*(x)", color=CRITIC)
         axes.axhline(0.5, color=OTHER, linewidth=0.8)
@@ -92,7 +92,7 @@ class DensityPicture:
 
     def _divergence_axes(self):
         axes = self.figure.add_axes((0.645, 0.14, 0.335, 0.71))
-        axes.set(xlim=(-4.2, 4.2), xlabel="mean of q")
+        axes.set(xlim=(-6.3, 6.3), xlabel="mean of q")
         axes.set(ylim=(0, 0.77), yticks=[0, 0.2, 0.4, 0.6], ylabel="JSD (nats)")
         axes.axhline(LOG_2, color=OTHER, linewidth=0.8)
         axes.text(0, LOG_2 + 0.015, "log 2", color=OTHER, ha="center")

@@ -49,7 +49,7 @@ def test_the_curve_is_the_divergence_at_every_mean_of_q_and_the_dot_lies_on_it(w
     apart = np.abs(np.array([*picture.shifts, -0.5]) + 1).clip(max=2 * width) / (2 * width)
     means, curve = picture.curve.get_data()
     dot = picture.here.get_data()
-    assert np.allclose([*means], np.arange(-40, 41) / 10) and dot[0] == [-0.5]
+    assert np.allclose([*means], np.arange(-40, 41) * 0.15) and dot[0] == [-0.5]
     assert np.allclose([*curve, *dot[1]], apart * np.log(2), atol=0.01)
 
 
