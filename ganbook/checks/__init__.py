@@ -255,7 +255,8 @@ def recognise_number(
     if truth is not None and abs(found - truth) <= within * max(1.0, abs(truth)):
         return
     for value, message in mistakes:
-        require(not abs(found - value) <= within * max(1.0, abs(value)), of + message)
+        close = math.isfinite(value) and abs(found - value) <= within * max(1.0, abs(value))
+        require(not (close or found == value), of + message)
 
 
 # ---- The frame

@@ -260,7 +260,7 @@ def conv_norm(answer):
 
     It does so for several strides and sizes.
     """
-    random_state = torch.Generator().manual_seed(2)  # gaps that a power iteration crosses soon
+    random_state = torch.Generator().manual_seed(20)  # gaps that a power iteration crosses soon
     cases = (3, 2, 3, 6, 1, 1), (4, 2, 4, 8, 2, 1), (4, 3, 3, 7, 2, 1), (3, 2, 3, 6, 2, 0)
     for outputs, channels, k, size, stride, padding in cases:
         kernel = torch.randn(outputs, channels, k, k, generator=random_state)

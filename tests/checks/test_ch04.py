@@ -268,13 +268,13 @@ def test_the_published_block_of_the_exercise_is_wrong_in_three_ways():
 
     def second_mended(inputs, outputs):
         return nn.Sequential(
-            nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), nn.ReLU(), nn.BatchNorm2d(outputs)
+            nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), nn.BatchNorm2d(outputs, 0.8), nn.ReLU()
         )
 
     for answer, names in (
         (published, "2n - 1"),
-        (first_mended, "eps"),
-        (second_mended, "before the ReLU"),
+        (first_mended, "before the ReLU"),
+        (second_mended, "eps"),
     ):
         with pytest.raises(Mistake, match=names):
             ch04.block(answer)

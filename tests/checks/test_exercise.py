@@ -554,6 +554,8 @@ def test_a_right_answer_is_never_recognised_as_a_mistake():
     recognise(value, (value, "the same by chance"), truth=value)
     recognise_number(1.0, (1.0, "the same by chance"), truth=1.0)
     recognise(torch.ones(2), (torch.ones(3), "another shape"))
+    recognise_number(1.0, (math.inf, "infinite"), (math.nan, "none"))
+    recognise(torch.ones(2), (torch.tensor([math.inf, math.nan]), "infinite"))
     with pytest.raises(Mistake, match="found"):
         recognise(value + 3e-5, (value, "found"), truth=2 * value)
     for found, names in ((1.00001, "near"), (3.0, "far")):
