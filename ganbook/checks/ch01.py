@@ -98,11 +98,11 @@ def _ratio_of(answer, ratio, n_real, n_fake):
             for base in (2.0, 10.0)
         ),
         (
-            2.0 ** logits / pile,
+            2.0**logits / pile,
             "the logit is a natural logarithm. Its inverse is exp, not a power of 2.",
         ),
         (
-            10.0 ** logits / pile,
+            10.0**logits / pile,
             "the logit is a natural logarithm. Its inverse is exp, not a power of 10.",
         ),
         (
