@@ -182,12 +182,12 @@ def of_modes(name):
     return Played(game, data.grid().batches(512), modes.STEPS[name])
 
 
-def of_conditional(where, variant):
-    return Played(*conditional.game(where, variant, 0), conditional.STEPS)
+def of_conditional(where, variant, r1):
+    return Played(*conditional.game(where, variant, r1, 0), conditional.STEPS)
 
 
 def of_dcgan_ablation(name):
-    pair = networks.dcgan(**dcgan_ablation.VARIANTS[name])
+    pair = networks.dcgan(latent=dcgan.LATENT, **dcgan_ablation.VARIANTS[name])
     return of(pair, data.digits().batches(32), dcgan.STEPS, **dcgan.RECIPE)
 
 
@@ -224,10 +224,10 @@ def copied_networks():
 for name in {**modes.HELP, **modes.PARTS}:
     recipe(f"modes/{name}", of_modes, name)
 for row in conditional.ROWS:
-    recipe("conditional/" + "/".join(row), of_conditional, *row)
+    recipe("conditional/{}/{}/{:g}".format(*row), of_conditional, *row)
 for name in dcgan_ablation.VARIANTS:
     recipe(f"dcgan_ablation/{name}", of_dcgan_ablation, name)
-for name in overfitting.MENDS:
+for name in overfitting.REMEDIES:
     recipe(f"overfitting/{name}", of_overfitting, name)
 for name in stacked.ROWS:
     recipe(f"stacked/{name}", of_stacked, name)
