@@ -14,7 +14,9 @@ from ganbook import data, losses
 def test_the_table_has_every_game_over_its_seeds_and_its_marks():
     table = rows("overfitting")
     marks = [overfitting.STEPS * k // overfitting.MARKS for k in range(1, overfitting.MARKS + 1)]
-    found = [(int(row["images"]), row["remedy"], int(row["seed"]), int(row["step"])) for row in table]
+    found = [
+        (int(row["images"]), row["remedy"], int(row["seed"]), int(row["step"])) for row in table
+    ]
     order = [
         (*row, seed, mark)
         for row in overfitting.ROWS
@@ -26,7 +28,9 @@ def test_the_table_has_every_game_over_its_seeds_and_its_marks():
         assert float(row["fid"]) > 0, row
         assert 0 <= float(row["copies"]) <= 1 and 0 <= float(row["p"]) <= 1, row
         assert row["steps"] == str(overfitting.STEPS)
-        assert (float(row["p"]) == 1) == ("both" in row["remedy"]) or row["remedy"] == "adaptive", row
+        assert (float(row["p"]) == 1) == ("both" in row["remedy"]) or row["remedy"] == "adaptive", (
+            row
+        )
 
 
 def test_the_changes_of_the_chapter_are_those_of_the_benchmark():
