@@ -3,9 +3,9 @@
     python benchmarks/stacked.py
     python benchmarks/stacked.py --only "R1" --seed 0
 
-Then three games of deeper networks, three seeds each; the last is a long one. Writes stacked.csv after every run, and resumes where it stopped;
-the last row's seed 0 also draws stacked.png. Chapter 9 shows the table. Protocol: README.md in
-this folder.
+Then games of deeper networks, three seeds each; the last is a long one. Writes stacked.csv after
+every run, and resumes where it stopped; the last row's seed 0 also draws stacked.png. Chapter 9
+shows the table. Protocol: README.md in this folder.
 """
 
 import time
