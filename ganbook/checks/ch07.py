@@ -324,18 +324,21 @@ def critic_turn(answer):
         all(turn.training and turn.trainable for turn in found),
         "the critic is left in another state: its mode, or what of it can be trained, is changed.",
     )
-    for turn, right in zip(found, _turns(_turn()), strict=True):
-        value = number(turn.value)
-        recognise_number(
-            value,
-            (-right.value, "you return the loss. The estimate is its negative, E f(real) -"
-                " E f(fake)."),
-            (right.after, "you return the estimate of the critic after its step. Return the one"
-                " before it, which the step was made from."),
-            (abs(right.value), "an estimate may be below 0, when the critic puts fakes above real"
-                " points: no absolute value."),
-            truth=right.value,
-        )  # fmt: skip
+    rights = _turns(_turn())
+    values = [number(turn.value) for turn in found]
+    for names, blame in (
+        (lambda right: right.value, ""),
+        (lambda right: abs(right.value), "an estimate may be below 0, when the critic puts fakes"
+            " above real points: no absolute value."),
+        (lambda right: -right.value, "you return the loss. The estimate is its negative,"
+            " E f(real) - E f(fake)."),
+        (lambda right: right.after, "you return the estimate of the critic after its step."
+            " Return the one before it, which the step was made from."),
+    ):  # fmt: skip
+        if all(near(value, names(right)) for value, right in zip(values, rights, strict=True)):
+            require(not blame, blame)
+            return
+    for value, right in zip(values, rights, strict=True):
         require(
             near(value, right.value),
             f"the estimate of this turn, before its step, is {right.value:.4f};"
