@@ -12,6 +12,7 @@ from scipy.stats import energy_distance, ks_2samp, wasserstein_distance
 from torch import nn
 from torch.nn.functional import softplus
 
+from ganbook import data, networks
 from ganbook.checks import Mistake, ch07
 
 # ---- 7.1 and 7.2
@@ -511,3 +512,20 @@ def test_a_plan_that_no_swap_of_two_improves_is_the_cheapest_one():
         if cost > costs.min() + 1e-9:
             with pytest.raises(Mistake, match="It can be less"):
                 ch07.plan(p.tolist())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_published_turn_drives_the_fakes_away_while_its_distance_falls(seed):
+    torch.manual_seed(seed)
+    batches = data.ring(8, radius=1.0, std=0.1).batches(64, seed=seed)
+    G, f = networks.mlp(latent=2, width=64)
+    players = [torch.optim.Adam(n.parameters(), lr=1e-3, betas=(0.0, 0.99)) for n in (f, G)]
+    for k in range(30):
+        for turn_of_f in range(3):
+            real = batches[3 * k + turn_of_f].x
+            value = published(f, players[0], real, G(torch.randn(64, 2, device=real.device)), 0.1)
+        players[1].zero_grad()
+        fake = G(torch.randn(64, 2, device=real.device))
+        (-f(fake).mean()).backward()
+        players[1].step()
+    assert value < -0.9 and fake.detach().norm(dim=1).mean() > 10
