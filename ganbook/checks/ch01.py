@@ -196,7 +196,7 @@ def box_inside_box(answer):
         )
 
 
-@exercise("1.5")
+@exercise("1.5", value=True)
 def comb_prediction(answer):
     """Measures the JSD of two combs, and lets that decide."""
     words = ("falls", "stays", "rises")

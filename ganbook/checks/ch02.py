@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 
-from ganbook.checks import Mistake, _guarded, _Open, exercise, recognise, require, same, tensor
+from ganbook.checks import Mistake, Open, exercise, guarded, recognise, require, same, tensor
 from ganbook.device import DEVICE
 
 
-@exercise("2.1")
+@exercise("2.1", value=True)
 def trajectory(answer):
     """Plays the smallest game with autograd, in the three orders."""
     right = {"D_first": _walk("DG"), "G_first": _walk("GD"), "at_once": _walk("both")}
@@ -184,7 +184,7 @@ def _check_g(found, theta, old, new, before):
     return right.detach()
 
 
-@exercise("2.3")
+@exercise("2.3", value=True)
 def equilibrium(answer):
     """Computes the losses from the densities of two equal piles."""
     *losses, arrived = _parts(answer, 4)
@@ -307,7 +307,7 @@ def three_slopes(answer):
     same(third, both, "the third slope is wrong: add -sigmoid(l) and -(1 - sigmoid(l)).")
 
 
-@exercise("2.5")
+@exercise("2.5", value=True)
 def both_losses(answer):
     """Draws probabilities first and makes the logits from them; then logits of 1,000."""
     d_loss, g_loss = _parts(answer, 2)
@@ -315,7 +315,7 @@ def both_losses(answer):
     on_fake = torch.rand(90, dtype=torch.float64) * 0.98 + 0.01
     real, fake = torch.logit(on_real), torch.logit(on_fake)
     real_cost, fake_cost = -on_real.log().mean(), -(1 - on_fake).log().mean()
-    found = tensor(_guarded(d_loss)(real, fake), ())
+    found = tensor(guarded(d_loss, "discriminator_loss")(real, fake), ())
     recognise(
         found,
         (
@@ -351,7 +351,7 @@ def both_losses(answer):
         real_cost + fake_cost,
         "discriminator_loss is not -mean log D(real) - mean log(1 - D(fake)).",
     )
-    found = tensor(_guarded(g_loss)(fake), ())
+    found = tensor(guarded(g_loss, "generator_loss")(fake), ())
     recognise(
         found,
         (
@@ -376,7 +376,7 @@ def both_losses(answer):
     ):
         for values in logits:
             values.requires_grad_()
-        result = _guarded(loss)(*logits)
+        result = guarded(loss)(*logits)
         require(
             torch.isfinite(result) & (result > 999),
             f"{name} is {result.item():.4g} where D is certain and wrong,"
@@ -462,7 +462,7 @@ def _parts(answer, count):
         raise Mistake(f"{count} values should come here, separated by commas.") from None
     require(len(parts) == count, f"{count} values should come here; there are {len(parts)}.")
     if any(part is ... for part in parts):
-        raise _Open
+        raise Open
     return parts
 
 

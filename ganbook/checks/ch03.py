@@ -181,7 +181,7 @@ def consensus(answer):
     )
 
 
-@exercise("3.4")
+@exercise("3.4", value=True)
 def fates(answer):
     """Lets the eigenvalues of each step decide."""
     names, words = tuple("abcde"), ("in", "round", "out")

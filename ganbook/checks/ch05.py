@@ -420,7 +420,7 @@ _UNFAIR = {
 }
 
 
-@exercise("5.6")
+@exercise("5.6", value=True)
 def review(answer):
     """Asks for the planted faults of each report, all of them and no others."""
     require(
@@ -430,8 +430,6 @@ def review(answer):
     )
     for report, planted in REPORTS.items():
         named = answer[report]
-        if named is ... or named is None:
-            require(False, f"the {report} report is still open.")
         require(not isinstance(named, str), f'the {report} report: write a set, as {{"{named}"}}.')
         named = set(named)
         unknown = sorted(map(str, named - set(FAULTS)))

@@ -18,7 +18,7 @@ HOLES, ROOM = np.array([[5.0, 5], [9, 2], [3, 2]]), np.array([3, 4, 2])
 """Holes 1, 2, 3, and shovelfuls that fill each."""
 
 
-@exercise("7.1")
+@exercise("7.1", value=True)
 def plan(answer):
     """Counts what leaves each heap and reaches each hole.
 
@@ -46,7 +46,7 @@ def plan(answer):
     # Where no swap helps, no other plan is cheaper: a test tries them all.
 
 
-@exercise("7.2")
+@exercise("7.2", value=True)
 def factors(answer):
     """Draws two sets of points, does the four things to them, and measures."""
     names = (

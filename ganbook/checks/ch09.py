@@ -12,7 +12,7 @@ from ganbook.checks import exercise, require
 LOSSES = ("nonsaturating", "least_squares", "hinge", "wasserstein", "relativistic")
 
 
-@exercise("9.1")
+@exercise("9.1", value=True)
 def floors(answer):
     """Lets a D that ends in a sigmoid be at its best; recognises the floors of other mishaps."""
     require(
@@ -61,7 +61,6 @@ def floors(answer):
         ),
     }
     for name in LOSSES:
-        require(answer[name] is not ... and answer[name] is not None, f"{name} is still open.")
         found = _number(answer[name], infinite=True)
         for value, message in known[name]:
             require(found != value and not abs(found - value) < 1e-4, f"{name}: {message}")
@@ -278,7 +277,7 @@ _WHY = {
 }
 
 
-@exercise("9.5")
+@exercise("9.5", value=True)
 def arrives(answer):
     """Asks for all six."""
     require(

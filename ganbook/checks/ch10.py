@@ -212,7 +212,7 @@ CASES = {
 """For each case of exercise 10.4 whether it leaks, and why."""
 
 
-@exercise("10.4")
+@exercise("10.4", value=True)
 def leaks(answer):
     """Two words; the message says why."""
     require(

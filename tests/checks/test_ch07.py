@@ -166,7 +166,6 @@ WRONG = [
     (ch07.factors, guess(half=1), "stays"),
     (ch07.factors, guess(half=0.31), "measured, W1 is 0.5 times"),
     (ch07.factors, guess(half="a half"), "as a number"),
-    (ch07.factors, guess(half=...), "some of the four are still open"),
     (ch07.factors, [1, 10, 1, 0.5], "a number for each of"),
     (ch07.factors, guess(swapped=0), "still to be walked"),
     (ch07.factors, guess(half=0), "other half"),

@@ -187,7 +187,6 @@ WRONG = [
     (ch09.floors, FLOORS | {"hinge": 0.7}, "hinge: put r = 1"),
     (ch09.floors, FLOORS | {"hinge": "one"}, "a number is asked for"),
     (ch09.floors, [1, 2, 3, 4, 5], "dictionary"),
-    (ch09.floors, FLOORS | {"hinge": ...}, "hinge is still open"),
     (ch09.floors, FLOORS | {"nonsaturating": 2 * math.log(1 + math.exp(-1))}, "that has f = -1"),
     (ch09.floors, FLOORS | {"nonsaturating": math.log(2)}, "real samples cost as well"),
     (ch09.floors, FLOORS | {"least_squares": 0.5}, "one of the two targets"),
