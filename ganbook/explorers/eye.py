@@ -52,6 +52,9 @@ class Eye(anywidget.AnyWidget):
     wrong = traitlets.List(traitlets.Int()).tag(sync=True)  # which looks, once all are answered
     line = traitlets.Unicode().tag(sync=True)
 
+    def __repr__(self) -> str:
+        return f"Eye(looks={self.looks}, seed={self.seed})"
+
     def __init__(self, real, fake, looks: int, seconds: float, seed: int):
         self.looks, self.seed = check_count("looks", looks), seed
         if real.ndim != 4 or real.shape[1] != 1 or real.shape[1:] != fake.shape[1:]:
