@@ -296,7 +296,7 @@ def test_random_numbers_outside_stay_as_they_were(tmp_path):
     metrics.digit_classifier.cache_clear()
     metrics.digit_features(torch.zeros(2, 1, 28, 28))
     playground(steps=2).still()
-    checks.exercise("0.0")(lambda answer: networks.mlp())(1)
+    checks.exercise("0.0", value=True)(lambda answer: networks.mlp())(1)
     assert all(map(torch.equal, before, get_random_state()))
 
 
@@ -325,6 +325,8 @@ def cases_of_metrics():
         "root": (metrics.root, a.T @ a),
         "inception_score": (metrics.inception_score, a.softmax(1)),
         "nearer_to_training": (metrics.nearer_to_training, a, b, a + 0.1 * b),
+        "copy_test": (metrics.copy_test, a, b, a + 0.1 * b),
+        "share_interval": (metrics.share_interval, 3, 10),
         "bootstrap": (lambda x: metrics.bootstrap(lambda s: s.mean(), x, draws=20), a),
         "measures": (metrics.measures, *(part.to(DEVICE) for part in features)),
         "stacked_coverage": (metrics.stacked_coverage, stacks),
