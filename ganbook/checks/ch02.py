@@ -659,7 +659,7 @@ class _Line(nn.Module):
 
     def __init__(self, table):
         super().__init__()
-        self.slope, self.bias = nn.Parameter(torch.tensor(0.8)), nn.Parameter(torch.tensor(-0.3))
+        self.slope, self.bias = nn.Parameter(torch.tensor(0.8)), nn.Parameter(torch.tensor(0.6))
         self.seen = []
         self.time = lambda: table.clock
 
