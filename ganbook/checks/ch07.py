@@ -114,20 +114,20 @@ def factors(answer):
             (0, "what W1 was, it still is: a factor of 0 would make the sets equal."),
         ),
         (
-            (1, "that is the JSD, which has no units. Every way is ten times as long now."),
-            (100, f"areas grow a hundredfold, ways tenfold. W1 is a length. {squared}."),
-            (math.sqrt(10), "every way is ten times as long, not its square."),
-            (20, "both ends of a way are stretched about one centre: it is ten times as long."),
+            (1, "that is the JSD, which has no units. Every path is ten times as long now."),
+            (100, f"areas grow a hundredfold, paths tenfold. W1 is a length. {squared}."),
+            (math.sqrt(10), "every path is ten times as long: no root."),
+            (20, "both ends of a path are stretched about one centre: it is ten times as long."),
             (0.1, "the factor is after over before, not before over after."),
         ),
         (
-            (-1, "a distance has no sign: the same ways, walked the other way round."),
-            (0, "the ways are still to be walked, the other way round."),
+            (-1, "a distance has no sign: the same paths, walked the other way round."),
+            (0, "the paths are still to be walked, the other way round."),
         ),
         (
             (1, "the half that is real already lies where it should, and stays."),
-            (0.25, f"half of the earth is moved, over the same ways. {squared}."),
-            (math.sqrt(0.5), "that is the factor of W2, the root of the mean squared way."),
+            (0.25, f"half of the earth is moved, along the same paths. {squared}."),
+            (math.sqrt(0.5), "that is the factor of W2, the root of the mean squared distance."),
             (0, "the other half is still to be moved."),
             (2, "the factor is after over before, not before over after."),
             (50, "give a factor, not a percentage."),
@@ -175,7 +175,7 @@ def _mistakes_on_a_line(a, b, right, at):
     )
     unsquared = "the gap of the shares enters as it is, not squared."
     unwidened = "without their widths. Height times width is an area."
-    mean_way = "give each point the earth 1/n, so that it is a mean way and not a sum."
+    mean_way = "give each point the earth 1/n, so that it is a mean distance and not a sum."
     apart = np.abs(np.repeat(np.sort(a), m) - np.repeat(np.sort(b), n))
     return (
         (a.mean() - b.mean(), means),
@@ -187,8 +187,8 @@ def _mistakes_on_a_line(a, b, right, at):
             f"{at}you match the least {short} and forget the others."
             " Each point of the larger set has less earth.",
         ),
-        (np.sqrt((apart**2).mean()), "this is W2: the ways are squared. W1 is the mean way."),
-        ((apart**2).mean(), "the ways are squared. W1 is the mean way."),
+        (np.sqrt((apart**2).mean()), "this is W2: the distances are squared. W1 is their mean."),
+        ((apart**2).mean(), "the distances are squared. W1 is their mean."),
         (
             np.abs(a[:, None] - b).mean(),
             "this is the mean over all pairs: the plan that spreads each point over all others."
@@ -222,7 +222,7 @@ def _mistakes_on_a_line(a, b, right, at):
 
 @exercise("7.4")
 def pull(answer):
-    """Takes the slope by a finite difference of the mean way between matched quantiles."""
+    """Takes the slope by a finite difference of the mean distance between matched quantiles."""
     u = (torch.arange(200_000).double() + 0.5) / 200_000
     z = torch.special.ndtri(u)
     draw = [0.3 + 0.7 * torch.rand(()).item() for _ in range(3)]
@@ -369,7 +369,7 @@ def _turns(play) -> list[_Played]:
         f = nn.Sequential(nn.Flatten(), nn.Linear(D, 6), nn.Tanh(), nn.Linear(6, 1), nn.Flatten(0))
         with torch.no_grad():
             for weight in f.parameters():
-                weight.copy_(torch.randn(weight.shape, generator=points) * c)
+                weight.copy_((torch.randn(weight.shape, generator=points) * c).clamp(-c, c))
         optimiser = torch.optim.SGD(f.parameters(), lr=rate, momentum=0.5)
         for turn, n in enumerate((12, 7, 9)):
             real = torch.randn(n, *shape, generator=points) + 1

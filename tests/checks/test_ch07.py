@@ -88,7 +88,7 @@ def shortest(a, b):
 
 
 def paired(a, b):
-    """The mean squared way."""
+    """The mean squared distance."""
     return ((np.repeat(np.sort(a), len(b)) - np.repeat(np.sort(b), len(a))) ** 2).mean()
 
 
@@ -184,6 +184,12 @@ def in_pairs(f, optimiser, real, fake, c):
     return -loss
 
 
+def clipped_twice(f, optimiser, real, fake, c):
+    """Before the step too, which changes nothing where f is in its box."""
+    within(f, c)
+    return turn()(f, optimiser, real, fake, c)
+
+
 def uncleared(f, optimiser, real, fake, c):
     estimate = f(real).mean() - f(fake.detach()).mean()
     (-estimate).backward()
@@ -270,6 +276,7 @@ RIGHT = [
     (ch07.critic_turn, turn()),
     (ch07.critic_turn, Turn()),
     (ch07.critic_turn, in_pairs),
+    (ch07.critic_turn, clipped_twice),
     (
         ch07.critic_turn,
         turn(clip=lambda f, c: [w.data.copy_(w.clamp(-c, c)) for w in f.parameters()]),
@@ -350,7 +357,7 @@ WRONG = [
     (ch07.on_a_line, lambda a, b: one_by_one(a, b) * len(b), "the earth 1/n"),
     (ch07.on_a_line, lambda a, b: one_by_one(a, b) * len(a) * len(b), "the earth 1/n"),
     (ch07.on_a_line, lambda a, b: np.sqrt(paired(a, b)), "this is W2"),
-    (ch07.on_a_line, paired, "the ways are squared"),
+    (ch07.on_a_line, paired, "the distances are squared"),
     (ch07.on_a_line, energy_distance, "not squared"),
     (ch07.on_a_line, lambda a, b: abs(a[:, None] - b).mean(), "mean over all pairs"),
     (ch07.on_a_line, lambda a, b: -area(a, b), "not below 0"),
