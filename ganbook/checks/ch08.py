@@ -25,8 +25,8 @@ def repaired(answer):
             t = (gone * way).sum(1) / way.square().sum(1)
             require(
                 (gone - t[:, None] * way).abs().max() < 1e-4,
-                "t differs from pixel to pixel, so x_hat leaves the way between the two."
-                " Draw one t for each sample.",
+                "x_hat i is not on the way from real i to fake i."
+                " If t differs from pixel to pixel, draw one t for each sample.",
             )
             places.append(t)
             _value(found, critic, x, weight)
