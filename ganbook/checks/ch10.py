@@ -425,7 +425,8 @@ def adapted(answer):
         mistakes = [
             (
                 by_share,
-                "p goes where the share above 0 sends it. r is the mean sign: twice the share, minus 1.",
+                "p goes where the share above 0 sends it."
+                " r is the mean sign: twice the share, minus 1.",
             ),
             (
                 by_mean,
@@ -434,8 +435,7 @@ def adapted(answer):
             ),
             (
                 by_probability,
-                "p goes where the mean probability sends it."
-                " r is the mean sign of the logits.",
+                "p goes where the mean probability sends it. r is the mean sign of the logits.",
             ),
             (p + move, "p only goes up. Below the target it goes down."),
             (max(p, right), "p only goes up. Below the target it goes down."),
