@@ -132,6 +132,7 @@ HELP = {  # what is said to help, 2,500 steps each
     "four discriminators": four_judges,
     "unrolled": switched(plain, kind=Unrolled),
     "relativistic": switched(plain, loss=losses.relativistic),
+    "R1": switched(plain, penalty=penalties.r1(0.1)),
     "R1 and R2": switched(plain, penalty=both(0.1)),
     "relativistic, R1 and R2": switched(plain, loss=losses.relativistic, penalty=both(0.1)),
 }
@@ -144,6 +145,9 @@ PARTS = {  # the recipe, and the recipe with one part switched, 12,000 steps eac
     "width of 128": switched(generator={"width": 128}),
     "16 latents": switched(generator={"latent": 16}),
     "bare": switched(loss=losses.nonsaturating, discriminator={"fourier": None}),
+    "R1 alone": switched(penalty=penalties.r1(falling(1.0, 0.0005), every=3)),
+    "no penalty": switched(penalty=None),
+    "bare, no penalty": switched(plain, discriminator={"fourier": None}),
 }
 STEPS = {**dict.fromkeys(HELP, 2500), **dict.fromkeys(PARTS, 12_000)}
 ROWS = (  # data, variant, games side by side

@@ -165,6 +165,8 @@ def _check_d(table, theta, weights, left):
     fake = points == theta
     require((~fake).any(), "D has seen no real points before its step.")
     require(fake.any(), "D has seen no fakes before its step.")
+    for number_of, what in (((~fake).sum(), "real points"), (fake.sum(), "fakes")):
+        require(number_of >= 640, f"D's turn has {number_of} {what}. It is played on 640.")
     require(
         points[~fake].abs().mean() > 1.4,
         "the points that D gets as real ones look like noise. They should be real.sample(640).",
@@ -243,6 +245,7 @@ def _check_g(table, theta, old, new, left):
         found is not None,
         "G has no gradients when it steps: call g_loss.backward() before g_adam.step().",
     )
+    require(not attached or fakes >= 640, f"G's turn has {fakes} fakes. It is played on 640.")
     now, then = new[0] * theta + new[1], old[0] * theta + old[1]
     truth = -torch.sigmoid(-now) * new[0]
     leak = torch.sigmoid(then) * old[0]

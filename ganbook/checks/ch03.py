@@ -3,29 +3,49 @@
 import cmath
 import math
 import random
+from collections.abc import Mapping
 
+import numpy as np
 import torch
 
-from ganbook.checks import exercise, recognise, recognise_number, require, tensor
+from ganbook.checks import (
+    Mistake,
+    count,
+    exercise,
+    kind,
+    near,
+    number,
+    parts,
+    recognise,
+    recognise_number,
+    require,
+    same,
+    tensor,
+)
 from ganbook.explorers import phase
 
 
-@exercise("3.1")
+@exercise("3.5")
 def noisy_eigenvalues(answer):
     """Derives the velocities by autograd, the noise by quadrature; never uses the formula."""
-    for s in (random.uniform(0.3, 1.2), random.uniform(1.6, 2.5), 0.0):
-        try:
-            found = [complex(value) for value in answer(s)]
-        except TypeError:
-            found = []
-        require(len(found) == 2, "return the two eigenvalues, as `return a, b`.")
-        found.sort(key=lambda value: (value.real, value.imag))
+    for s in (random.uniform(0.3, 1.2), random.uniform(1.6, 2.5), random.uniform(0.3, 1.2), 0.0):
+        back = answer(s)
+        found = parts(
+            list(back) if isinstance(back, (set, frozenset)) else back,
+            2,
+            "the two eigenvalues should come back, as `return a, b`",
+        )
+        at = f"at s = {s:.3g}"
+        found = [_complex(value, at) for value in found]
         J = _noisy_jacobian(s)
         right = _eigenvalues(J)
-        at = f"at s = {s:.3g}"
+        real = [value.real for value in right]
+        below = (J[1, 1] / 2).item() ** 2 - 0.25
+        without_i = [J[1, 1].item() / 2 + sign * math.sqrt(abs(below)) for sign in (1, -1)]
         if s:
-            _recognise_row(
+            _recognise_pair(
                 found,
+                right,
                 (
                     _eigenvalues(-J),
                     f"{at}, the signs are those of a game that runs away."
@@ -46,8 +66,17 @@ def noisy_eigenvalues(answer):
                     f"{at}, you have s where its square belongs: the mean of (sε)² is s².",
                 ),
                 (
+                    _eigenvalues(J * torch.tensor([[1.0, 1], [1, s**2]])),
+                    f"{at}, you have the fourth power of s: the mean of (sε)² is s².",
+                ),
+                (
                     _eigenvalues(J * torch.tensor([[1.0, 2], [2, 1]])),
                     f"{at}, the entries beside the diagonal are ±1/2, not ±1: σ(0) = 1/2.",
+                ),
+                (
+                    _eigenvalues(J * torch.tensor([[1.0, 1], [-1, 1]])),
+                    f"{at}, the entries beside the diagonal have the same sign:"
+                    " G goes down V, D goes up.",
                 ),
                 (
                     _eigenvalues(J * torch.tensor([[1.0, 1], [1, 0]])),
@@ -58,35 +87,40 @@ def noisy_eigenvalues(answer):
                     f"{at}, both are twice too large:"
                     " the roots of λ² + bλ + c have a division by 2.",
                 ),
+                (real, f"{at}, these are the real parts alone: the roots may be complex."),
+                (
+                    without_i,
+                    f"{at}, the root has lost its i or its sign: under it stands"
+                    f" {below:.3f}, and cmath.sqrt takes negative numbers.",
+                ),
             )
         require(
-            all(abs(a - b) < 1e-4 for a, b in zip(found, right, strict=True)),
+            _close_pair(found, right),
             f"{at}, the eigenvalues are not {found[0]:.3f} and {found[1]:.3f}."
             " Derive the four entries of J first: only that of ψ' in ψ depends on s.",
         )
 
 
-@exercise("3.2")
+@exercise("3.1")
 def alternating_round(answer):
     """Compares one round with D's and G's slopes by autograd, G's at D's new parameter."""
-    for _ in range(3):
-        theta, psi, h = (
-            random.uniform(0.3, 1.5),
-            random.uniform(-1.5, -0.3),
-            random.uniform(0.3, 1.0),
+    for signs in ((1, -1), (-1, -1), (1, 1), (-1, 1), (0, 1)):
+        theta, psi = (sign * random.uniform(0.3, 1.5) for sign in signs)
+        h = random.uniform(0.3, 1.0)
+        names = ("theta", "psi")
+        back = parts(
+            answer(theta, psi, h),
+            2,
+            "the two new parameters should come back, as `return theta, psi`",
         )
-        try:
-            found = [float(value) for value in answer(theta, psi, h)]
-        except TypeError:
-            found = []
-        require(len(found) == 2, "return the two new parameters, as `return theta, psi`.")
+        found = [number(value, name) for value, name in zip(back, names, strict=True)]
         new_psi = psi + h * _slope(theta, psi)[1]
         right = theta - h * _slope(theta, new_psi)[0], new_psi
         g_first = theta - h * _slope(theta, psi)[0]
         old_sigma = theta + h * new_psi / (1 + math.exp(-psi * theta))
         old_psi = theta + h * psi / (1 + math.exp(-new_psi * theta))
-        _recognise_row(
-            found,
+        wrong_psi = psi - h * _slope(theta, psi)[1]
+        mistakes = (
             (
                 (g_first, new_psi),
                 "this is still the simultaneous round: G answers the D before its move.",
@@ -105,92 +139,127 @@ def alternating_round(answer):
             ),
             (right[::-1], "the two come back in the wrong order: theta first, then psi."),
             (
-                (
-                    theta + h * _slope(theta, psi - h * _slope(theta, psi)[1])[0],
-                    psi - h * _slope(theta, psi)[1],
-                ),
+                (theta + h * _slope(theta, wrong_psi)[0], wrong_psi),
                 "both signs are turned: D goes up V, G goes down.",
             ),
+            (
+                (theta - h * _slope(theta, wrong_psi)[0], wrong_psi),
+                "D's sign is turned: D goes up V.",
+            ),
+            (
+                (theta + h * _slope(theta, new_psi)[0], new_psi),
+                "G's sign is turned: G goes down V.",
+            ),
+            (
+                (theta + h * new_psi / (1 + math.exp(new_psi * theta)), new_psi),
+                "G plays the non-saturating loss, σ(−ψθ). The code above has σ(ψθ) for both.",
+            ),
+            ((theta, new_psi), "G has not moved."),
+            ((theta, psi), "neither player has moved."),
+            (
+                (right[0] - theta, right[1] - psi),
+                "these are the two moves. Add them to theta and psi.",
+            ),
         )
-        require(
-            _close(found, right),
+        if 0 not in signs:  # at 0 mistakes coincide
+            recognise(_row(found), *mistakes, truth=_row(right))
+        same(
+            _row(found),
+            _row(right),
             f"from (θ, ψ) = ({theta:.2f}, {psi:.2f}) with h = {h:.2f} a round ends at"
             f" ({right[0]:.4f}, {right[1]:.4f}),"
             f" not at ({found[0]:.4f}, {found[1]:.4f}).",
         )
 
 
-@exercise("3.3")
+@exercise("3.6")
 def consensus(answer):
-    """Uses a linear field, whose consensus step is a matrix, and one that is not linear."""
-    J = torch.randn(4, 4, dtype=torch.float64)
-    z, h, w = (
-        torch.randn(4, dtype=torch.float64),
-        random.uniform(0.05, 0.5),
-        random.uniform(0.5, 2.0),
-    )
-
-    def step(v):
-        found = answer(v, z.clone(), h, w)
-        require(
-            isinstance(found, torch.Tensor),
-            f"a tensor of shape (4,) should come back, not {type(found).__name__}.",
+    """Uses linear fields, whose consensus step is a matrix, and one that is not linear."""
+    for n in (4, 7):
+        J = torch.randn(n, n, dtype=torch.float64)
+        z, h, w = (
+            torch.randn(n, dtype=torch.float64),
+            random.uniform(0.05, 0.5),
+            random.uniform(0.5, 2.0),
         )
-        return tensor(found, (4,))
-
-    found = step(lambda z: J @ z)
-    v, pull = J @ z, J.T @ (J @ z)
-    recognise(
-        found,
-        (z + h * v, "this is the plain step: w has no effect."),
-        (z + h * (v + w * pull), "this walks up ½‖v‖². The gradient is to be subtracted."),
-        (
-            z + h * (v - 2 * w * pull),
-            "the factor ½ of ½‖v‖² is missing, so the pull is twice too strong.",
-        ),
-        (
-            z + h * v - w * pull,
-            "the pull has to be multiplied by h too: it is part of the velocity.",
-        ),
-        (z - h * w * pull, "the velocity v itself is missing."),
-        (z - h * (v + w * pull), "v has the wrong sign: it is a velocity, so it is added."),
-        (
-            z + h * (v - w * pull / v.norm()),
-            "this is the gradient of ‖v‖. The exercise has ½‖v‖², without the root.",
-        ),
-        (
-            z + h * (v - w * J.T.sum(dim=1)),
-            "this is the gradient of the sum of v. Square v first, and halve it.",
-        ),
-    )
-    require(
-        torch.allclose(found, z + h * (v - w * pull)),
-        "this is not z + h (v - w ∇½‖v‖²) for a linear v.",
-    )
-    found = step(torch.sin)
-    right = z + h * (z.sin() - w * z.sin() * z.cos())
-    require(
-        torch.allclose(found, right),
-        "for a v that is not linear the step is wrong: don't assume a matrix.",
-    )
+        found = tensor(answer(lambda z, J=J: J @ z, z.clone(), h, w), (n,))
+        v, pull = J @ z, J.T @ (J @ z)
+        right = z + h * (v - w * pull)
+        recognise(
+            found,
+            (z + h * v, "this is the plain step: w has no effect."),
+            (z + h * (v + w * pull), "this walks up ½‖v‖². The gradient is to be subtracted."),
+            (
+                z + h * (v - 2 * w * pull),
+                "the factor ½ of ½‖v‖² is missing, so the pull is twice too strong.",
+            ),
+            (
+                z + h * (v - w / n * pull),
+                "this is the gradient of a mean of squares. ‖v‖² is their sum.",
+            ),
+            (
+                z + h * (v - 2 * w / n * pull),
+                "this is the gradient of the mean of squares. Take half of their sum.",
+            ),
+            (
+                z + h * v - w * pull,
+                "the pull has to be multiplied by h too: it is part of the velocity.",
+            ),
+            (z - h * w * pull, "the velocity v itself is missing."),
+            (z - h * (v + w * pull), "v has the wrong sign: it is a velocity, so it is added."),
+            (h * (v - w * pull), "this is the move alone. Add it to z."),
+            (z + v - w * pull, "the step size h has no effect."),
+            (z + h * (v - pull), "the weight w has no effect: your pull has the weight 1."),
+            (
+                z + h * (v - w * J @ v),
+                "this is Jv. The gradient of ½‖v‖² is Jᵀv: the Jacobian is transposed.",
+            ),
+            (
+                z + h * (v - w * v),
+                "the pull is v itself, so ½‖v‖² was differentiated by v. Differentiate it by z.",
+            ),
+            (
+                z + h * (v - w * pull / v.norm()),
+                "this is the gradient of ‖v‖. The exercise has ½‖v‖², without the root.",
+            ),
+            (
+                z + h * (v - w * J.T.sum(dim=1)),
+                "this is the gradient of the sum of v. Square v first, and halve it.",
+            ),
+            (
+                z + h * (v - w * z),
+                "the pull is z, as if ½‖z‖² were to fall. It is ½‖v(z)‖².",
+            ),
+            truth=right,
+        )
+        same(found, right, "this is not z + h (v - w ∇½‖v‖²) for a linear v.")
+    found = tensor(answer(lambda z: torch.tanh(J @ z), z.clone(), h, w), (n,))
+    v = torch.tanh(J @ z)
+    right = z + h * (v - w * J.T @ (v * (1 - v**2)))
+    same(found, right, "for a v that is not linear the step is wrong: don't assume a matrix.")
     with_graph = answer(lambda z: J @ z, z.clone().requires_grad_(), h, w)
     require(
-        not with_graph.requires_grad,
+        not getattr(with_graph, "requires_grad", False),
         "what you return still hangs on the graph:"
         " a long run would keep every step in memory. Detach it.",
     )
 
 
-@exercise("3.4", value=True)
+@exercise("3.2", value=True)
 def fates(answer):
     """Lets the eigenvalues of each step decide."""
     names, words = tuple("abcde"), ("in", "round", "out")
-    require(
-        isinstance(answer, dict) and set(answer) == set(names),
-        'write a dictionary with a word for each game, {"a": "in", "b": ...}, from a to e.',
-    )
+    form = 'write a dictionary with a word for each game, {"a": "in", "b": ...}, from a to e.'
+    require(isinstance(answer, Mapping), form)
+    answer = {_word(name): _word(word) for name, word in answer.items()}
+    missing = [name for name in names if name not in answer]
+    require(not missing, f"{form} There is no {', '.join(missing)}.")
+    require(len(answer) == len(names), f"{form} There are only five games.")
     for name, word in answer.items():
-        require(word in words, f"{name}: write one of the three words {words}; you wrote {word!r}.")
+        require(
+            word in words,
+            f"{name}: write one of the three words {', '.join(words)}; you wrote {word!r:.40}.",
+        )
     games = {
         "a": ("simultaneous", 0.001, 0.0),
         "b": ("alternating", 3.5, 0.0),
@@ -211,37 +280,27 @@ def fates(answer):
         require(answer[name] == fate, f"game {name} does not go {answer[name]!r}: {hints[name]}")
 
 
-@exercise("3.5")
+@exercise("3.3")
 def three_numbers(answer):
     """Puts points at known distances of known modes: all three numbers follow by counting."""
-    K, std = random.randint(5, 8), random.uniform(0.05, 0.1)
-    centers = torch.stack([3.0 * torch.arange(K), torch.zeros(K)], dim=1).double()
+    K, std = random.randint(5, 7), random.uniform(0.05, 0.1)
     # Mode 0: good samples only. 1: good and bad. 2: only samples beyond 3 std. The rest: none.
-    counts, reach = [40, 10, 20, 10], [2.5, 2.9, 3.5, 10.0]
-    modes = [0, 1, 1, 2]
-    points = torch.cat([centers[m].repeat(n, 1) for m, n in zip(modes, counts, strict=True)])
-    angle = torch.rand(len(points)).double() * 2 * math.pi
-    radius = torch.cat(
-        [torch.full((n,), r * std).double() for n, r in zip(counts, reach, strict=True)]
-    )
-    points = points + radius[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1)
-    order = torch.randperm(len(points))
-    points = points[order]
-    try:
-        found = [float(value) for value in answer(points, centers, std)]
-    except TypeError:
-        found = []
-    require(len(found) == 3, "return the three numbers, as `return modes, quality, reverse_kl`.")
-    count, quality, kl = found
+    rows = ((0, 40, 2.5), (1, 10, 2.9), (1, 20, 3.5), (2, 10, 10.0))
+    count_, quality, kl, points, centers = _three(answer, K, std, 2, rows)
     share = torch.tensor([4 / 8, 3 / 8, 1 / 8, *[0] * (K - 3)]).double()
     good_share = torch.tensor([4 / 5, 1 / 5, *[0] * (K - 2)]).double()
     right_kl = _kl_to_uniform(share)
     require(
-        count != 3,
+        count_ != 3,
         "you count the modes near any sample. A mode counts with a sample within 3 std of it.",
     )
-    require(count != K, "you count all centers. A mode counts with a sample within 3 std of it.")
-    require(count == 2, f"there are samples within 3 std of 2 modes; you count {count:g}.")
+    require(count_ != K, "you count all centers. A mode counts with a sample within 3 std of it.")
+    require(count_ != 50, "this is the number of good samples. Count the modes that they are at.")
+    require(
+        count_ == 2,
+        "there are samples within 3 std of 2 modes, some of them at 2.9 std;"
+        f" you count {count_:g}.",
+    )
     recognise_number(
         quality,
         (
@@ -253,11 +312,11 @@ def three_numbers(answer):
         (70 / 80, "samples at 3.5 std pass with you. The bound is 3."),
         (30 / 80, "this is the share of bad samples."),
         (50.0, "this is the number of good samples. Divide by the number of all."),
+        (62.5, "this is in percent. Give the share, from 0 to 1."),
+        (50 / 80 / K, "you divide by the number of sample-center pairs. Divide by the samples."),
+        truth=50 / 80,
     )
-    require(
-        abs(quality - 50 / 80) < 1e-6,
-        f"50 of the 80 samples lie within 3 std: 0.625, not {quality:.4g}.",
-    )
+    same(quality, 50 / 80, f"50 of the 80 samples lie within 3 std: 0.625, not {quality:.4g}.")
     require(
         not math.isnan(kl), "the reverse KL is NaN: 0 log 0 counts as 0. `torch.xlogy` knows that."
     )
@@ -283,59 +342,137 @@ def three_numbers(answer):
         ),
         (right_kl / K, "this is a mean over the modes. A KL is a sum, weighted by the shares."),
         (right_kl * len(points), "use shares, not counts: they sum to 1."),
+        (
+            _kl_to_uniform(share[:3]),
+            "your uniform covers only the modes that have samples. It covers all of them.",
+        ),
+        (
+            (share[:3] * K).log().sum().item(),
+            "each log has to be weighted by its share: Σ share · log(share · K).",
+        ),
+        truth=right_kl,
     )
-    require(abs(kl - right_kl) < 1e-4, f"the reverse KL is {right_kl:.4f} here, not {kl:.4f}.")
+    same(kl, right_kl, f"the reverse KL is {right_kl:.4f} here, not {kl:.4f}.")
+
+    # In space; one good sample is enough for a mode; K, std and n differ.
+    rows = ((0, 97, 1.0), (1, 1, 2.0), (1, 30, 5.0), (3, 23, 4.0))
+    count_, quality, kl, *_ = _three(answer, 4, 0.4, 3, rows)
+    require(
+        count_ == 2,
+        "in 3 dimensions, with one good sample of 151 at a second mode, 2 modes count;"
+        f" you count {count_:g}. One sample is enough, near or far from the others.",
+    )
+    same(quality, 98 / 151, f"98 of 151 samples in space are good, not {quality:.4g} of all.")
+    right_kl = _kl_to_uniform(torch.tensor([97, 31, 0, 23]).double() / 151)
+    same(
+        kl,
+        right_kl,
+        f"of 151 samples at 4 modes the reverse KL is {right_kl:.4f}, not {kl:.4f}.",
+    )
+
+    # No good sample at all, and all modes as near.
+    count_, quality, kl, *_ = _three(answer, 3, 0.1, 2, ((0, 5, 6.0), (1, 5, 6.0), (2, 5, 6.0)))
+    require(
+        count_ == 0 and near(quality, 0) and near(kl, 0),
+        "15 samples, none within 3 std, 5 nearest to each of 3 modes: that is 0 modes, a share of 0"
+        f" and a reverse KL of 0; you have {count_:g}, {quality:.4g} and {kl:.4g}.",
+    )
 
 
-@exercise("3.6")
+@exercise("3.4")
 def packed_logits(answer):
     """Gives D samples that carry numbers, so that what a pack holds can be read from its logit."""
-    n = 2 * random.randint(4, 9)
-    real, fake = torch.randn(n, 2).double(), torch.randn(n, 2).double() + 100
-    seen = []
+    for n in (2 * random.randint(4, 9), 6, 2):
+        real, fake = torch.randn(n, 2).double(), torch.randn(n, 2).double() + 100
+        weights, seen = torch.randn(4).double(), []
 
-    def D(pairs):
-        require(
-            pairs.ndim == 2 and pairs.shape[1] == 4,
-            f"D takes pairs (., 4); you gave it the shape {tuple(pairs.shape)}.",
-        )
-        seen.append(pairs)
-        return pairs.sum(dim=1)
+        def D(pairs, weights=weights, seen=seen):
+            pairs = torch.as_tensor(pairs)
+            require(
+                pairs.ndim == 2 and pairs.shape[1] == 4,
+                f"D takes pairs (., 4); you gave it the shape {tuple(pairs.shape)}.",
+            )
+            seen.append(pairs.detach().double())
+            return pairs.double() @ weights
 
-    try:
-        on_real, on_fake = answer(D, real, fake)
-    except (TypeError, ValueError):
-        require(False, "return two tensors of logits, as `return real_logits, fake_logits`.")
-    samples = torch.cat(seen).view(-1, 2, 2)
-    mixed = (samples[:, 0] > 50).any(-1) != (samples[:, 1] > 50).any(-1)
-    require(
-        not mixed.any(), "there are still pairs of a real and a fake. Pack each batch by itself."
-    )
-    whole = {tuple(row) for row in torch.cat([real, fake]).tolist()}
-    require(
-        all(tuple(row) in whole for row in samples.reshape(-1, 2).tolist()),
-        "the coordinates of samples are torn apart: a pair is (x1, y1, x2, y2).",
-    )
-    twice = (samples[:, 0] == samples[:, 1]).all(-1)
-    require(
-        not twice.any(),
-        "a sample is packed with itself. That is how a collapsed generator looks, not real data.",
-    )
-    for name, logits in (("real", on_real), ("fake", on_fake)):
+        back = answer(D, real.clone(), fake.clone())
+        form = "two tensors of logits should come back, as `return real_logits, fake_logits`"
+        back = parts(back, 2, form)
+        require(bool(seen), "D was never called.")
+        pairs, batch = torch.cat(seen), torch.cat([real, fake])
+        gap, which = torch.cdist(pairs.view(-1, 2), batch).min(dim=1)
         require(
-            logits.shape == (n // 2,),
-            f"{n} {name} samples make {n // 2} pairs and as many logits; you return the shape"
-            f" {tuple(logits.shape)}.",
+            gap < 1e-3, "the coordinates of samples are torn apart: a pair is (x1, y1, x2, y2)."
         )
-    require(
-        not torch.isclose(on_real.sum(), fake.sum()),
-        "the two come back in the wrong order: those of real pairs first.",
-    )
-    for batch, logits in ((real, on_real), (fake, on_fake)):
+        which = which.view(-1, 2)
         require(
-            torch.isclose(logits.sum(), batch.sum()),
+            (which[:, 0] >= n) == (which[:, 1] >= n),
+            "there are still pairs of a real and a fake. Pack each batch by itself.",
+        )
+        require(
+            which[:, 0] != which[:, 1],
+            "a sample is packed with itself. That is how a collapsed generator looks,"
+            " not real data.",
+        )
+        logits = [
+            tensor(part, (n // 2,), f"{n} {name} samples make {n // 2} pairs and as many logits")
+            for part, name in zip(back, ("real", "fake"), strict=True)
+        ]
+        gaps = (torch.cat(logits)[:, None] - pairs @ weights).abs()
+        require(
+            gaps.amin(dim=1) < 1e-3,
+            "some of what you return is no logit of D. Give back D's logits as they are.",
+        )
+        which = which[gaps.argmin(dim=1)]  # the pair behind each logit
+        is_fake = which >= n
+        half = is_fake[:, 0].view(2, -1)
+        require(
+            not (half[0].all() and not half[1].any()),
+            "the two come back in the wrong order: those of real pairs first.",
+        )
+        require(
+            half[1].all() and not half[0].any(),
+            "the first tensor should have the logits of all real pairs, the second of all fake"
+            " pairs: they are mixed.",
+        )
+        require(
+            len(which.unique()) == 2 * n,
             "some samples are in several pairs and others in none. Each belongs to one pair.",
         )
+
+
+def _three(answer, K, std, dim, rows):
+    """What comes back for samples at known distances, and the samples and centers.
+
+    rows: (mode, how many samples, their distance from it in std) each.
+    """
+    centers = torch.zeros(K, dim).double()
+    centers[:, 0] = 10 * std * 4 * torch.arange(K)
+    centers[:, 1] = torch.rand(K).double()
+    places = [centers[mode].repeat(n, 1) for mode, n, _ in rows]
+    away = torch.randn(sum(n for _, n, _ in rows), dim).double()
+    away = away / away.norm(dim=1, keepdim=True)
+    reach = torch.cat([torch.full((n, 1), r * std).double() for _, n, r in rows])
+    points = (torch.cat(places) + reach * away)[torch.randperm(len(away))]
+    back = parts(
+        answer(points.clone(), centers.clone(), std),
+        3,
+        "three numbers should come back, as `return modes, quality, reverse_kl`",
+    )
+    try:
+        kl = number(back[2], "reverse KL", infinite=True)
+    except Mistake:
+        if not _is_nan(back[2]):
+            raise
+        kl = math.nan
+    return count(back[0], "modes"), number(back[1], "high quality"), kl, points, centers
+
+
+def _is_nan(value) -> bool:
+    try:
+        return math.isnan(float(value))
+    except (TypeError, ValueError, RuntimeError):
+        return False
 
 
 def _noisy_jacobian(s):
@@ -378,11 +515,42 @@ def _kl_to_uniform(share):
     return torch.xlogy(share, share * len(share)).sum().item()
 
 
-def _close(found, right, tolerance=1e-6):
-    return all(abs(a - b) < tolerance for a, b in zip(found, right, strict=True))
+def _row(values) -> torch.Tensor:
+    return torch.tensor(list(values), dtype=torch.float64)
 
 
-def _recognise_row(found, *mistakes) -> None:
-    """`recognise` for a few numbers in a row, complex ones too."""
+def _word(value):
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _complex(value, at) -> complex:
+    """An eigenvalue of any kind as a complex number, or a `Mistake`."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+    try:
+        if isinstance(value, (bool, np.bool_, str, bytes)):
+            raise TypeError
+        found = complex(value.item() if hasattr(value, "item") else value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise Mistake(f"each eigenvalue is one number; one of yours is {kind(value)}.") from None
+    require(
+        cmath.isfinite(found),
+        f"{at}, one of the eigenvalues is {found}. Of a negative number only `cmath.sqrt`"
+        " has a root.",
+    )
+    return found
+
+
+def _close_pair(found, right) -> bool:
+    """Whether two pairs of complex numbers agree, in one order or the other."""
+    return any(
+        all(abs(a - b) < 1e-4 for a, b in zip(found, order, strict=True))
+        for order in (right, right[::-1])
+    )
+
+
+def _recognise_pair(found, right, *mistakes) -> None:
+    if _close_pair(found, right):
+        return
     for value, message in mistakes:
-        require(not _close(found, value), message)
+        require(not _close_pair(found, value), message)

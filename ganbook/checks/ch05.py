@@ -135,7 +135,7 @@ def shrunk(answer):
 
 @exercise("5.2")
 def frechet(answer):
-    """Tries every combination of the faults of published code, and names those that are left."""
+    """Tries every combination of the exercise's faults, and names those that are left."""
     rng = _numpy()
     faults = {
         "mean": (
@@ -285,13 +285,13 @@ def unbiased(answer):
                 "the mean across the two sets counts twice: the factor 2 is missing.",
             ),
             (distance(_cubic, cross=-2.0), "the mean across the two sets is to be subtracted."),
-            (abs(right), "an unbiased estimate of 0 is negative half of the time: no abs."),
+            (abs(right), "an unbiased estimate of 0 is often negative: no abs."),
             (-right, "the sign is turned: within minus across."),
             (
                 math.sqrt(abs(right)),
                 "this is a root. The kernel distance is the squared one, and may be negative.",
             ),
-            (0.0, "an unbiased estimate of 0 is negative half of the time: don't cut it off."),
+            (0.0, "an unbiased estimate of 0 is often negative: don't cut it off."),
             (
                 distance(_cubic, cross=0.0),
                 "the pairs across the two sets are missing: subtract twice their mean.",

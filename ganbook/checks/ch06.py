@@ -72,6 +72,14 @@ def shuffled(answer):
             " `torch.randperm` gives a new order.",
         )
         require(
+            (order == torch.arange(n)).sum() < n / 3,
+            "many images stay where they were: the order must be one of all images.",
+        )
+        require(
+            (order[: n // 2] >= n // 2).any(),
+            "no image leaves its half of the data: the order must be one of all images.",
+        )
+        require(
             (new_labels.diff() < 0).any() and (new_labels.diff() > 0).any(),
             "the images come sorted by their labels: D would see one label at a time.",
         )
@@ -190,6 +198,18 @@ def projection(answer):
                 "a sign in the first column of v: the fakes' centres count negative.",
             ),
             (
+                log_normal(b, s) - log_normal(a, t),
+                "the centres have changed places: a is where the real points are.",
+            ),
+            (
+                log_normal(a, 1.0) - log_normal(b, 1.0),
+                "s and t have no effect: their squares divide.",
+            ),
+            (
+                right - constant / 2,
+                "log(t/s) stands at half: the factor in front is 1/s, not its root.",
+            ),
+            (
                 log_normal(a, t) - log_normal(b, s),
                 "s and t have changed places: s is the width of the real points.",
             ),
@@ -271,6 +291,11 @@ def _check_norm(answer, n, channels, classes, size, eps):
             "scale first, then shift: here the shift is scaled too.",
         ),
         (finish(x), "the maps are not normalised: mean 0 and variance 1 come first."),
+        (
+            finish(x / math.sqrt(1 + eps)),
+            "the running statistics of a new layer, 0 and 1, as in evaluation mode."
+            " In training mode they are the batch's own.",
+        ),
         (
             finish(normalised((2, 3))),
             "this normalises each image by itself. The statistics are those of the batch.",
@@ -413,10 +438,12 @@ def _check_class_loss(answer, n, classes):
         f"with logits in the thousands the loss is {large.item()}:"
         " the softmax becomes 0, and its logarithm infinite. A log-softmax does both at once.",
     )
+    exact = F.cross_entropy(1000 * logits.float().double(), labels)
     same(
         large,
-        F.cross_entropy(1000 * logits.float().double(), labels),
-        "with logits in the thousands the loss is wrong.",
+        exact,
+        f"with logits in the thousands the loss is {large.item():.4g}, and should be {exact:.4g}."
+        " Does a clamp, or a small number added before the logarithm, cap it?",
     )
 
 

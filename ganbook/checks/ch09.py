@@ -301,10 +301,9 @@ def conv_norm(answer):
                 "you wrap round at the edges; zeros are asked for.",
             ),
         ):
-            require(
-                near(found, right, 3e-3) or not near(found, value, 5e-3),
-                f"{at}: {message}",
-            )
+            # without a stride or padding, leaving it out is no mistake
+            known = near(found, value, 5e-3) and not near(value, right, 2e-2)
+            require(near(found, right, 3e-3) or not known, f"{at}: {message}")
         require(
             abs(found / right - 1) < 3e-3,
             f"{at}: the largest singular value is {right:.4f}, yours is {found:.4f}."
@@ -362,8 +361,9 @@ def arrives(answer):
 def p_value(answer):
     """Deals out all ways, for sets of equal and unequal sizes, with ties and without."""
     rng = np.random.default_rng(random.randrange(2**32))
-    counts = np.array([25.0, 25, 24, 25]), np.array([23.0, 25, 22, 24])
-    for a, b in (_telling(rng, 5, 5), _telling(rng, 4, 6), _telling(rng, 5, 3), counts):
+    # with ties, and of tenths: equal differences come out unequal by rounding
+    tied = np.array([0.3, 0.5, 0.7, 0.4]), np.array([0.4, 0.8, 0.7, 0.8])
+    for a, b in (_telling(rng, 5, 5), _telling(rng, 4, 6), _telling(rng, 5, 3), tied):
         found = number(answer(a.copy(), b.copy()))
         at, ways = f"{len(a)} against {len(b)}", math.comb(len(a) + len(b), len(a))
         right, mistakes = _dealt(a, b)
@@ -384,7 +384,7 @@ def p_value(answer):
         require(
             abs(share - right * ways) < 1e-3,
             f"{at}: {right * ways:.0f} of {ways} ways are as far; you find {share:.0f}."
-            + (" Do you allow for rounding, by 1e-12?" if -5 < share - right * ways < 0 else ""),
+            + (" Do you allow for rounding, by 1e-12?" if -12 < share - right * ways < 0 else ""),
         )
 
 

@@ -89,9 +89,10 @@ def _crowd():
 def p_value(answer):
     """Draws splits of few digits until no two mistakes give the same number.
 
-    The actual split is twice among them.
+    The actual split is twice among them. The numbers of fakes are powers of two, so that shares are
+    exact in any order of summation: no right answer loses a tie by rounding.
     """
-    for fakes, n, splits in ((23, 4, 37), (61, 6, 89)):
+    for fakes, n, splits in ((32, 4, 37), (64, 6, 89)):
         values = []
         while not values or len({round(value, 6) for value, _ in values}) < len(values):
             nearest = torch.randint(2 * n, (fakes,))
@@ -374,16 +375,23 @@ def _factors(x, y):
             "the mean is that of the whole batch. Each image has its own.",
         )
         require(
+            (y == y.max()).sum() < 3,
+            "the brightest pixels are cut off: let values go beyond -1 and 1.",
+        )
+        require(
             False,
             "the pixels of an image have different factors."
             " Draw one for each image, of shape (N, 1, 1, 1).",
         )
     f = f.flatten()
     require(
+        (f - 1).abs().max() > 1e-4,
+        "the contrast is what it was: only the brightness has changed.",
+    )
+    require(
         f.std() > 1e-4,
-        "one factor for the whole batch. Draw one for each image: D, who sees many at once or one"
-        " after the other,"
-        " would compare batches, and G's batch has another factor than the real one.",
+        "one factor for the whole batch. Draw one for each image: otherwise a step's real and fake"
+        " batches differ in contrast as a whole, and D's gradient follows that accident.",
     )
     return f
 
@@ -417,17 +425,17 @@ def adapted(answer):
         mistakes = [
             (
                 by_share,
-                "this compares the share above 0. r is the mean sign: twice the share, minus 1.",
+                "p goes where the share above 0 sends it."
+                " r is the mean sign: twice the share, minus 1.",
             ),
             (
                 by_mean,
-                "this compares the mean logit with the target."
+                "p goes where the mean logit sends it."
                 " r is the mean of the signs, whatever the size.",
             ),
             (
                 by_probability,
-                "this compares the mean probability with the target."
-                " r is the mean sign of the logits.",
+                "p goes where the mean probability sends it. r is the mean sign of the logits.",
             ),
             (p + move, "p only goes up. Below the target it goes down."),
             (max(p, right), "p only goes up. Below the target it goes down."),

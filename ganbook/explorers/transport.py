@@ -26,6 +26,8 @@ def explorer(heaps, earth, holes, room, plan=None) -> MovingPicture:
             f"the plan must have the shape {picture.distance.shape}; it has {plan.shape}"
         )
     most = int(picture.earth.sum())
+    if not (_whole(plan) and (plan <= most).all()):
+        raise ValueError(f"the plan must hold whole numbers from 0 to {most}")
     fields = {}
     for (i, j), amount in np.ndenumerate(plan):
         heap, hole = _letter(i), j + 1
@@ -58,10 +60,11 @@ class TransportPicture:
                     f"places must be (N, 2) and amounts (N,); got {places.shape} and"
                     f" {amounts.shape}"
                 )
-        if self.earth.sum() != self.room.sum() or min(self.earth.min(), self.room.min()) < 0:
+            if not (np.isfinite(places).all() and _whole(amounts)):
+                raise ValueError("places must be finite, and amounts whole numbers, 0 or more")
+        if self.earth.sum() != self.room.sum():
             raise ValueError(
-                f"there must be as much room as earth, and none below 0; got"
-                f" {self.room.sum()} and {self.earth.sum()}"
+                f"there must be as much room as earth; got {self.room.sum()} and {self.earth.sum()}"
             )
         self.distance = np.linalg.norm(self.heaps[:, None] - self.holes, axis=2)
         self.least = self._least_cost()
@@ -115,10 +118,16 @@ class TransportPicture:
                 lines.append(f"hole {j + 1} {verb} {abs(amount)}")
         if left.any() or free.any():
             return lines
-        away = cost / self.least - 1
         lines += ["all moved, all full", f"the least possible: {self.least:.2f}"]
-        lines.append("and you have it" if away < 1e-9 else f"yours is {away:.0%} above it")
-        return lines
+        more = cost - self.least
+        if more < 1e-9 * (1 + self.least):
+            return [*lines, "and you have it"]
+        above = f"{100 * more / self.least:.2g} %" if self.least > 1e-9 else f"{more:.2f}"
+        return [*lines, f"yours is {above} above it"]
+
+
+def _whole(amounts: np.ndarray) -> bool:
+    return bool((amounts >= 0).all() and (amounts == np.floor(amounts)).all())
 
 
 def _letter(heap: int) -> str:

@@ -115,8 +115,8 @@ class ConditionalBatchNorm2d(nn.Module):
     features: C, the number of channels.
     classes: the number of classes; labels run from 0 to classes - 1.
 
-    Called with maps and labels (N,). Raises ValueError without labels. Dumoulin et al. 2017, eq. 5
-    (arXiv:1610.07629), in GANs Miyato & Koyama 2018. Chapter 6.
+    Called with maps and labels (N,). Raises ValueError without labels. de Vries et al. 2017
+    (arXiv:1707.00683), in GANs Miyato & Koyama 2018. Chapter 6.
     """
 
     takes_labels = True

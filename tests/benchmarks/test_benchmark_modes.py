@@ -84,11 +84,13 @@ def test_a_run_of_the_modes_is_decided_by_its_seed(variant):
 
 def test_the_recipes_switches_switch_what_they_name():
     games = {name: make(2, 0) for name, make in modes.PARTS.items()}
-    course, bare = games.pop("recipe"), games.pop("bare")
+    course = games.pop("recipe")
 
     def parts(gan):
+        terms = gan.penalty.terms if gan.penalty else ()
         return {
-            "weight": gan.penalty.terms[0].weight,
+            "penalty": [term.measure for term in terms],
+            "weight": [term.weight for term in terms],
             "Fourier": "FourierFeatures" in str(gan.discriminator),
             "ReLU": " ReLU" in str(gan.generator),
             "loss": gan.loss,
@@ -101,6 +103,16 @@ def test_the_recipes_switches_switch_what_they_name():
         name: [k for k, v in parts(gan).items() if v != parts(course)[k]]
         for name, gan in games.items()
     }
+    assert switched.pop("bare") == ["Fourier", "loss"]
+    assert switched.pop("bare, no penalty") == ["penalty", "weight", "Fourier", "loss"]
+    assert switched.pop("no penalty") == switched.pop("R1 alone") == ["penalty", "weight"]
     for name, found in switched.items():
         assert len(found) == 1 and found[0] in name, (name, found)
-    assert [k for k, v in parts(bare).items() if v != parts(course)[k]] == ["Fourier", "loss"]
+    alone, whole = parts(games["R1 alone"]), parts(course)
+    assert alone["penalty"] == whole["penalty"][:1] and alone["weight"] == whole["weight"][:1]
+
+
+def test_r1_alone_among_the_remedies_is_the_first_half_of_r1_and_r2():
+    alone, pair = (modes.HELP[name](2, 0) for name in ("R1", "R1 and R2"))
+    assert alone.loss == pair.loss
+    assert alone.penalty.terms == pair.penalty.terms[:1]

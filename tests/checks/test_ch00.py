@@ -13,6 +13,10 @@ RIGHT = [
     lambda pixels: pixels.float() * 2 / 255 - 1,
     lambda pixels: (pixels / 255 - 0.5) / 0.5,
     lambda pixels: pixels.double().sub_(127.5).div_(127.5),
+    lambda pixels: torch.lerp(torch.tensor(-1.0), torch.tensor(1.0), pixels / 255),
+    lambda pixels: (pixels / 255).sub(0.5).mul(2).half(),
+    lambda pixels: torch.tensor((pixels.numpy() / 127.5 - 1).tolist()),
+    lambda pixels: np.asarray(pixels) / 127.5 - 1,
 ]
 
 WRONG = [
@@ -32,11 +36,21 @@ WRONG = [
     (lambda pixels: (pixels / 255 - 0.1307) / 0.3081, "2.82"),
     (lambda pixels: pixels // 127.5 - 1, "grey"),
     (lambda pixels: torch.round(pixels / 127.5 - 1), "grey"),
-    (lambda pixels: pixels / 100 - 1, "255 became 1.55"),
+    (lambda pixels: pixels / 100 - 1, "became .* and should be"),
+    (lambda pixels: torch.tanh(pixels / 127.5 - 1), "became .* and should be"),
+    (lambda pixels: pixels / pixels.max() * 2 - 1, "whether they occur or not"),
+    (lambda pixels: pixels / pixels.max(), "whether they occur or not"),
+    (
+        lambda pixels: (pixels / 1 - pixels.min()) / (pixels.max() - pixels.min()) * 2 - 1,
+        "whether they occur or not",
+    ),
+    (lambda pixels: pixels.float().div_(0), "not finite"),
+    (lambda pixels: (pixels / 127.5 - 1).flatten(), "shape"),
     (lambda pixels: 2 * pixels / 255 - 1, "a byte ends at 255"),
     (lambda pixels: (2 * pixels - 255) / 255, "a byte ends at 255"),
     (lambda pixels: (pixels / 127.5 - 1).mean(), "shape"),
-    (lambda pixels: np.asarray(pixels) / 127.5 - 1, "a tensor should come back"),
+    (lambda pixels: "grey", "a tensor of shape"),
+    (lambda pixels: 0.5, "shape"),
     (lambda pixels: pixels / width, "NameError"),  # noqa: F821
 ]
 

@@ -124,6 +124,10 @@ def without_optimisers_clearing(G, D, g_adam, d_adam):
     return np.float64(d_loss.item()), np.float32(g_loss.item())
 
 
+def few_fakes(G, D, g_adam, d_adam):
+    return step(lambda z: G(z[:64]), D, g_adam, d_adam)
+
+
 class Careful:
     def __call__(self, G, D, g_adam, d_adam):
         return list(step(G, D, g_adam, d_adam))
@@ -301,6 +305,7 @@ WRONG = [
     (ch02.careful, step_with(clear="never"), "leaves some in D"),
     (ch02.careful, step_with(detach=False, clear="never"), "what D's turn has left in G"),
     (ch02.careful, step_with(real=noise), "look like noise"),
+    (ch02.careful, few_fakes, "D's turn has 64 fakes"),
     (ch02.careful, step_with(z=data), "something else than noise"),
     (ch02.careful, step_with(real_label=0, fake_label=1), "labels are exchanged"),
     (ch02.careful, step_with(weight_fake=0), "leaves out the fakes"),

@@ -121,6 +121,18 @@ def norm_in_float32(x, labels, scale, shift, eps):
     return found * (rows @ scale)[:, :, None, None] + (rows @ shift)[:, :, None, None]
 
 
+def shuffle_first_half(images, labels):
+    n, half = len(labels), len(labels) // 2
+    rows = torch.cat([torch.randperm(half), torch.arange(half, n)])
+    return images[rows], labels[rows]
+
+
+def shuffle_within_halves(images, labels):
+    n, half = len(labels), len(labels) // 2
+    rows = torch.cat([torch.randperm(half), half + torch.randperm(n - half)])
+    return images[rows], labels[rows]
+
+
 def moved_round(images, labels):
     by = torch.randint(1, len(labels), ()).item()
     return images.roll(by, 0), labels.roll(by)
@@ -213,6 +225,8 @@ WRONG = [
         "sorted by their labels",
     ),
     (ch06.shuffled, lambda x, y: shuffle(x, y.flip(0)), "two different orders"),
+    (ch06.shuffled, shuffle_first_half, "stay where they were"),
+    (ch06.shuffled, shuffle_within_halves, "leaves its half"),
     (ch06.shuffled, lambda x, y: shuffle(x, 0 * y), "other labels"),
     (ch06.shuffled, lambda x, y: x[torch.randperm(len(y))], "both"),
     (ch06.shuffled, lambda x, y: shuffle(x[:30], y[:30]), "shape should be"),
@@ -280,6 +294,14 @@ WRONG = [
         "itself, not 1",
     ),
     (ch06.conditional_batch_norm, lambda *a: norm(*a)[0], "shape should be"),
+    (
+        ch06.conditional_batch_norm,
+        lambda x, y, s, t, e: (
+            nn.BatchNorm2d(x.shape[1], e, affine=False).eval()(x) * s[y][..., None, None]
+            + t[y][..., None, None]
+        ),
+        "as in evaluation mode",
+    ),
     (ch06.conditional_batch_norm, lambda x, y, s, t, e: x * s[y] + t[y], "raised RuntimeError"),
     (ch06.projection, lambda *a: tuple(-part for part in parts(*a)), "all signs are turned"),
     (ch06.projection, lambda *a: parts(*a, constant=0), "is missing: the two densities"),
@@ -293,6 +315,9 @@ WRONG = [
     (ch06.projection, roots, "divide by s and t"),
     (ch06.projection, lambda a, b, s, t, x: parts(a, b, s, s, x), "t has no effect"),
     (ch06.projection, real_alone, "alone"),
+    (ch06.projection, lambda a, b, s, t, x: parts(b, a, s, t, x), "centres have changed places"),
+    (ch06.projection, lambda a, b, s, t, x: parts(a, b, 1.0, 1.0, x), "no effect"),
+    (ch06.projection, lambda *a: parts(*a, constant=0.5), "at half"),
     (ch06.projection, all_in_u, "u depends on the label"),
     (ch06.projection, lambda *a: parts(*a, curve=2), "½ is missing in front of x²"),
     (ch06.projection, lambda *a: parts(*a, constant=2), "counts twice"),
@@ -364,8 +389,13 @@ WRONG = [
     (ch06.class_loss, lambda x, y: entropy(x, y) + 1, "this is not the mean"),
     (
         ch06.class_loss,
+        lambda x, y: entropy(x, y, of=lambda x: (x.softmax(1) + 1e-8).log()),
+        "cap it",
+    ),
+    (
+        ch06.class_loss,
         lambda x, y: entropy(x.clamp(-100, 100), y),
-        "in the thousands the loss is wrong",
+        "cap it",
     ),
     (ch06.borders, RIGHT_BORDERS | {"a": "cut"}, "certain already"),
     (ch06.borders, RIGHT_BORDERS | {"b": "faithful"}, "any weight above 0"),

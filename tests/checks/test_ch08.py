@@ -1,7 +1,11 @@
 """Checks of chapter 8: right answers pass, and each wrong answer is named for what it is."""
 
+import copy
+import itertools
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,7 +13,7 @@ from torch import nn
 from ganbook import penalties
 from ganbook.checks import Mistake, ch08
 
-# ---- 8.1
+# ---- 8.2
 
 
 def three(
@@ -20,7 +24,7 @@ def three(
     return lambda w, weight: (r1(w, weight), absolute(w, weight), trap(w))
 
 
-# ---- 8.2
+# ---- 8.1
 
 
 def penalty(
@@ -64,16 +68,42 @@ def packaged(critic, real, fake, weight=10.0):
     return penalties.wgan_gp(weight)(critic, real, fake, None, None).mean()
 
 
+def by_func(critic, real, fake, weight=10.0):
+    t = torch.rand(len(real), *[1] * (real.ndim - 1))
+    x_hat = torch.lerp(real, fake, t).detach()
+    slope = torch.func.vmap(torch.func.grad(lambda x: critic(x[None])[0]))(x_hat)
+    return weight * torch.nn.functional.mse_loss(slope.flatten(1).norm(dim=1), torch.ones(len(t)))
+
+
+class OneByOne:
+    """A class, and a loop over samples."""
+
+    def __call__(self, critic, real, fake, weight=10.0):
+        paid = []
+        for x, y in zip(real, fake, strict=True):
+            x_hat = torch.autograd.Variable((x + torch.rand(()) * (y - x)).data[None])
+            x_hat.requires_grad = True
+            (slope,) = torch.autograd.grad(critic(x_hat)[0], x_hat, create_graph=True)
+            paid.append((slope.square().sum().sqrt() - 1) ** 2)
+        return weight * sum(paid) / len(paid)
+
+
+def in_place(critic, real, fake, weight=10.0):
+    x_hat = real.lerp_(fake.detach(), torch.rand(len(real), *[1] * (real.ndim - 1)))
+    (slope,) = torch.autograd.grad(critic(x_hat.requires_grad_()).sum(), x_hat, create_graph=True)
+    return weight * (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
 def by_pixel(g):
     return g.norm(dim=1)
 
 
-# ---- 8.3 and 8.5
+# ---- 8.4 and 8.5
 
 SLOPES = {"a": 1, "b": 28, "c": 1 / 8, "d": 64, "e": 1, "f": 1}
 CURES = {"a": "nan", "b": "finite", "c": "nan", "d": "nan", "e": "finite", "f": "finite"}
 
-# ---- 8.4
+# ---- 8.3
 
 
 def jacobian(critic, x):
@@ -94,10 +124,29 @@ def row_by_row(critic, x):
     return (J - J.diag().diag()).sum() / J.sum()
 
 
+def by_jacrev(critic, x):
+    J = torch.func.jacrev(critic)(x).square().flatten(2).sum(2).sqrt().detach().numpy()
+    return J[~np.eye(len(J), dtype=bool)].sum() / J.sum()
+
+
+def of_a_copy(critic, x):
+    return torch.tensor([share(jacobian(copy.deepcopy(critic).train(), x))])
+
+
 def in_evaluation(critic, x):
-    if isinstance(critic, nn.Module):
-        critic.eval()
-    return share(jacobian(critic, x))
+    return share(jacobian(critic.eval(), x))
+
+
+def one_at_a_time(critic, x):
+    J = torch.zeros(len(x), len(x))
+    for i in range(len(x)):
+        J[i, i] = jacobian(critic, x[i : i + 1])
+    return share(J)
+
+
+def over_channels(critic, x):
+    J = torch.autograd.functional.jacobian(critic, x).norm(dim=2)
+    return 1 - (J.diagonal().sum() / J.sum()).item()
 
 
 def mean_off_the_diagonal(critic, x):
@@ -126,18 +175,27 @@ def of_the_sum(critic, x):
 RIGHT = [
     (ch08.other_penalties, three()),
     (ch08.other_penalties, lambda w, g: torch.tensor([w / g, max(1, w / g / 2), w * 27**0.5 / 8])),
+    (ch08.other_penalties, lambda w, g: np.array(three()(w, g))[:, None]),
+    (ch08.other_penalties, lambda w, g: map(Fraction, three()(w, g))),
     (ch08.repaired, penalty()),
     (ch08.repaired, detached_fake),
     (ch08.repaired, packaged),
+    (ch08.repaired, by_func),
+    (ch08.repaired, OneByOne()),
     (  # both ends of the way are among the places
         ch08.repaired,
-        penalty(t=lambda x: torch.randint(0, 11, (len(x), *[1] * (x.ndim - 1))) / 10),
+        penalty(t=lambda x: torch.randint(0, 101, (len(x), *[1] * (x.ndim - 1))) / 100),
     ),
     (ch08.asked_slopes, SLOPES),
     (ch08.asked_slopes, SLOPES | {"c": 0.125, "e": 1.0}),
+    (ch08.asked_slopes, {name: torch.tensor(float(a)) for name, a in SLOPES.items()}),
+    (ch08.asked_slopes, SLOPES | {"c": Fraction(1, 8), "b": np.float32(28)}),
     (ch08.leak, lambda critic, x: share(jacobian(critic, x))),
     (ch08.leak, row_by_row),
+    (ch08.leak, by_jacrev),
+    (ch08.leak, of_a_copy),
     (ch08.cures, CURES),
+    (ch08.cures, {name: word.upper() for name, word in CURES.items()}),
 ]
 
 WRONG = [
@@ -163,6 +221,13 @@ WRONG = [
     (ch08.other_penalties, three(trap=lambda w: 2 / (3 * 3**0.5)), "solve for λ"),
     (ch08.other_penalties, three(trap=lambda w: 0.1 * w), "above it has one; you say"),
     (ch08.other_penalties, lambda w, g: w / g, "three numbers"),
+    (ch08.other_penalties, three(r1=lambda w, g: -w / g), "climbs towards the real point"),
+    (ch08.other_penalties, three(r1=lambda w, g: 1 / g), "the distance w is missing"),
+    (ch08.other_penalties, three(absolute=lambda w, g: 0.0), "every bit of slope gains"),
+    (ch08.other_penalties, three(trap=lambda w: 27**0.5 / 8), "this is for w = 1"),
+    (ch08.other_penalties, three(trap=lambda w: -(27**0.5) / 8 * w), "so λ is above 0"),
+    (ch08.other_penalties, three(r1=lambda w, g: math.nan), "r1: the number is nan"),
+    (ch08.other_penalties, (1, 2, 3), "a function should stand here"),
     (
         ch08.other_penalties,
         three(absolute=lambda w, g: w / (2 * g) if w > 2 * g else 1 + w / (2 * g)),
@@ -170,9 +235,24 @@ WRONG = [
     ),
     (ch08.other_penalties, three(trap=lambda w: 8 / (3 * 3**0.5) / w), "the border goes with w"),
     (ch08.other_penalties, three(trap=lambda w: 3**0.5 * w / 2), "Is the 4 there"),
-    (ch08.repaired, published, "hangs on the generator"),
+    (ch08.repaired, published, "Flatten first. And"),
     (ch08.repaired, penalty(place=lambda x: x), "hangs on the generator"),
     (ch08.repaired, penalty(t=lambda x: torch.randn(len(x), *[1] * (x.ndim - 1))), "randn"),
+    (ch08.repaired, in_place, "changes the batch"),
+    (ch08.repaired, penalty(cost=lambda norm: (norm.detach() - 1) * (norm - 1)), "cut off"),
+    (ch08.repaired, penalty(cost=lambda norm: (1 - norm).relu().square()), "only slopes below 1"),
+    (ch08.repaired, penalty(norm=lambda g: g.flatten(1).norm(p=1, dim=1)), "absolute values"),
+    (ch08.repaired, lambda c, real, fake, weight: penalty()(c, real, fake), "always 10"),
+    (ch08.repaired, lambda *given: math.nan * penalty()(*given), "a finite one"),
+    (ch08.repaired, lambda *given: itertools.count(), "without end"),
+    (ch08.repaired, 3, "a function should stand here"),
+    (
+        ch08.repaired,
+        penalty(
+            t=lambda x: torch.linspace(0, 1, len(x)).view(-1, *[1] * (x.ndim - 1)),
+        ),
+        "every call has the same t",
+    ),
     (ch08.repaired, penalty(t=lambda x: torch.rand(1)), "one t for the whole batch"),
     (ch08.repaired, penalty(t=torch.rand_like), "from pixel to pixel"),
     (
@@ -208,20 +288,21 @@ WRONG = [
     (ch08.repaired, penalty(weighted=False), "the weight is missing"),
     (ch08.repaired, penalty(graph=False), "create_graph"),
     (ch08.repaired, penalty(end=lambda x: x.mean() + 1), "at these places the penalty is"),
-    (ch08.repaired, lambda critic, real, fake, weight: 0 * fake.sum(), "never asks the critic"),
-    (ch08.repaired, penalty(place=lambda x: torch.cat([x.detach()] * 2)), "the critic is asked at"),
+    (ch08.repaired, lambda critic, real, fake, weight: 0 * fake.sum(), "never asks"),
+    (ch08.repaired, penalty(place=lambda x: x.detach()[:5]), "asked at 5 places"),
+    (ch08.repaired, penalty(place=lambda x: x.detach().flatten(1)), "it takes .N, 1, 4, 5"),
     (ch08.repaired, penalty(end=lambda x: x.mean().item()), "one number, .* yours is float"),
     (
         ch08.repaired,
         penalty(t=lambda x: torch.rand(len(x), *[1] * (x.ndim - 1)) ** 6),
-        "the mean of t",
+        "not uniform",
     ),
     (
         ch08.repaired,
         lambda critic, real, fake, weight: (
             penalty(graph=False)(critic, real, fake, weight) + 0 * fake.sum()
         ),
-        "weights get no gradient",
+        "x_hat still hangs|weights get no gradient",
     ),
     (ch08.asked_slopes, SLOPES | {"a": 28}, "a: not 28"),
     (ch08.asked_slopes, SLOPES | {"b": 1}, "b: not 1. One channel"),
@@ -232,7 +313,10 @@ WRONG = [
     (ch08.asked_slopes, SLOPES | {"d": 1}, "d: not 1"),
     (ch08.asked_slopes, SLOPES | {"e": 2**0.5}, "e: not"),
     (ch08.asked_slopes, SLOPES | {"f": 0.5}, "f: not 0.5"),
-    (ch08.asked_slopes, SLOPES | {"f": "one"}, "f: write a number"),
+    (ch08.asked_slopes, SLOPES | {"b": math.nan}, "b: the number is nan"),
+    (ch08.asked_slopes, SLOPES | {"d": -64}, "d: a is a slope above 0"),
+    (ch08.asked_slopes, [1] * 6, "write a dictionary"),
+    (ch08.asked_slopes, SLOPES | {"f": "one"}, "f: one number"),
     (ch08.asked_slopes, {"a": 1}, "from a to f"),
     (ch08.leak, lambda c, x: 1 - share(jacobian(c, x)), "share on the diagonal"),
     (ch08.leak, of_the_sum, "you see no leak"),
@@ -253,17 +337,36 @@ WRONG = [
         "you divide by the diagonal",
     ),
     (ch08.leak, jacobian, "one number"),
-    (ch08.leak, lambda c, x: 0.5, "leaks nothing; you say 0.5"),
+    (ch08.leak, lambda c, x: 0.5, "never asks the critic"),
+    (ch08.leak, lambda c, x: 0.5 + 0 * share(jacobian(c, x)), "leaks nothing; you say 0.5"),
+    (ch08.leak, one_at_a_time, "one sample at a time"),
+    (ch08.leak, over_channels, "over one dimension of the image"),
+    (ch08.leak, lambda c, x: 100 * share(jacobian(c, x)), "in per cent"),
+    (
+        ch08.leak,
+        lambda c, x: (1 - jacobian(c, x).diagonal() / jacobian(c, x).sum(1)).mean(),
+        "mean of the logits' shares",
+    ),
+    (
+        ch08.leak,
+        lambda c, x: share(torch.autograd.functional.jacobian(c, x).flatten(2).sum(2)),
+        "signs and all",
+    ),
+    (ch08.leak, lambda c, x: c(x.flatten()), "takes a batch"),
+    (ch08.leak, "0", "a function should stand here"),
     (ch08.leak, mean_off_the_diagonal, "this is a mean"),
-    (ch08.leak, in_evaluation, "batch norm: you see no leak"),
+    (ch08.leak, in_evaluation, "in evaluation mode"),
     (
         ch08.leak,
         but(lambda found: 0.0 if found > 0.999 else found),
         "next sample alone: you see no leak",
     ),
-    (ch08.leak, but(lambda found: math.nan), "your share is nan"),
+    (ch08.leak, but(lambda found: math.nan), "a finite one should"),
     (ch08.leak, but(lambda found: found / 2), "the share is"),
     (ch08.cures, CURES | {"a": "finite"}, "a is not 'finite'"),
+    (ch08.cures, CURES | {"a": np.zeros(2)}, "a: write .* you wrote ndarray"),
+    (ch08.cures, CURES | {"a": math.nan}, "a: write .* in quotes"),
+    (ch08.cures, list(CURES.values()), "write a dictionary"),
     (ch08.cures, CURES | {"c": "finite"}, "c is not 'finite': backwards"),
     (ch08.cures, CURES | {"d": "finite"}, "d is not 'finite'"),
     (ch08.cures, CURES | {"e": "nan"}, "e is not 'nan'"),
@@ -275,23 +378,17 @@ WRONG = [
 
 
 def test_the_published_penalty_of_the_exercise_is_wrong_in_five_ways():
-    """Mended one by one, each of the others is still named."""
+    """Mended one by one, in any order, each of the others is still named."""
     t, place = (lambda x: torch.rand(len(x), *[1] * (x.ndim - 1))), (lambda x: x.detach())
+    normal = lambda x: torch.randn(len(x), *[1] * (x.ndim - 1))  # noqa: E731
     steps = (
-        (
-            penalty(t=lambda x: torch.randn(1), place=lambda x: x, total=torch.mean, norm=by_pixel),
-            "hangs on",
-        ),
-        (
-            penalty(t=lambda x: torch.randn(1), place=place, total=torch.mean, norm=by_pixel),
-            "randn",
-        ),
-        (
-            penalty(t=lambda x: torch.rand(1), place=place, total=torch.mean, norm=by_pixel),
-            "whole batch",
-        ),
-        (penalty(t=t, place=place, total=torch.mean, norm=by_pixel), "Flatten first. And"),
-        (penalty(t=t, place=place, norm=by_pixel), "Flatten first"),
+        (penalty(t=normal, place=lambda x: x, total=torch.mean, norm=by_pixel), "first. And"),
+        (penalty(t=normal, place=lambda x: x, norm=by_pixel), "Flatten first"),
+        (penalty(t=normal, place=lambda x: x), "hangs on"),
+        (penalty(t=normal, place=place), "randn"),
+        (penalty(t=lambda x: torch.rand(1), place=place), "whole batch"),
+        (penalty(t=t, place=lambda x: x), "hangs on"),
+        (penalty(t=t, place=place, total=torch.mean), "divides every gradient by N"),
     )
     for answer, names in steps:
         with pytest.raises(Mistake, match=names):
@@ -299,7 +396,7 @@ def test_the_published_penalty_of_the_exercise_is_wrong_in_five_ways():
 
 
 def test_a_leak_is_seen_in_training_mode_only():
-    """As the solution of 8.4 says."""
+    """As the solution of 8.3 says."""
     critic = nn.Sequential(
         nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1), nn.Flatten(0)
     ).double()

@@ -417,6 +417,8 @@ WRONG = [
         "padding is missing",
     ),
     (ch09.conv_norm, lambda *x: 0.9 * norm(*x), "more turns"),
+    (ch09.conv_norm, lambda *x: norm(*x) * (1 if x[3] else 0.996), "padding 0.* more turns"),
+    (ch09.conv_norm, lambda k, *x: norm(k.abs(), *x), "largest singular value is"),
     (ch09.conv_norm, lambda *x: 3 * norm(*x), "largest singular value is"),
     (
         ch09.conv_norm,
@@ -450,6 +452,11 @@ WRONG = [
         "leave it in",
     ),
     (ch09.p_value, lambda a, b: share(a, b, end=sum), "Divide by"),
+    (
+        ch09.p_value,
+        lambda a, b: share(a, b, lambda gap, own: abs(gap) >= abs(own)),
+        "allow for rounding",
+    ),
     (ch09.p_value, lambda a, b: 1 - share(a, b), "less far"),
     (ch09.p_value, by_the_normal_curve, "normal curve"),
     (ch09.p_value, by_flips, "flip pairs"),

@@ -33,6 +33,13 @@ def value_spoiling(nearest, masks, which):
     return found
 
 
+def value_by_visits(nearest, masks, dtype=torch.float64):
+    n = masks.shape[1] // 2
+    visits = torch.bincount(nearest, minlength=2 * n).to(dtype) / len(nearest)
+    as_high = (masks.to(dtype) @ visits) >= visits[:n].sum()
+    return (1 + as_high.sum()) / (1 + len(masks))
+
+
 def value_in_a_loop(nearest, masks):
     n = masks.shape[1] // 2
     actual = sum(int(j) < n for j in nearest)
@@ -160,6 +167,8 @@ RIGHT = [
     (ch10.expected_share, lambda n, m, c: (Fraction(share(n, m, c)),)),
     (ch10.p_value, value),
     (ch10.p_value, value_in_a_loop),
+    (ch10.p_value, value_by_visits),
+    (ch10.p_value, lambda near, masks: value_by_visits(near, masks, torch.float32)),
     (ch10.p_value, lambda near, masks: np.float32(value(near, masks))),
     (ch10.smoothed, best),
     (ch10.smoothed, best_by_descent),
@@ -296,6 +305,8 @@ WRONG = [
     (ch10.contrasted, lambda x: contrast(x).detach().requires_grad_(), "no gradient"),
     (ch10.contrasted, contrast_in_place, "changes the images"),
     (ch10.contrasted, lambda x: 1 * x, "nothing is changed"),
+    (ch10.contrasted, lambda x: x + factors(x) - 1, "only the brightness"),
+    (ch10.contrasted, lambda x: contrast(x).clamp(-1, 1), "cut off"),
     (ch10.contrasted, lambda x: x.mean(), "as many images"),
     (ch10.contrasted, lambda x: contrast(x, lambda x: factors(x) + 0.5), "factors from 0.5 to 1.5"),
     (

@@ -42,6 +42,18 @@ def test_simultaneous_goes_out_and_alternating_stays():
     assert 0.8 < (stays / stays[0]).min() and (stays / stays[0]).max() < 1.2
 
 
+@pytest.mark.parametrize(("radius", "h", "out"), [(0.1, 1.0, False), (2**0.5, 1.0, True)])
+def test_alternating_stays_on_its_ellipse_near_the_equilibrium_and_leaves_from_afar(
+    radius, h, out, monkeypatch
+):
+    ellipse = ((2 + h / 2) / (2 - h / 2)) ** 0.5
+    for angle in np.arange(8) * np.pi / 4:
+        start = radius * np.array([np.cos(angle), np.sin(angle)])
+        monkeypatch.setattr(phase, "START", start)
+        farthest = np.linalg.norm(phase.path("alternating", h, steps=2000), axis=1).max() / radius
+        assert farthest > 2 if out else farthest < 1.01 * ellipse
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.7])
 def test_each_player_goes_down_its_own_loss(weight):
     z = torch.tensor([[1.0, 1.0], [0.5, -2.0], [-1.5, 0.3]]).double().requires_grad_()
@@ -75,7 +87,7 @@ def test_the_picture_shows_the_path_its_distance_and_the_field():
     ("settings", "size", "fate"),
     [
         (("simultaneous", 0.3, 0.0), "1.0112", "it goes out"),
-        (("alternating", 0.3, 0.0), "1.0000", "neither in nor out"),
+        (("alternating", 0.3, 0.0), "1.0000", "it goes round, at first"),
         (("simultaneous", 0.1, 1.0), "0.9500", "it goes in"),
     ],
 )

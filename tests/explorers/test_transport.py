@@ -27,7 +27,7 @@ def test_the_cost_what_is_left_and_the_least_are_told():
         "the least possible: 11.00",
         "and you have it",
     ]
-    assert report([[0, 2], [1, 0]])[-1] == "yours is 36% above it"
+    assert report([[0, 2], [1, 0]])[-1] == "yours is 36 % above it"
     assert report([[0, 0], [0, 1]])[2:] == [
         "heap A still has 2",
         "hole 1 lacks 1",
@@ -36,6 +36,24 @@ def test_the_cost_what_is_left_and_the_least_are_told():
     assert report([[2, 1], [0, 0]])[2:] == [
         "heap A is short of 1", "heap B still has 1", "hole 1 overflows by 1", "hole 2 lacks 1"
     ]  # fmt: skip
+
+
+def test_a_small_excess_is_not_rounded_to_none_and_a_least_cost_of_zero_is_no_divisor():
+    picture = transport.TransportPicture([[0, 0], [4, 0]], [1, 1], [[0, 0.01], [3.99, 3]], [1, 1])
+    plan = np.array([[0, 1], [1, 0]])
+    assert picture._report(plan, plan.sum(1) - 1, plan.sum(0) - 1)[-1].endswith(" % above it")
+    close = transport.TransportPicture([[0, 0], [4, 0]], [9, 9], [[0, 3], [3.99, 3]], [9, 9])
+    plan = np.array([[8, 1], [1, 8]])
+    away = (plan * close.distance).sum() / close.least - 1
+    assert close._report(plan, plan.sum(1) - 9, plan.sum(0) - 9)[-1] == (
+        f"yours is {100 * away:.2g} % above it"
+    )
+    still = transport.TransportPicture([[0, 0], [4, 0]], [1, 1], [[0, 0], [4, 0]], [1, 1])
+    swapped = np.array([[0, 1], [1, 0]])
+    assert still._report(swapped, swapped.sum(1) - 1, swapped.sum(0) - 1)[-1] == (
+        "yours is 8.00 above it"
+    )
+    assert still._report(np.eye(2, dtype=int), np.zeros(2), np.zeros(2))[-1] == "and you have it"
 
 
 def test_fields_can_be_typed_into_and_the_picture_follows():
@@ -89,6 +107,12 @@ def test_the_picture_shows_the_plan_and_what_is_full(monkeypatch):
         (([[0, 0]], [1, 2], [[1, 1]], [3]), "places must be"),
         (([0, 0], [1, 2], [[1, 1]], [3]), "places must be"),
         ((*PLACES, [[1, 1]]), "the plan must have the shape"),
+        ((*PLACES, [[1, 1], [0, 0.5]]), "whole numbers from 0 to 3"),
+        ((*PLACES, [[1, 4], [0, 1]]), "whole numbers from 0 to 3"),
+        ((*PLACES, [[1, -1], [0, 1]]), "whole numbers from 0 to 3"),
+        (([[0, np.nan]], [2], [[1, 1]], [2]), "finite"),
+        (([[0, 0]], [1.5], [[1, 1]], [1.5]), "whole numbers"),
+        (([[0, 0]], [-1], [[1, 1]], [-1]), "0 or more"),
     ],
 )
 def test_what_does_not_fit_is_refused(arguments, message):
