@@ -31,6 +31,12 @@ def table(name):
         return list(csv.DictReader(file))
 
 
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """What refute.py sets for the runs that it starts is gone after each test."""
+    monkeypatch.setenv("GANBOOK_DEVICE", "cpu")
+
+
 # ---- A small course: one chapter, and a package that is imported at once
 
 PACKAGE = {

@@ -495,12 +495,6 @@ def _turn(
     return play
 
 
-def _only_clipped(f, optimiser, real, fake, c):
-    for weight in f.parameters():
-        weight.data.clamp_(-c, c)
-    return 0.0
-
-
 def _fresh_optimiser(f, optimiser, real, fake, c):
     rate = optimiser.param_groups[0]["lr"]
     return _turn()(f, torch.optim.SGD(f.parameters(), lr=rate), real, fake, c)
@@ -514,11 +508,10 @@ def _other_turns():
         " is added. Where is zero_grad?"
     )
     return (
-        (_only_clipped, "the weights are clipped, but there is no step."),
         (_turn(clear=False), uncleared),
         (_turn(clear=False, first=True), f"{uncleared} And clip after the step."),
         (_turn(clear=False, clip=None), f"{uncleared} And the weights are not clipped."),
-        (_turn(clip=None), "the weights are not clipped at all: nothing holds the critic."),
+        (_turn(clip=None), "the weights are not clipped to [-c, c]: nothing holds the critic."),
         (_turn(clip="gradients"),
             "you clip the gradients. It is the weights that must stay within c."),
         (_turn(clip="norm"),
