@@ -221,8 +221,7 @@ def copied_networks():
     return of_baseline((G, nn.Sequential(*D[:-1], nn.Flatten(0))), images)
 
 
-WITHOUT = ("R1", "R1 alone", "no penalty", "bare, no penalty")  # parts of others, left out
-for name in [name for name in {**modes.HELP, **modes.PARTS} if name not in WITHOUT]:
+for name in {**modes.HELP, **modes.PARTS}:
     recipe(f"modes/{name}", of_modes, name)
 for row in conditional.ROWS:
     recipe("conditional/" + "/".join(row), of_conditional, *row)
