@@ -234,18 +234,21 @@ def same(found, truth, message: str, rtol: float = RTOL, atol: float = ATOL) -> 
     raise Mistake(message)
 
 
-def recognise(found, *mistakes, truth=None, of: str = "") -> None:
+def recognise(
+    found, *mistakes, truth=None, of: str = "", rtol: float = RTOL, atol: float = ATOL
+) -> None:
     """Raise the message of the first known mistake that gives exactly what was found.
 
     mistakes: pairs of a value and its message. truth: the right value; what is near it is not
         blamed, even if a mistake happens to give the same. of: what stands before each message.
+    rtol, atol: how near is near, where the truth is given.
     """
-    if truth is not None and near(found, truth):
+    if truth is None:
+        rtol, atol = 1e-5, 1e-7  # without it at hand, only what can't be a coincidence
+    elif near(found, truth, rtol, atol):
         return
     for value, message in mistakes:
-        # Without the truth at hand, only what can't be a coincidence.
-        close = near(found, value, *(() if truth is not None else (1e-5, 1e-7)))
-        require(not close, of + message)
+        require(not near(found, value, rtol, atol), of + message)
 
 
 def recognise_number(
