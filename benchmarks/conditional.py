@@ -1,11 +1,11 @@
-"""Conditional DCGANs: four ways to give D a label, and remedies for rare classes; three seeds each.
+"""Conditional DCGANs: four ways to give D a label, and remedies for rare classes; six seeds each.
 
     OMP_NUM_THREADS=1 python benchmarks/conditional.py
-    python benchmarks/conditional.py --only "projection" --seed 0
+    python benchmarks/conditional.py --only "projection" --r1 3 --seed 0
 
-Writes conditional.csv after every run, and resumes where it stopped. Projection with seed 0 also
-draws conditional.png. Chapter 6 shows the table, and its own game is one of its rows. Protocol:
-README.md in this folder.
+Writes conditional.csv after every run, and resumes where it stopped. Projection with R1 of 3 and
+seed 0 also draws conditional.png. Chapter 6 shows the table, and its own game is one of its rows.
+Protocol: README.md in this folder.
 """
 
 import time
@@ -14,22 +14,19 @@ from pathlib import Path
 import common
 import torch
 import torch.nn.functional as F
-from dcgan import BATCH, picture
-from dcgan import RECIPE as CHAPTER_4
+from dcgan import BATCH, LATENT, RECIPE, picture
 
 from ganbook import GAN, data, losses, metrics, networks, penalties
 from ganbook.device import DEVICE
 from ganbook.game import Game, Turn
 from ganbook.schedules import falling
 
-STEPS = 3200
-SEEDS = range(3)
+STEPS = 1200
+SEEDS = range(6)
 FACTOR = 50.0  # class 0 is so many times as frequent as class 9
-
-RECIPE = {**CHAPTER_4, "penalty": penalties.r1(falling(1.0, 0.1), every=4)}
+R1, SWEEP = 3.0, (10.0, 3.0, 1.0)  # R1's first weight: chapter 4's, and those that are tried
 
 WAYS = {  # how the label reaches the discriminator; it stands one-hot beside z
-    "unconditional, as in chapter 4": {"classes": None, "recipe": CHAPTER_4},
     "unconditional": {"classes": None},
     "concatenation": {"condition": "concatenation"},
     "embedding": {"condition": "embedding", "g_condition": "embedding"},
@@ -44,18 +41,24 @@ TAIL = {  # projection, on the long tail
     "conditional norm": {"g_condition": "norm"},
     "balanced, conditional norm": {"balanced": True, "g_condition": "norm"},
 }
-ROWS = [("all digits", name) for name in WAYS] + [("long tail", name) for name in TAIL]
+SWEPT = ("concatenation", "embedding", "projection", "auxiliary")
+ROWS = [("all digits", name, r1) for name in WAYS for r1 in (SWEEP if name in SWEPT else (R1,))]
+ROWS += [("long tail", name, R1) for name in TAIL]
 KEYS = [(*row, seed) for row in ROWS for seed in SEEDS]
 PER_CLASS = [f"{what}_{c}" for what in ("accuracy", "fid") for c in range(10)]
+MEASURES = ["accuracy", "fid", "class_fid", "precision", "recall", "entropy", "width", *PER_CLASS]
 
 
-def game(where: str, variant: str, seed: int):
-    """The game of a row, its batches and its data: the course's DCGAN with labels."""
+def game(where: str, variant: str, r1: float, seed: int):
+    """The game of a row, and its batches: the course's DCGAN with labels.
+
+    r1: the first weight of R1, which falls to a hundredth of it.
+    """
     settings = {"classes": 10, **(WAYS if where == "all digits" else TAIL)[variant]}
     balanced, weighted = settings.pop("balanced", False), settings.pop("weighted", False)
     images = data.digits() if where == "all digits" else data.long_tail(data.digits(), FACTOR)
-    recipe = settings.pop("recipe", RECIPE)
-    players = networks.dcgan(**settings)
+    recipe = {**RECIPE, "penalty": penalties.r1(falling(r1, r1 / 100), every=4)}
+    players = networks.dcgan(latent=LATENT, **settings)
     batches = images.batches(BATCH, seed, balanced)
     if variant == "auxiliary":
         return auxiliary_game(*players, **recipe, seed=seed), batches
@@ -80,7 +83,7 @@ class Weighted(GAN):
 
 
 def auxiliary_game(
-    G, D, penalty, loss=losses.nonsaturating, lr=1e-3, average=0.995, seed=0
+    G, D, penalty, loss=losses.nonsaturating, lr=1e-3, d_lr=None, average=0.995, seed=0
 ) -> Game:
     """The game of an auxiliary classifier, as in chapter 6: D gives logits and class logits."""
 
@@ -111,6 +114,7 @@ def auxiliary_game(
 
     players = {"generator": G, "discriminator": D}
     turns = [Turn("discriminator", judge), Turn("generator", draw)]
+    lr = lr if d_lr is None else {"generator": lr, "discriminator": d_lr}
     game = Game(players, turns, average={"generator": average}, lr=lr, seed=seed)
     return game
 
@@ -124,30 +128,48 @@ def samples(game: Game, labels, seed: int) -> torch.Tensor:
 
 
 def measure(gan: Game) -> dict:
-    """Accuracy and distance over 5,000 samples, 500 of each class, and within each class."""
+    """Measures of 5,000 samples, 500 of each class: of all of them, and within each class."""
     labels = torch.arange(5000) % 10
     drawn = samples(gan, labels, seed=1)
     features, real = metrics.digit_features(drawn), common.real_features()
-    found = {"fid": round(metrics.fid(features, real), 4)}
-    if gan.averages["generator"][0].classes is None:
-        return {"accuracy": "", **found, "class_fid": "", **dict.fromkeys(PER_CLASS, "")}
-    right = (metrics.digit_logits(drawn).argmax(1) == labels).double()
-    of_class = data.digits().labels.cpu()
-    for c in range(10):
-        found[f"accuracy_{c}"] = right[labels == c].mean().item()
-        found[f"fid_{c}"] = metrics.fid(features[labels == c], real[of_class == c])
-    found["class_fid"] = sum(found[f"fid_{c}"] for c in range(10)) / 10
-    found["accuracy"] = right.mean().item()
-    return {name: round(found[name], 4) for name in ("accuracy", "fid", "class_fid", *PER_CLASS)}
+    read = metrics.digit_logits(drawn).double().softmax(1)
+    precision, recall = metrics.precision_recall(real, features)
+    found = {
+        "fid": metrics.fid(features, real),
+        "precision": precision,
+        "recall": recall,
+        "entropy": -(read * read.clamp(min=1e-30).log()).sum(1).mean().item(),
+    }
+    if gan.averages["generator"][0].classes is not None:
+        right = (read.argmax(1) == labels).double()
+        of_class = data.digits().labels.cpu()
+        spreads = [(spread(features, labels, c), spread(real, of_class, c)) for c in range(10)]
+        found["width"] = sum(fake for fake, _ in spreads) / sum(true for _, true in spreads)
+        for c in range(10):
+            found[f"accuracy_{c}"] = right[labels == c].mean().item()
+            found[f"fid_{c}"] = metrics.fid(features[labels == c], real[of_class == c])
+        found["class_fid"] = sum(found[f"fid_{c}"] for c in range(10)) / 10
+        found["accuracy"] = right.mean().item()
+    return {name: round(found[name], 4) if name in found else "" for name in MEASURES}
+
+
+def spread(features, labels, c: int) -> float:
+    """The sum of the variances of the features within a class."""
+    return features[labels == c].double().var(0).sum().item()
 
 
 def run(
-    where: str, variant: str, seed: int = 0, steps: int = STEPS, drawn: Path | None = None
+    where: str,
+    variant: str,
+    r1: float = R1,
+    seed: int = 0,
+    steps: int = STEPS,
+    drawn: Path | None = None,
 ) -> dict:
     """Play one game; the row of the table. drawn: where to put a picture of its samples."""
-    if (where, variant) not in ROWS:
-        raise ValueError(f"there is no {variant!r} in {where!r}")
-    gan, batches = game(where, variant, seed)
+    if (where, variant, r1) not in ROWS:
+        raise ValueError(f"there is no {variant!r} with R1 of {r1:g} in {where!r}")
+    gan, batches = game(where, variant, r1, seed)
     start = time.process_time()  # the processor's, so that other work on the machine does no harm
     for _ in gan.train(batches, steps):
         pass
@@ -156,14 +178,14 @@ def run(
     if drawn:
         images = samples(gan, torch.arange(10).repeat_interleave(20), seed=2)
         picture(images, 20, drawn, scale=2)
-    row = {"data": where, "variant": variant, "seed": seed, "steps": steps, "seconds": seconds}
-    return row | measure(gan)
+    row = {"data": where, "variant": variant, "r1": r1, "seed": seed}
+    return row | {"steps": steps, "seconds": seconds} | measure(gan)
 
 
 def report(rows: list[dict]) -> None:
     print(
-        "{data:10s} {variant:30s} seed {seed} {seconds:>6} s  accuracy {accuracy:>6}  FID {fid:>8}"
-        "  within classes {class_fid}".format(**rows[0])
+        "{data:10s} {variant:30s} R1 {r1:>4} seed {seed} {seconds:>6} s  accuracy {accuracy:>6}"
+        "  FD {fid:>8}  within classes {class_fid}".format(**rows[0])
     )
 
 
@@ -173,7 +195,8 @@ if __name__ == "__main__":
         KEYS,
         run,
         report,
-        columns={"data": "--data", "variant": "--only", "seed": "--seed"},
+        columns={"data": "--data", "variant": "--only", "r1": "--r1", "seed": "--seed"},
         length=STEPS,
-        pictures={("all digits", "projection", 0): "conditional.png"},
+        order=lambda key: key[-1],  # a seed of every game before the next seed of any
+        pictures={("all digits", "projection", R1, 0): "conditional.png"},
     )

@@ -17,15 +17,17 @@ from ganbook import GAN, data, files, losses, metrics, networks, penalties, plot
 from ganbook.schedules import falling
 
 BATCH = 32
-STEPS, EVERY = 2600, 650  # how many, and how often a game is measured
+STEPS, EVERY = 5000, 1250  # how many, and how often a game is measured
 SEEDS = range(3)
 REFERENCES = ("real halves", "pixel gaussian")
 KEYS = [("dcgan", seed) for seed in SEEDS]
 KEYS += [(what, seed) for seed in SEEDS for what in REFERENCES]
+LATENT = 12
 RECIPE = {
     "loss": losses.nonsaturating,
-    "penalty": penalties.r1(falling(10.0, 0.3), every=4),
+    "penalty": penalties.r1(falling(3.0, 0.03), every=4),
     "lr": falling(3e-3, 1e-4),
+    "d_lr": falling(1.5e-3, 5e-5),
 }
 
 
@@ -34,7 +36,7 @@ def course_game(seed: int, steps: int, progress: bool = True, **changes):
 
     changes: settings of `networks.dcgan` that differ from the course's.
     """
-    gan = GAN(*networks.dcgan(**changes), **RECIPE, seed=seed)
+    gan = GAN(*networks.dcgan(latent=LATENT, **changes), **RECIPE, seed=seed)
     return gan, gan.train(data.digits().batches(BATCH, seed), steps, progress)
 
 

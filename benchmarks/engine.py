@@ -50,9 +50,10 @@ def inline(gan: GAN, batches, steps: int):
     generator, discriminator, averaged = (
         copy.deepcopy(n) for n in (gan.generator, gan.discriminator, gan.averaged)
     )
+    lr = gan.lr if isinstance(gan.lr, dict) else dict.fromkeys(gan.players, gan.lr)
     fused = {"betas": gan.betas, "fused": DEVICE.type in ("cpu", "cuda")}
-    g_optimizer = torch.optim.Adam(generator.parameters(), value_at(gan.lr, 0.0), **fused)
-    d_optimizer = torch.optim.Adam(discriminator.parameters(), value_at(gan.lr, 0.0), **fused)
+    g_optimizer = torch.optim.Adam(generator.parameters(), **fused)
+    d_optimizer = torch.optim.Adam(discriminator.parameters(), **fused)
     live = [value for value in generator.state_dict().values() if value.is_floating_point()]
     average = [value for value in averaged.state_dict().values() if value.is_floating_point()]
     d_weights = list(discriminator.parameters())
@@ -63,8 +64,8 @@ def inline(gan: GAN, batches, steps: int):
     guards.set_random_state(gan.randomness.state)
 
     for k in range(steps):
-        for group in d_optimizer.param_groups + g_optimizer.param_groups:
-            group["lr"] = value_at(gan.lr, k / steps)
+        d_optimizer.param_groups[0]["lr"] = value_at(lr["discriminator"], k / steps)
+        g_optimizer.param_groups[0]["lr"] = value_at(lr["generator"], k / steps)
 
         real = batches[k].x
         with torch.no_grad(), precision():

@@ -1,4 +1,4 @@
-"""GANs on few digits: how far the discriminator overfits, and remedies; three seeds each.
+"""GANs on few digits: how far the discriminator overfits, and remedies; six seeds each.
 
     OMP_NUM_THREADS=1 python benchmarks/overfitting.py
     python benchmarks/overfitting.py --images 200 --only "both augmented" --seed 0
@@ -18,7 +18,7 @@ from ganbook import GAN, data, losses, metrics, networks, penalties
 
 STEPS = 1200
 MARKS = 8  # how often a game is measured, at equal distances
-SEEDS = range(3)
+SEEDS = range(6)
 BATCH = 32
 HELD_OUT = 1000
 TARGET, MOVE, EVERY = 0.6, 0.05, 4  # of the adaptive augmentation
@@ -28,7 +28,7 @@ SMOOTHED = losses.Loss(
     g=losses.nonsaturating.g,
     paired=False,
 )
-MENDS = {
+REMEDIES = {
     "none": {},
     "R1": {"penalty": penalties.r1(3.0, every=4)},
     "dropout": {"dropout": 0.3},
@@ -41,11 +41,11 @@ MENDS = {
 }
 COUNTS = (4000, 1000, 200, 50)
 ROWS = [(images, "none") for images in COUNTS]
-ROWS += [(200, mend) for mend in MENDS if mend != "none"]
+ROWS += [(200, remedy) for remedy in REMEDIES if remedy != "none"]
 ROWS += [
-    (images, mend)
+    (images, remedy)
     for images in (1000, 50)
-    for mend in ("R1", "both augmented", "adaptive", "R1, both augmented")
+    for remedy in ("R1", "both augmented", "adaptive", "R1, both augmented")
 ]
 ROWS += [(4000, "both augmented")]
 KEYS = [(*row, seed) for row in ROWS for seed in SEEDS]
@@ -125,17 +125,15 @@ class Augmented:
 def digits(images: int, seed: int):
     """The digits that a game learns from, and the held-out ones.
 
-    Each seed has digits of its own, where there are enough.
+    Each seed shuffles the digits anew, so it holds out digits of its own and learns from others.
     """
-    every = data.digits().batches(5000)[0].x
-    pool, held_out = every[:-HELD_OUT], every[-HELD_OUT:]
-    first = seed * images % len(pool)
-    return pool[first : first + images], held_out
+    shuffled = data.digits().batches(5000, seed)[0].x
+    return shuffled[HELD_OUT : HELD_OUT + images], shuffled[:HELD_OUT]
 
 
-def game(images: int, mend: str, seed: int):
+def game(images: int, remedy: str, seed: int):
     """The game of a row, its batches, and what to call after each step."""
-    settings = dict(MENDS[mend])
+    settings = dict(REMEDIES[remedy])
     dropout, noise = settings.pop("dropout", 0.0), settings.pop("noise", 0.0)
     adaptive, real_alone = settings.pop("adaptive", False), settings.pop("real_alone", False)
     augment = Augment(settings.pop("p", 0.0), noise)
@@ -179,13 +177,13 @@ def measure(gan: GAN, training, held_out, references) -> dict:
     return {name: round(float(value), 4) for name, value in found.items()}
 
 
-def run(images: int, mend: str, seed: int = 0, steps: int = STEPS) -> list[dict]:
+def run(images: int, remedy: str, seed: int = 0, steps: int = STEPS) -> list[dict]:
     """Play one game, and return its rows of the table, one at each of `MARKS` steps."""
-    if (images, mend) not in ROWS:
-        raise ValueError(f"there is no {mend!r} on {images} images")
+    if (images, remedy) not in ROWS:
+        raise ValueError(f"there is no {remedy!r} on {images} images")
     training, held_out = digits(images, seed)
     references = metrics.digit_features(training[:HELD_OUT]), metrics.digit_features(held_out)
-    gan, batches, after = game(images, mend, seed)
+    gan, batches, after = game(images, remedy, seed)
     augment = next((m for m in gan.discriminator if isinstance(m, Augment)), Augment(0.0))
     lines, seconds = [], 0.0
     start = time.process_time()  # the processor's, so that other work does no harm
@@ -193,7 +191,7 @@ def run(images: int, mend: str, seed: int = 0, steps: int = STEPS) -> list[dict]
         after(step)
         if step.index % max(1, steps // MARKS) == 0 or step.index == steps:
             seconds += time.process_time() - start
-            line = {"images": images, "mend": mend, "seed": seed, "steps": steps}
+            line = {"images": images, "remedy": remedy, "seed": seed, "steps": steps}
             line |= {"step": step.index, "seconds": round(seconds, 1)}
             line |= measure(gan, training, held_out, references)
             lines.append(line | {"p": round(augment.p.item(), 2)})
@@ -203,7 +201,7 @@ def run(images: int, mend: str, seed: int = 0, steps: int = STEPS) -> list[dict]
 
 def report(rows: list[dict]) -> None:
     print(
-        "{images:>4} {mend:20s} seed {seed} {seconds:>6} s  logits {train_logit:>7} training"
+        "{images:>4} {remedy:20s} seed {seed} {seconds:>6} s  logits {train_logit:>7} training"
         " {held_logit:>7} held out  FID {fid:>8}  copies {copies}".format(**rows[-1])
     )
 
@@ -214,7 +212,7 @@ if __name__ == "__main__":
         KEYS,
         run,
         report,
-        columns={"images": "--images", "mend": "--only", "seed": "--seed"},
+        columns={"images": "--images", "remedy": "--only", "seed": "--seed"},
         length=STEPS,
         order=lambda key: key[2],  # a seed of every game before the next seed of any
     )

@@ -1,7 +1,7 @@
-"""Five losses times six regularisers, on the grid (ten seeds) and on stacked digits (five).
+"""Five losses times six regularisers, on the grid (ten seeds) and on stacked digits (six).
 
     OMP_NUM_THREADS=1 python benchmarks/tournament.py
-    python benchmarks/tournament.py --data grid --loss hinge --regulariser R1
+    python benchmarks/tournament.py --data grid --loss hinge --regulariser R1 --factor 1 --turns 1
 
 Writes tournament.csv after every run, and goes on where it stopped. Chapter 9 shows the table and
 reruns a part of it. Protocol: README.md in this folder.
@@ -16,10 +16,10 @@ from ganbook import GAN, data, losses, metrics, networks, penalties
 from ganbook.schedules import falling
 
 COPIES = 10  # seeds of the grid, side by side in one game
-STEPS = {"grid": 2500, "stacked digits": 600}
+TUNING = 2  # so many of them choose the factor, the others judge it
+STEPS = {"grid": 1500, "stacked digits": 400}
 BATCH = {"grid": 256, "stacked digits": 32}
-# Of games: one game on the grid plays ten seeds.
-SEEDS = {"grid": range(1), "stacked digits": range(5)}
+FACTORS = (0.25, 1.0, 4.0)  # of the regulariser's weight; of the learning rate if it has none
 
 LOSSES = {
     "non-saturating": losses.nonsaturating,
@@ -30,33 +30,49 @@ LOSSES = {
 }
 
 
-def slope(where: str):
-    """R1's and R2's weight and interval: those of chapter 3 on points, of chapter 6 on images."""
-    return (falling(1.0, 0.0005), 3) if where == "grid" else (falling(1.0, 0.1), 4)
+def slope(where: str, k: float):
+    """R1's and R2's weight, times k, and interval: on points those of chapter 3."""
+    return (falling(k, 0.0005 * k), 3) if where == "grid" else (falling(k, 0.1 * k), 4)
 
 
 GRADIENT_WEIGHT = {"grid": 0.1, "stacked digits": 10.0}  # chapter 8
-REGULARISERS = {  # what each adds to a game on that data
-    "none": lambda where: {},
-    "spectral norm": lambda where: {"spectral": True},
-    "gradient penalty": lambda where: {"penalty": penalties.wgan_gp(GRADIENT_WEIGHT[where])},
-    "R1": lambda where: {"penalty": penalties.r1(*slope(where))},
-    "R2": lambda where: {"penalty": penalties.r2(*slope(where))},
-    "R1 and R2": lambda where: {"penalty": both(*slope(where))},
+REGULARISERS = {  # the penalty on that data, its weight times a factor; None without a weight
+    "none": None,
+    "spectral norm": None,
+    "gradient penalty": lambda where, k: penalties.wgan_gp(k * GRADIENT_WEIGHT[where]),
+    "R1": lambda where, k: penalties.r1(*slope(where, k)),
+    "R2": lambda where, k: penalties.r2(*slope(where, k)),
+    "R1 and R2": lambda where, k: both(*slope(where, k)),
 }
-ROWS = [
-    (where, loss, held, seed)
-    for where in STEPS
+MORE_TURNS = ("none", "gradient penalty", "R1")  # these also play three turns of D to one of G
+# Of games: one game on the grid plays ten seeds, of which the row has the first.
+ROWS = [("grid", loss, held, k, 1, 0) for loss in LOSSES for held in REGULARISERS for k in FACTORS]
+ROWS += [("grid", loss, held, 1.0, 3, 0) for loss in LOSSES for held in MORE_TURNS]
+ROWS += [
+    ("stacked digits", loss, held, 1.0, 1, seed)
     for loss in LOSSES
     for held in REGULARISERS
-    for seed in SEEDS[where]
+    for seed in range(6)
 ]
 
 
-def game(where: str, loss: str, regulariser: str, seed: int, copies: int = 1) -> GAN:
-    """The game of a row. Rates, betas and turns are the same in every row of a data set."""
-    settings = REGULARISERS[regulariser](where)
-    spectral = settings.pop("spectral", False)
+def game(
+    where: str,
+    loss: str,
+    regulariser: str,
+    factor: float = 1.0,
+    turns: int = 1,
+    seed: int = 0,
+    copies: int = 1,
+) -> GAN:
+    """The game of a row. All else is the same in every row of a data set.
+
+    factor: of the regulariser's weight, or of the learning rate where it has no weight.
+    turns: of the discriminator, to one of the generator.
+    """
+    penalty, weighed = None, REGULARISERS[regulariser]
+    if weighed:
+        penalty, factor = weighed(where, factor), 1.0
     if where == "grid":
         g = networks.mlp_generator(latent=2, width=64, activation="relu", copies=copies)
         d = networks.mlp_discriminator(width=64, fourier=0.5, copies=copies)
@@ -64,17 +80,25 @@ def game(where: str, loss: str, regulariser: str, seed: int, copies: int = 1) ->
         g = networks.dcgan_generator(channels=3)
         # A weaker discriminator finds fewer modes.
         d = networks.dcgan_discriminator(channels=3, width=64)
-    if spectral:
+    if regulariser == "spectral norm":
         d = networks.spectral(d)
-    rate = falling(3e-3, 1e-5) if where == "grid" else falling(3e-3, 1e-4)
-    return GAN(g, d, loss=LOSSES[loss], lr=rate, seed=seed, **settings)
+    last = 1e-5 if where == "grid" else 1e-4
+    rate = falling(3e-3 * factor, last * factor)
+    return GAN(g, d, loss=LOSSES[loss], penalty=penalty, lr=rate, d_steps=turns, seed=seed)
 
 
 def run(
-    where: str, loss: str, regulariser: str, seed: int = 0, steps: int | None = None
+    where: str,
+    loss: str,
+    regulariser: str,
+    factor: float = 1.0,
+    turns: int = 1,
+    seed: int = 0,
+    steps: int | None = None,
 ) -> list[dict]:
     """Play one game, or ten side by side on the grid, and return a row for each.
 
+    steps: of a game with one turn each; with more turns of D it takes as many turns in all.
     A game's seconds are its share of the processor's.
     """
     if loss not in LOSSES or regulariser not in REGULARISERS or where not in STEPS:
@@ -82,13 +106,15 @@ def run(
     steps = STEPS[where] if steps is None else steps
     copies = COPIES if where == "grid" else 1
     source = data.grid() if where == "grid" else data.stacked_digits()
-    gan = game(where, loss, regulariser, seed, copies)
+    gan = game(where, loss, regulariser, factor, turns, seed, copies)
     start = time.process_time()
-    for _ in gan.train(source.batches(BATCH[where] * copies, seed), steps):
+    played = max(1, 2 * steps // (1 + turns))
+    for _ in gan.train(source.batches(BATCH[where] * copies, seed), played):
         pass
     common.wait()
     seconds = round((time.process_time() - start) / copies, 1)
     shared = {"data": where, "loss": loss, "regulariser": regulariser}
+    shared |= {"factor": factor, "turns": turns}
     measured = points(gan, source, copies, seed) if where == "grid" else [stacks(gan)]
     return [
         {**shared, "seed": seed + k, "steps": steps, "seconds": seconds, **found}
@@ -128,7 +154,7 @@ def stacks(gan: GAN) -> dict:
 def key_of(row: dict) -> tuple:
     """The game of a row; the ten seeds on the grid belong to one game."""
     seed = "0" if row["data"] == "grid" else row["seed"]
-    return row["data"], row["loss"], row["regulariser"], seed
+    return *(row[name] for name in ("data", "loss", "regulariser", "factor", "turns")), seed
 
 
 def report(rows: list[dict]) -> None:
@@ -138,7 +164,9 @@ def report(rows: list[dict]) -> None:
 
     good = "quality" if rows[0]["quality"] != "" else "confidence"
     print(
-        "{data:14s} {loss:14s} {regulariser:16s} {seconds:>5} s".format(**rows[0])
+        "{data:14s} {loss:14s} {regulariser:16s} x {factor:4s} {turns}:1  {seconds:>5} s".format(
+            **rows[0]
+        )
         + f"  modes {span('modes')}  {good} {span(good)}  KL {span('reverse_kl')}"
     )
 
@@ -153,6 +181,8 @@ if __name__ == "__main__":
             "data": "--data",
             "loss": "--loss",
             "regulariser": "--regulariser",
+            "factor": "--factor",
+            "turns": "--turns",
             "seed": "--seed",
         },
         length=lambda where, *_: STEPS[where],

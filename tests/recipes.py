@@ -182,12 +182,12 @@ def of_modes(name):
     return Played(game, data.grid().batches(512), modes.STEPS[name])
 
 
-def of_conditional(where, variant):
-    return Played(*conditional.game(where, variant, 0), conditional.STEPS)
+def of_conditional(where, variant, r1):
+    return Played(*conditional.game(where, variant, r1, 0), conditional.STEPS)
 
 
 def of_dcgan_ablation(name):
-    pair = networks.dcgan(**dcgan_ablation.VARIANTS[name])
+    pair = networks.dcgan(latent=dcgan.LATENT, **dcgan_ablation.VARIANTS[name])
     return of(pair, data.digits().batches(32), dcgan.STEPS, **dcgan.RECIPE)
 
 
@@ -197,15 +197,15 @@ def of_overfitting(name):
 
 
 def of_stacked(name):
-    size = 64 if name in stacked.DEEPER else 32
+    size = 64 if name in stacked.GROUPS else 32
     batches = data.stacked_digits().batches(size)
     return Played(stacked.game(name, 0), batches, stacked.steps_of(name))
 
 
-def of_tournament(where, loss, held):
+def of_tournament(where, loss, held, factor, turns):
     copies = 2 if where == "grid" else 1
     points = data.grid() if where == "grid" else data.stacked_digits()
-    game = tournament.game(where, loss, held, 0, copies)
+    game = tournament.game(where, loss, held, factor, turns, 0, copies)
     batches = points.batches(tournament.BATCH[where] * copies)
     return Played(game, batches, tournament.STEPS[where])
 
@@ -224,17 +224,16 @@ def copied_networks():
 for name in {**modes.HELP, **modes.PARTS}:
     recipe(f"modes/{name}", of_modes, name)
 for row in conditional.ROWS:
-    recipe("conditional/" + "/".join(row), of_conditional, *row)
+    recipe("conditional/{}/{}/{:g}".format(*row), of_conditional, *row)
 for name in dcgan_ablation.VARIANTS:
     recipe(f"dcgan_ablation/{name}", of_dcgan_ablation, name)
-for name in overfitting.MENDS:
+for name in overfitting.REMEDIES:
     recipe(f"overfitting/{name}", of_overfitting, name)
 for name in stacked.ROWS:
     recipe(f"stacked/{name}", of_stacked, name)
-for where in tournament.STEPS:
-    for loss in tournament.LOSSES:
-        for held in tournament.REGULARISERS:
-            recipe(f"tournament/{where}/{loss}/{held}", of_tournament, where, loss, held)
+for *row, seed in tournament.ROWS:
+    if seed == 0:
+        recipe("tournament/{}/{}/{}/{:g}/{}".format(*row), of_tournament, *row)
 recipe("baseline/engine", copied_networks)
 recipe("baseline/networks", lambda: of_baseline(networks.dcgan(), data.digits()))
 

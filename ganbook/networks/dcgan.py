@@ -119,6 +119,8 @@ def dcgan_discriminator(
         layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), activated()]
         inputs = outputs
     layers += [
+        nn.Conv2d(inputs, inputs, 3, padding=1),
+        activated(),
         nn.Conv2d(inputs, 2 * inputs, 3, stride=2, padding=1),
         activated(),
         nn.Flatten(),

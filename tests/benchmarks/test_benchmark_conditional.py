@@ -7,7 +7,7 @@ import conditional
 import pytest
 import torch
 import torch.nn.functional as F
-from benchmark_tables import SEEDS, rows
+from benchmark_tables import rows
 
 from ganbook import GAN, data, guards, networks, penalties
 from ganbook.device import DEVICE
@@ -15,27 +15,16 @@ from ganbook.device import DEVICE
 
 def test_the_table_of_conditional_games_has_every_variant_over_its_seeds_and_steps():
     table = rows("conditional")
-    found = [(row["data"], row["variant"], row["seed"]) for row in table]
-    assert found == [(*row, seed) for row in conditional.ROWS for seed in SEEDS]
+    found = [(row["data"], row["variant"], float(row["r1"]), int(row["seed"])) for row in table]
+    assert found == conditional.KEYS
     assert {row["steps"] for row in table} == {str(conditional.STEPS)}
 
 
-def test_a_conditional_game_obeys_and_is_nearer_to_the_digits_than_the_unconditional():
-    table = rows("conditional", data="all digits", variant="projection")
-    assert min(float(row["accuracy"]) for row in table) >= 0.97
-    for name in ("unconditional", "unconditional, as in chapter 4"):
-        others = rows("conditional", data="all digits", variant=name)
-        for row, other in zip(table, others, strict=True):
-            # The labels cost some seconds; the distance is lower by much more than these buy.
-            assert float(row["seconds"]) < 1.25 * float(other["seconds"]), row
-            assert float(row["fid"]) < 0.5 * float(other["fid"]), row
-
-
 def test_conditional_games_switch_what_they_name():
-    for where, variant in conditional.ROWS:
-        gan, batches = conditional.game(where, variant, 0)
+    for where, variant, r1 in conditional.ROWS:
+        gan, batches = conditional.game(where, variant, r1, 0)
         layers = str(gan.players)
-        assert (gan.averages["generator"][0].classes is None) == ("unconditional" in variant)
+        assert (gan.averages["generator"][0].classes is None) == (variant == "unconditional")
         assert ("ConditionalBatchNorm2d" in layers) == ("norm" in variant)
         assert ("Projection" in layers) == (where == "long tail" or "projection" in variant)
         assert ("TwoHeads" in layers) == (variant == "auxiliary")

@@ -14,7 +14,9 @@ from ganbook import data, losses
 def test_the_table_has_every_game_over_its_seeds_and_its_marks():
     table = rows("overfitting")
     marks = [overfitting.STEPS * k // overfitting.MARKS for k in range(1, overfitting.MARKS + 1)]
-    found = [(int(row["images"]), row["mend"], int(row["seed"]), int(row["step"])) for row in table]
+    found = [
+        (int(row["images"]), row["remedy"], int(row["seed"]), int(row["step"])) for row in table
+    ]
     order = [
         (*row, seed, mark)
         for row in overfitting.ROWS
@@ -26,7 +28,9 @@ def test_the_table_has_every_game_over_its_seeds_and_its_marks():
         assert float(row["fid"]) > 0, row
         assert 0 <= float(row["copies"]) <= 1 and 0 <= float(row["p"]) <= 1, row
         assert row["steps"] == str(overfitting.STEPS)
-        assert (float(row["p"]) == 1) == ("both" in row["mend"]) or row["mend"] == "adaptive", row
+        assert (float(row["p"]) == 1) == ("both" in row["remedy"]) or row["remedy"] == "adaptive", (
+            row
+        )
 
 
 def test_the_changes_of_the_chapter_are_those_of_the_benchmark():
@@ -68,30 +72,31 @@ def test_moved_goes_as_far_as_it_says_in_all_directions_and_brings_black_in():
     assert (overfitting.moved(-torch.ones_like(x)) == -1).all()
 
 
-def test_a_seed_has_digits_of_its_own_and_nobody_learns_from_held_out_ones():
-    for images in overfitting.COUNTS:
-        sets = [overfitting.digits(images, seed) for seed in overfitting.SEEDS]
-        assert all(
-            len(training) == images and len(held_out) == overfitting.HELD_OUT
-            for training, held_out in sets
-        )
-        own = torch.cat([training for training, _ in sets]) if images < 4000 else sets[0][0]
-        together = torch.cat([own, sets[0][1]]).flatten(1)
+def test_a_seed_splits_the_digits_anew_and_nobody_learns_from_held_out_ones():
+    splits = [overfitting.digits(4000, seed) for seed in overfitting.SEEDS]
+    for training, held_out in splits:
+        assert (len(training), len(held_out)) == (4000, overfitting.HELD_OUT)
         # The digits themselves hold next to no twins.
-        assert len(together.unique(dim=0)) >= len(together) - 3
+        assert len(torch.cat([training, held_out]).flatten(1).unique(dim=0)) >= 4997
+    for images in overfitting.COUNTS:
+        for seed, (training, held_out) in enumerate(splits):
+            fewer, same = overfitting.digits(images, seed)
+            assert torch.equal(fewer, training[:images]) and torch.equal(same, held_out)
+    a, b = (held_out.flatten(1) for _, held_out in splits[:2])
+    assert len(torch.cat([a, b]).unique(dim=0)) > 1700  # a fifth of the digits is in both
 
 
 def test_the_games_switch_what_they_name():
-    for images, mend in overfitting.ROWS:
-        gan, batches, _ = overfitting.game(images, mend, 0)
-        assert (gan.penalty is not None) == ("R1" in mend)
-        assert ("Dropout" in str(gan.discriminator)) == (mend == "dropout")
+    for images, remedy in overfitting.ROWS:
+        gan, batches, _ = overfitting.game(images, remedy, 0)
+        assert (gan.penalty is not None) == ("R1" in remedy)
+        assert ("Dropout" in str(gan.discriminator)) == (remedy == "dropout")
         assert isinstance(gan.discriminator[0], overfitting.Augment) == (
-            mend in ("instance noise", "adaptive") or "both" in mend
+            remedy in ("instance noise", "adaptive") or "both" in remedy
         )
-        assert (gan.loss is losses.nonsaturating) == (mend != "one-sided smoothing")
+        assert (gan.loss is losses.nonsaturating) == (remedy != "one-sided smoothing")
         plain = data.Images(overfitting.digits(images, 0)[0]).batches(overfitting.BATCH, 0)
-        assert torch.equal(batches[5].x, plain[5].x) == (mend != "real alone augmented")
+        assert torch.equal(batches[5].x, plain[5].x) == (remedy != "real alone augmented")
         assert torch.equal(batches[5].x, batches[5].x) and batches[5].x.abs().max() <= 1
 
 

@@ -3,17 +3,14 @@
 import stacked
 import torch
 from benchmark_tables import rows
+from torch import nn
 
 from ganbook import data, metrics
 
 
 def test_stacked_digits_have_every_row_over_its_seeds_and_steps():
-    table = rows("stacked")
-    steps = {name: stacked.SHORT for name, _ in stacked.BUILD_UP} | {
-        name: n for name, (_, n) in stacked.DEEPER.items()
-    }
-    found = [(row["variant"], int(row["seed"]), int(row["steps"])) for row in table]
-    assert found == [(name, seed, steps[name]) for name in stacked.ROWS for seed in stacked.SEEDS]
+    found = [(row["variant"], int(row["seed"]), int(row["steps"])) for row in rows("stacked")]
+    assert found == [(*key, stacked.steps_of(key[0])) for key in stacked.KEYS]
 
 
 def test_the_long_game_draws_every_number_and_nearly_as_readably_as_the_real_stacks():
@@ -27,14 +24,17 @@ def test_each_step_of_the_build_up_changes_what_it_names_and_keeps_the_rest():
 
     def parts(variant):
         gan = stacked.game(variant, seed=0)
-        layers = str(gan.generator)
+        norms = ["BatchNorm" in str(player) for player in (gan.generator, gan.discriminator)]
         return {
             "PyTorch's own weights": gan.generator.init_std,
-            "rate": getattr(gan.lr, "start", gan.lr),
-            "averaged": gan.average,
-            "loss": gan.loss,
-            "batch norm": "BatchNorm" in layers,
-            "residual": "Block" in layers,
+            "higher rate": getattr(gan.lr, "start", gan.lr),
+            "falling rate": callable(gan.lr),
+            "no momentum": gan.betas[0],
+            "shorter memory": gan.betas[1],
+            "averaged generator": bool(gan.average),
+            "relativistic loss": gan.loss,
+            "no batch norm in G": norms[0],
+            "no batch norm in D": norms[1],
             "R2": gan.penalty is not None and len(gan.penalty.terms) == 2,
             "R1": gan.penalty is not None,
         }
@@ -43,9 +43,21 @@ def test_each_step_of_the_build_up_changes_what_it_names_and_keeps_the_rest():
     before = parts(names[0])
     for name in names[1:]:
         after = parts(name)
-        changed = [part for part in before if before[part] != after[part]]
-        assert len(changed) == 1 and changed[0] in name, (name, changed)
+        assert [part for part in before if before[part] != after[part]] == [name]
         before = after
+
+
+def test_dcgan_has_batch_norm_where_its_paper_has_it():
+    gan = stacked.game("DCGAN", seed=0)
+    for player, first in ((gan.generator, 0), (gan.discriminator, 1)):
+        kinds = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+        layers = list(player)
+        weighty = [place for place, layer in enumerate(layers) if isinstance(layer, kinds)]
+        for place in weighty[first:-1]:
+            after = next(x for x in layers[place + 1 :] if not isinstance(x, nn.Unflatten))
+            assert isinstance(after, nn.BatchNorm2d), (place, after)
+        for place in (*weighty[:first], weighty[-1]):
+            assert not isinstance(layers[place + 1], nn.BatchNorm2d)
 
 
 def test_groups_differ_in_their_convolutions_alone():
