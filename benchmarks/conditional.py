@@ -21,7 +21,7 @@ from ganbook.device import DEVICE
 from ganbook.game import Game, Turn
 from ganbook.schedules import falling
 
-STEPS = 1200
+STEPS = 1000
 SEEDS = range(6)
 FACTOR = 50.0  # class 0 is so many times as frequent as class 9
 R1, SWEEP = 3.0, (10.0, 3.0, 1.0)  # R1's first weight: chapter 4's, and those that are tried

@@ -16,7 +16,7 @@ from torch import nn
 
 from ganbook import GAN, data, losses, metrics, networks, penalties
 
-STEPS = 1200
+STEPS = 1000
 MARKS = 8  # how often a game is measured, at equal distances
 SEEDS = range(6)
 BATCH = 32

@@ -1,4 +1,4 @@
-"""Five losses times six regularisers, on the grid (ten seeds) and on stacked digits (six).
+"""Five losses times six regularisers, on the grid (eight seeds) and on stacked digits (six).
 
     OMP_NUM_THREADS=1 python benchmarks/tournament.py
     python benchmarks/tournament.py --data grid --loss hinge --regulariser R1 --factor 1 --turns 1
@@ -15,7 +15,7 @@ from modes import both
 from ganbook import GAN, data, losses, metrics, networks, penalties
 from ganbook.schedules import falling
 
-COPIES = 10  # seeds of the grid, side by side in one game
+COPIES = 8  # seeds of the grid, side by side in one game
 TUNING = 2  # so many of them choose the factor, the others judge it
 STEPS = {"grid": 1500, "stacked digits": 400}
 BATCH = {"grid": 256, "stacked digits": 32}
@@ -45,7 +45,7 @@ REGULARISERS = {  # the penalty on that data, its weight times a factor; None wi
     "R1 and R2": lambda where, k: both(*slope(where, k)),
 }
 MORE_TURNS = ("none", "gradient penalty", "R1")  # these also play three turns of D to one of G
-# Of games: one game on the grid plays ten seeds, of which the row has the first.
+# Of games: one game on the grid plays eight seeds, of which the row has the first.
 ROWS = [("grid", loss, held, k, 1, 0) for loss in LOSSES for held in REGULARISERS for k in FACTORS]
 ROWS += [("grid", loss, held, 1.0, 3, 0) for loss in LOSSES for held in MORE_TURNS]
 ROWS += [
@@ -96,7 +96,7 @@ def run(
     seed: int = 0,
     steps: int | None = None,
 ) -> list[dict]:
-    """Play one game, or ten side by side on the grid, and return a row for each.
+    """Play one game, or eight side by side on the grid, and return a row for each.
 
     steps: of a game with one turn each; with more turns of D it takes as many turns in all.
     A game's seconds are its share of the processor's.
@@ -152,7 +152,7 @@ def stacks(gan: GAN) -> dict:
 
 
 def key_of(row: dict) -> tuple:
-    """The game of a row; the ten seeds on the grid belong to one game."""
+    """The game of a row; the eight seeds on the grid belong to one game."""
     seed = "0" if row["data"] == "grid" else row["seed"]
     return *(row[name] for name in ("data", "loss", "regulariser", "factor", "turns")), seed
 
