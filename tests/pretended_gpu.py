@@ -82,7 +82,7 @@ class _Operations(TorchDispatchMode):
         gpu = self._device(name, args, inputs)
         if kwargs.get("device") is not None:
             # torch's own code asks for the device of a tensor at hand, which it takes for the CPU.
-            at_hand = torch._C._current_graph_task_id() != -1 or _calls[-1] == "on the GPU"
+            at_hand = _calls[-1] == "on the GPU"
             target = _wants_gpu(kwargs["device"]) or at_hand
             kwargs["device"] = CPU
             if name == "_to_copy" and target != gpu:
