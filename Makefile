@@ -22,7 +22,7 @@ endef
 help:
 	@echo "make lab         install the course and open it in JupyterLab"
 	@echo "make test        install and run everything: lint, tests, every notebook"
-	@echo "make gpu         run what only an NVIDIA GPU can: its tests, five chapters, benchmarks/gpu.csv"
+	@echo "make gpu         run what only an NVIDIA GPU can: its tests, the chapters, benchmarks/gpu.csv"
 	@echo "make notebooks   build chapters/ and solutions/ from sources/"
 	@echo "make lint        ruff alone"
 

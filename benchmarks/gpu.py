@@ -1,5 +1,7 @@
 """On a GPU: the samples a second that `gan.train` plays with, and the same step in plain torch.
 
+    python benchmarks/gpu.py
+
 `make gpu` runs it after the tests that need a GPU. The two games are those of engine.py, and so is
 the protocol: short blocks of the two alternate, and the device has finished before a clock is read.
 Points are played in float32 only, because dense networks always are. Writes gpu.csv.

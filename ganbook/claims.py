@@ -13,17 +13,24 @@ class ClaimFailed(AssertionError):
 def claim(sentence: str, holds) -> None:
     """Print `sentence` if it holds, raise `ClaimFailed` if it does not.
 
-    holds: a bool, or an array or tensor of bools of which all must be true. Anything else raises
-    TypeError, so that a number can't pass for a truth. Chapter 0.
+    holds: a bool, an array or tensor of bools, or a list of these, of which all must be true.
+    Anything else raises TypeError, so that a number can't pass for a truth. Chapter 0.
     """
-    values = np.asarray(holds.detach().cpu() if isinstance(holds, torch.Tensor) else holds)
-    if values.dtype != bool or values.size == 0:
+    parts = [np.asarray(part) for part in _parts(holds)]
+    if not parts or any(part.dtype != bool or part.size == 0 for part in parts):
         raise TypeError(
             f"claim({sentence!r}) needs True or False, such as `error < 1e-3`; got {holds!r}"
         )
-    if not values.all():
+    if not all(part.all() for part in parts):
         raise ClaimFailed(f"This does not hold here: {sentence}")
     print(marked("✔", "OK", sentence))
+
+
+def _parts(holds) -> list:
+    """What is in a list, in lists within it and so on; tensors on the CPU, wherever they were."""
+    if isinstance(holds, (list, tuple)):
+        return [part for each in holds for part in _parts(each)]
+    return [holds.detach().cpu() if isinstance(holds, torch.Tensor) else holds]
 
 
 def marked(mark: str, plain: str, text: str) -> str:

@@ -6,13 +6,19 @@ TypeError, random numbers come from a generator of its own, and each wait for th
 So what a program does with devices can be tried where there is no GPU; speed, kernels and rounding
 can't, nor can other threads and pickled tensors. GANBOOK_CUDA_REHEARSAL=1 starts it for all tests.
 
-As a program, `python pretended_gpu.py`, it lists the waits in a training step of each kind of game.
+As a program, `python pretended_gpu.py`, it lists the waits in a training step of each kind of game;
+`python pretended_gpu.py 03` runs the cells of a chapter, and names those that mix the two devices.
 """
 
 import collections
+import contextlib
+import json
+import os
 import sys
 import traceback
 import types
+from pathlib import Path
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -21,6 +27,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
+ROOT = Path(__file__).parents[1]
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 aten = torch.ops.aten
 ANY_DEVICES = {"copy_", "set_"}  # one may copy from one device to the other
@@ -82,7 +89,7 @@ class _Operations(TorchDispatchMode):
         gpu = self._device(name, args, inputs)
         if kwargs.get("device") is not None:
             # torch's own code asks for the device of a tensor at hand, which it takes for the CPU.
-            at_hand = torch._C._current_graph_task_id() != -1 or _calls[-1] == "on the GPU"
+            at_hand = _calls[-1] == "on the GPU"
             target = _wants_gpu(kwargs["device"]) or at_hand
             kwargs["device"] = CPU
             if name == "_to_copy" and target != gpu:
@@ -253,8 +260,7 @@ def start() -> None:
     _Operations().__enter__()
 
 
-def main() -> None:
-    start()
+def list_waits() -> None:
     import games
 
     for kind, make in games.KINDS.items():
@@ -269,6 +275,56 @@ def main() -> None:
         print(f"{kind}: {each or 'none'}", flush=True)
 
 
+def errors(cells: list[str], most: int) -> dict[int, Exception]:
+    """Run the cells of a chapter one after the other: {number of the cell from 1: its error}.
+
+    most: steps of each training, at most. So claims may fail, and those that do are not counted.
+    """
+    import ganbook
+    from ganbook.game import Game
+
+    whole = Game.train
+
+    def cut(game, batches, steps, progress=True):
+        return whole(game, batches, min(steps, game.steps_done + most), False)
+
+    def claim(*arguments):
+        with contextlib.suppress(ganbook.claims.ClaimFailed):
+            ganbook.claims.claim(*arguments)
+
+    found, program = {}, types.ModuleType("__main__")
+    program.display = lambda *shown, **kwargs: None
+    with mock.patch.object(Game, "train", cut), mock.patch.object(ganbook, "claim", claim):
+        for number, cell in enumerate(cells, 1):
+            try:
+                exec(compile(cell, f"cell {number}", "exec"), vars(program))
+            except Exception as error:
+                found[number] = error
+    return found
+
+
+def rehearse(number: str) -> int:
+    """Run a chapter; the number of its cells that mix devices."""
+    (path,) = (ROOT / "chapters").glob(f"{number}_*.ipynb")
+    os.chdir(path.parent)
+    sys.path.insert(0, str(ROOT))
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    found = errors(cells, most=21)
+    mixed = {n: e for n, e in found.items() if "pretended" in str(e) or "cuda:0" in str(e)}
+    for place, error in found.items():
+        print(f"{'mixes devices' if place in mixed else 'stopped'}: cell {place}: {error}")
+    return len(mixed)
+
+
+def main() -> int:
+    start()
+    if sys.argv[1:]:
+        return rehearse(sys.argv[1])
+    list_waits()
+    return 0
+
+
 if __name__ == "__main__":
     sys.modules["pretended_gpu"] = sys.modules["__main__"]
-    main()
+    sys.exit(main())

@@ -24,6 +24,7 @@ from ganbook.device import DEVICE
         torch.tensor([[True], [True]]),
         torch.ones(2, device=DEVICE) > 0,
         [True, True],
+        [torch.ones(2, device=DEVICE) > 0, True, [np.array([[True]])]],
         1.0 < 2.0,
     ],
 )
@@ -40,6 +41,7 @@ def test_a_claim_that_holds_is_printed(holds, capsys):
         np.array([True, False]),
         torch.tensor(False),
         torch.tensor([True, False]),
+        [True, [torch.tensor([True, False])]],
     ],
 )
 def test_a_claim_that_fails_raises_and_prints_nothing(fails, capsys):

@@ -7,6 +7,8 @@ COLUMNS = {
     "baseline": "rung seed seconds images_per_s fid fid_same_way machine",
     "engine": "game what pairs steps_per_block inline_wall_us wall_ratio wall_low wall_high"
     " inline_cpu_us cpu_ratio cpu_low cpu_high machine",
+    "gpu": "game precision pairs batch samples_per_second inline_samples_per_second time_ratio low"
+    " high machine",
     "speed": "part yardstick pairs ratio low high machine",
     "dcgan_ablation": "variant seed steps seconds fid machine",
     "conditional": "data variant seed steps seconds accuracy fid class_fid "

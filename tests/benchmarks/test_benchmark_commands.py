@@ -31,7 +31,7 @@ WRITTEN = {
     for command in re.findall(r"python benchmarks/\w+\.py[^`\n]*", path.read_text())
 }
 
-ANEW = {"python benchmarks/engine.py", "python benchmarks/speed.py"}  # measure each time
+ANEW = {f"python benchmarks/{name}.py" for name in ("engine", "gpu", "speed")}  # measure each time
 
 
 @pytest.fixture
