@@ -3,7 +3,7 @@
 import common
 
 COLUMNS = {
-    "dcgan": "what seed step seconds images_per_s fid machine",
+    "dcgan": "what seed step seconds images_per_s fid second_fid second_sure machine",
     "baseline": "rung seed seconds images_per_s fid fid_same_way machine",
     "engine": "game what pairs steps_per_block inline_wall_us wall_ratio wall_low wall_high"
     " inline_cpu_us cpu_ratio cpu_low cpu_high machine",
@@ -11,16 +11,17 @@ COLUMNS = {
     " high machine",
     "speed": "part yardstick pairs ratio low high machine",
     "dcgan_ablation": "variant seed steps seconds fid machine",
-    "conditional": "data variant seed steps seconds accuracy fid class_fid "
+    "conditional": "data variant r1 seed steps seconds accuracy fid class_fid precision recall"
+    " entropy width "
     + " ".join(f"{what}_{c}" for what in ("accuracy", "fid") for c in range(10))
     + " machine",
     "modes": "data variant games steps seed seconds modes quality reverse_kl machine",
     "mutants": "file number line kind before after caught_by machine",
-    "overfitting": "images mend seed steps step seconds train_logit held_logit fake_logit"
+    "overfitting": "images remedy seed steps step seconds train_logit held_logit fake_logit"
     " train_told held_told fid fid_choosing fid_reporting copies centre margin p machine",
     "stacked": "variant seed steps seconds cpu_seconds modes reverse_kl confidence machine",
-    "tournament": "data loss regulariser seed steps seconds modes quality reverse_kl w1"
-    " confidence machine",
+    "tournament": "data loss regulariser factor turns seed steps seconds modes quality"
+    " reverse_kl w1 confidence machine",
 }
 SEEDS = ["0", "1", "2"]
 
