@@ -51,7 +51,7 @@ def second_classifier() -> nn.Sequential:
     """
     digits = data.digits("train")
     images, labels = digits.images.cpu(), digits.labels.cpu()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(2)
         network = nn.Sequential(
             nn.Conv2d(1, 24, 5, padding=2),
