@@ -3,8 +3,8 @@
     python benchmarks/dcgan_ablation.py
     python benchmarks/dcgan_ablation.py --only "no batch norm" --seed 0
 
-Writes dcgan_ablation.csv after every run, and goes on where it stopped. Chapter 4 shows the table
-and reruns one row. Protocol: README.md in this folder.
+Writes dcgan_ablation.csv after every run, and goes on where it stopped. Chapter 4 shows the table.
+Protocol: README.md in this folder.
 """
 
 import common
