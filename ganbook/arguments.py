@@ -59,8 +59,8 @@ def check_labels(labels, n: int, classes: int) -> Tensor:
     labels: a tensor, array or list of whole numbers (n,).
     n: how many there must be.
     classes: every label must be below this.
-    Raises ValueError for another shape or type, and for labels out of range. For labels that are on
-    a GPU, this waits for it: out of range there, they would end the whole process.
+    Raises ValueError for another shape or type, and for labels out of range. For labels on a GPU,
+    this waits for it: out of range there, they would end the whole process.
     """
     labels = whole_numbers(labels, n)
     if n:
@@ -130,7 +130,7 @@ def check_network(name: str, network) -> None:
 def check_per_sample(name: str, function, values, n: int) -> Tensor:
     """Return `values` (n,) unchanged; raise ValueError unless there is one for each sample.
 
-    name: what gave the values, such as "loss.d". function: the function that it is.
+    name: what gave the values, such as "loss.d". function: the function itself.
     n: the number of samples.
     Raises TypeError for None.
     """

@@ -1,4 +1,4 @@
-"""What a game was when it was built: what a file must have in common with it, or leaves out."""
+"""What a game was when it was built: what a file must share with it, or leaves out."""
 
 import re
 import zlib
@@ -15,10 +15,10 @@ from ganbook.networks.network import attributes, is_plain
 class Built(NamedTuple):
     """What a game was when it was built.
 
-    layers: its modules in text, and its turns: what must be equal in a file and here.
+    layers: its modules as text, and its turns. They must be equal in a file and here.
     kept: {(whose, name): (shape, type)} of what a checkpoint keeps of players and memory.
     left_out: {(whose, name): value} of what it leaves out: plain values that layers have as
-        attributes, and what tells whether a tensor is still the same.
+        attributes, and for a tensor what tells whether it is still the same.
     """
 
     layers: dict
@@ -52,7 +52,7 @@ def _fingerprint(value):
 
 
 def layers(game) -> dict:
-    """The modules in text, and the turns.
+    """The modules as text, and the turns.
 
     Memory addresses are cut out of the text, because they differ between processes.
     """
@@ -90,7 +90,7 @@ def kind(value) -> tuple:
 
 
 def saved_buffers(module: nn.Module) -> list[tuple[str, nn.Module, str]]:
-    """(name, layer, name in the layer) of the buffers that are saved, those of None too."""
+    """(name, layer, name in the layer) of the buffers that are saved, even if they are None."""
     return [
         (f"{path}.{name}" if path else name, layer, name)
         for path, layer in module.named_modules()
@@ -120,7 +120,7 @@ def check_built(here: Built, content: dict) -> None:
 
 
 def warn_of_changes(before: Built, now: Built) -> None:
-    """Warn of what a file of a game lacks, or has beyond what a newly built game takes."""
+    """Warn of what a game's file lacks, or holds beyond what a newly built game takes."""
     moved = sorted(before.kept.keys() ^ now.kept.keys())
     if moved:
         warn(

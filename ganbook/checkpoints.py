@@ -40,14 +40,14 @@ def check_memory(name: str, module: nn.Module) -> None:
 def save(game, path) -> None:
     """Write the whole state of a `Game` to `path`.
 
-    game: its state is what `state_dict` gives of its players, averages and memory, its optimisers,
+    game: its state is what `state_dict` gives for its players, averages and memory, its optimisers,
         its random state, and its counts of steps, turns and batches.
     path: the file to write; `~` is the home folder.
     Warns of changes since the game was built that a newly built game would lack.
     Raises OSError if the file can't be written or is a folder, FloatingPointError if a weight that
     learns, a moment or a batch norm's statistic is not finite, TypeError if `path` is not a path,
     and ValueError if the path is empty or a state_dict holds something that could not be read
-    again. An old file at `path` is then left as it was.
+    back. An old file at `path` is then left as it was.
     """
     path = user_path(path)
     for player in game.players:
@@ -87,8 +87,8 @@ def save(game, path) -> None:
 def resume(game, path) -> None:
     """Restore the state saved at `path`. No code in the file is executed.
 
-    game: a `Game` built as the saved one was. What its layers print of themselves when it is built
-        must be the same.
+    game: a `Game` built as the saved one was. What its layers print when it is built must be the
+        same.
     path: the file.
     Raises FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint, is
     truncated, or belongs to other players; the game is then left as it was.
@@ -129,7 +129,7 @@ def resume(game, path) -> None:
 def _is_not_finite(game, player: str) -> bool:
     """Whether weights that learn, their averages or moments, or statistics are not finite.
 
-    What else a network keeps may hold infinity, as the masks of attention do.
+    Anything else that a network keeps may hold infinity, as attention masks do.
     """
     networks, averages = map(uncompiled, game.players[player]), game.averages.get(player, ())
     values = [v for kept in game.optimizers[player].state.values() for v in kept.values()]

@@ -13,7 +13,7 @@ class ClaimFailed(AssertionError):
 def claim(sentence: str, holds) -> None:
     """Print `sentence` if it holds, raise `ClaimFailed` if it does not.
 
-    holds: a bool, an array or tensor of bools, or a list of these, of which all must be true.
+    holds: a bool, an array or tensor of bools, or a list of these; all must be true.
     Anything else raises TypeError, so that a number can't pass for a truth. Chapter 0.
     """
     parts = [np.asarray(part) for part in _parts(holds)]
@@ -36,8 +36,8 @@ def _parts(holds) -> list:
 def marked(mark: str, plain: str, text: str) -> str:
     """Put a mark before a text, or a plain word where the output can't show the mark.
 
-    mark: such as "✔". plain: the word, in ASCII. text: what comes after it; of it, too, letters
-        that the output can't show become question marks.
+    mark: such as "✔". plain: the word, in ASCII. text: what comes after it, with question
+        marks for letters that the output can't show.
     """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # Windows redirects in cp1252
     try:

@@ -32,7 +32,7 @@ def _named(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-# What torch calls the processors' instructions that multiply bfloat16 faster than float32.
+# torch's names for the processor instructions that multiply bfloat16 faster than float32.
 _CPU_FLAGS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
 
 
@@ -53,7 +53,7 @@ DEVICE = _pick()
 The environment variable GANBOOK_DEVICE overrides it."""
 
 if DEVICE.type == "cuda" and DEVICE.index is not None:
-    torch.cuda.set_device(DEVICE)  # whose random state torch then saves, and which "cuda" means
+    torch.cuda.set_device(DEVICE)  # torch then saves its random state, and "cuda" means it
 
 BF16 = _multiplies_bf16(DEVICE)
 """Whether networks with convolutions run in bfloat16.
@@ -63,7 +63,7 @@ AVX512_BF16. The environment variable GANBOOK_PRECISION, float32 or bfloat16, ov
 
 
 _CONVOLUTIONAL = weakref.WeakKeyDictionary()
-"""{network: whether it has convolutions}, because looking takes as long as a small layer."""
+"""{network: whether it has convolutions}, kept because looking takes as long as a small layer."""
 
 
 def autocast(network: nn.Module):
@@ -119,7 +119,7 @@ def placed(network: nn.Module, name: str) -> nn.Module:
 
 def _placed_tensor(tensor: Tensor) -> Tensor:
     tensor = tensor.to(DEVICE, torch.float32 if tensor.is_floating_point() else None)
-    # One that was expanded shares its numbers, so that nothing can be written into it.
+    # An expanded tensor shares its numbers, so nothing can be written into it.
     return tensor.contiguous() if 0 in tensor.stride() else tensor
 
 

@@ -130,7 +130,7 @@ def _from_a_mirror(name: str, path: Path, part: Path) -> None:
 
 
 def _download(part: Path, url: str) -> None:
-    """Download into the file `part`, and go on where it ends."""
+    """Download into the file `part`, continuing where it ends."""
     import requests
     from tqdm.auto import tqdm
 

@@ -1,4 +1,4 @@
-"""Files of the user's, atomic writing, and what the course keeps in its cache.
+"""The user's files, atomic writing, and what the course keeps in its cache.
 
 Files that can't be read raise `DataError`, a wrong argument `ValueError`.
 """
@@ -30,10 +30,10 @@ class DataError(RuntimeError):
 def cache_folder() -> Path:
     """Return the folder in which data and small trained models are kept.
 
-    The environment variable GANBOOK_CACHE names it; without that it is the user's cache folder,
-    or, for a user without a home folder, as in some containers, one among the temporary files.
-    Raises DataError if the variable names the home folder of a user who does not exist, or if the
-    one among the temporary files is another user's.
+    The environment variable GANBOOK_CACHE names it; otherwise it is the user's cache folder or,
+    for a user without a home folder, as in some containers, one among the temporary files. Raises
+    DataError if the variable names the home folder of a user who does not exist, or if the folder
+    among the temporary files is another user's.
     """
     named = os.environ.get("GANBOOK_CACHE")
     try:
@@ -81,7 +81,7 @@ def user_path(path, kind: str = "file") -> Path:
 
 @contextlib.contextmanager
 def atomic(path: Path):
-    """Write a file whole or not at all: `with atomic(path) as temporary:`, and write `temporary`.
+    """Write a file whole or not at all: `with atomic(path) as temporary:`, then write `temporary`.
 
     path: the file to be written; its folder is made if it is missing. A symbolic link stays, and
         the file that it points to is written.
@@ -89,7 +89,7 @@ def atomic(path: Path):
     when the block raises. So nobody reads half a file, and of two writers one wins. Temporary
     files that killed processes left behind are deleted by the next write into the folder. The new
     file keeps the permissions of the one that it replaces.
-    Raises OSError if nothing can be written, or what is there is read-only, a device or a pipe.
+    Raises OSError if nothing can be written, or if what is there is read-only, a device or a pipe.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
@@ -112,7 +112,7 @@ def atomic(path: Path):
 
 
 # The writer of a temporary file holds a lock on it for as long as it lives, on this machine or
-# another. The number of its process would not tell, because the system gives it to others later.
+# another. A process number would not tell, because the system reuses it.
 
 
 def _locked_temporary(path: Path):

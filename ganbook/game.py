@@ -36,18 +36,17 @@ class Game:
     memory: {name: module}: modules that are not trained but are saved with the game, such as a
         pool of past fakes.
     lr: Adam's learning rate for all players, a number or a function of the share of steps done; or
-        a dictionary with one for each player. It is set at each turn, so that a scheduler of
-        torch's has no effect.
+        a dictionary with one for each player. It is set at each turn, so a torch
+        scheduler has no effect.
     betas: Adam's two decay rates.
-    average: {player: decay}: the players whose networks are averaged, in `averages`, and the decay
-        of the running average: how much of it each step keeps, at most (1 + steps) / (10 + steps)
-        early on.
+    average: {player: decay}: the players whose networks are averaged, in `averages`, and how much
+        of the running average each step keeps, at most (1 + steps) / (10 + steps) early on.
     seed: determines all random numbers of the objectives, and the weights of each
         `networks.Network` that is still fresh.
 
     Networks are moved to the device, in single precision. Within a turn, torch's global random
-    numbers are the game's own; those of numpy and of Python are not. Of games in several threads,
-    one plays at a time. Raises ValueError or TypeError for settings that don't fit. Chapter 6.
+    numbers are the game's own; those of numpy and of Python are not. Games in several threads
+    play one at a time. Raises ValueError or TypeError for settings that don't fit. Chapter 6.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class Game:
         self.turns_done = dict.fromkeys(self.players, 0)
         self.sampling = torch.Generator(DEVICE).manual_seed(seed)  # not shared with training
         self._finite, self._terms = FiniteLosses(), Terms()
-        self._idle = set(map(id, self._networks()))  # those that have got no gradient so far
+        self._idle = set(map(id, self._networks()))  # those without a gradient so far
         self._built = built(self)
 
     @property
@@ -98,7 +97,7 @@ class Game:
 
     @property
     def share(self) -> float:
-        """The share of the planned steps that are done, from 0 to 1; 0 without a plan."""
+        """The share of the planned steps done so far, from 0 to 1; 0 without a plan."""
         return min(1.0, self.steps_done / self.steps_planned) if self.steps_planned else 0.0
 
     # Playing
@@ -107,13 +106,13 @@ class Game:
         """Play until `steps` steps are done in total, and yield each as a `Step`.
 
         batches: what `.batches(size)` of a data set returns. `batches[k]`, a function of k alone,
-            is the k-th batch, so that a resumed game sees the data that it would have seen.
+            is the k-th batch, so a resumed game sees the data that it would have seen anyway.
         steps: how many in total, including those already done.
         progress: whether to show a progress bar, in a terminal or a notebook.
         Raises ValueError if the steps are done already, TypeError if the batches can't be indexed,
         FloatingPointError if a loss is not finite, naming step, player and term. Warns of a network
         that no term of the first step depends on. An interrupt waits for the end of the step, which
-        then is not yielded; a second one does not wait.
+        is then not yielded; a second one does not wait.
         """
         steps = check_count("steps", steps)
         if not hasattr(batches, "__getitem__") or isinstance(batches, Tensor):
@@ -131,12 +130,12 @@ class Game:
 
     def _train(self, batches, steps, progress):
         # None hides the bar outside terminals and notebooks. An argument overrides TQDM_DISABLE,
-        # so that variable is read here.
+        # so the variable is read here.
         hidden = None if progress and not os.environ.get("TQDM_DISABLE") else True
         self.steps_planned = steps
         with tqdm(total=steps, initial=self.steps_done, disable=hidden, unit="step") as bar:
             while self.steps_done < steps:
-                if self.steps_done % 50 == 0:  # now and then, because looking takes time
+                if self.steps_done % 50 == 0:  # now and then, because it takes time
                     check_optimized(self.players, self.optimizers, self._averages)
                 losses, seen = {}, {}
                 with WholeStep(), self.randomness, torch.enable_grad():
@@ -157,7 +156,7 @@ class Game:
         self._finite.read()
 
     def turn(self, player: str, batch) -> dict[str, Tensor]:
-        """Take a player's first turn once, on a batch of your own, and return its terms' means.
+        """Take the first of a player's turns once, on your own batch, and return its terms' means.
 
         player: the player's name. batch: as `batches[k]` in `train`.
         Waits for the device, to see whether the losses are finite. Raises ValueError for a player
@@ -234,22 +233,22 @@ class Game:
         that learns or a batch norm is not finite, and ValueError if a module's state holds more
         than tensors and plain values. An old file is then left as it was.
         """
-        with ONE_AT_A_TIME:  # not in the middle of a step of another thread
+        with ONE_AT_A_TIME:  # not in the middle of another thread's step
             self._finite.read()
             checkpoints.save(self, path)
 
     def resume(self, path) -> None:
         """Restore the state saved at `path`, in a game built by the same code as the saved one.
 
-        On the same CPU it continues bit for bit as if it had never stopped, where objectives draw
-        their random numbers from torch and networks keep what they change in buffers that are
-        saved. On another kind of device the random numbers differ. No code in the file is executed.
+        On the same CPU it continues bit for bit as if it had never stopped, provided objectives
+        draw their random numbers from torch and networks keep what they change in saved buffers.
+        On another kind of device the random numbers differ. No code in the file is executed.
         Raises FileNotFoundError if there is no file. Raises ValueError if it is not a checkpoint,
         is truncated, or belongs to other players; this game is then left as it was.
         """
         with ONE_AT_A_TIME, torch.inference_mode(False):
             checkpoints.resume(self, path)
-            self._finite = FiniteLosses()  # those not read yet are of the game before
+            self._finite = FiniteLosses()  # those not yet read belong to the game before
 
     # What a game is made of
 

@@ -35,7 +35,7 @@ class GAN(Game):
         fake, real_logits, fake_logits) to (N,), or None. `critic` is the discriminator as a
         function of samples alone. It computes in this machine's precision (`device.autocast`).
     lr: Adam's learning rate, a number or a function of the share of steps done.
-    d_lr: the discriminator's learning rate; None for that of `lr`.
+    d_lr: the discriminator's learning rate; None for `lr`.
     betas: Adam's two decay rates.
     d_steps: turns of the discriminator for each turn of the generator.
     average: the decay of the generator's running average: how much of it each step keeps, at most
@@ -47,7 +47,7 @@ class GAN(Game):
     Networks with an attribute `classes` are conditional: they are called with labels (N,) as well.
     Fakes are drawn with the labels of the real batch. Raises ValueError for players that don't fit
     each other and for settings out of range, TypeError for a loss or penalty of another type.
-    Chapter 2 builds it by hand.
+    Chapter 2 builds this game by hand.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class GAN(Game):
             return call(self.generator, self._z(n), labels).float()
 
     def _z(self, n):
-        # Whatever torch's default is: z is in the precision of the networks.
+        # z is in the precision of the networks, whatever torch's default is.
         return torch.randn(n, self.latent, dtype=torch.float32, device=DEVICE)
 
     def _constrain(self):
@@ -208,8 +208,8 @@ class GAN(Game):
         labels: in a conditional game one label for all, or n; None cycles through 0, 1, ...
         seed: the same seed, 0 or more, and n always give the same latents; None draws new ones.
         batch: how many samples are drawn at once.
-        Sampling does not change training, unless a layer changes something of its own in
-        evaluation mode too. Raises ValueError if n, labels or seed don't fit.
+        Sampling does not change training, unless a layer changes its own state in evaluation
+        mode too. Raises ValueError if n, labels or seed don't fit.
         """
         n = check_count("n", n)
         random = self.sampling
@@ -236,7 +236,7 @@ class GAN(Game):
             chosen = torch.as_tensor(chosen)
             chosen = chosen.expand(len(z)) if chosen.ndim == 0 else chosen
             labels = check_labels(chosen, len(z), self.classes)
-        with ONE_AT_A_TIME:  # without an average, this is the generator that a thread may train
+        with ONE_AT_A_TIME:  # without an average, a thread may be training this generator
             return generate(self.averaged, z, labels, batch)
 
     @property

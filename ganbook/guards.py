@@ -1,4 +1,4 @@
-"""Guards of a step: against interrupts, foreign random numbers, and losses that are not finite."""
+"""Guards for a step: against interrupts, foreign random numbers, and losses that are not finite."""
 
 import contextlib
 import math
@@ -25,7 +25,7 @@ class WholeStep:
     def __enter__(self):
         self.caught, self.previous = [], None
         main = threading.get_ident() == threading.main_thread().ident
-        if main and signal.getsignal(signal.SIGINT) is not None:  # one in C can't be put back
+        if main and signal.getsignal(signal.SIGINT) is not None:  # a handler in C can't be put back
             self.previous = signal.signal(signal.SIGINT, self._catch)
 
     def _catch(self, *signal_and_frame):
@@ -53,7 +53,7 @@ class Randomness:
 
     seed: determines them all. Latents, dropout and a reader's loss draw from them. Nothing outside
     the block changes them. `state` is what a checkpoint keeps: a tensor for the CPU's generator,
-    and one for the device's. torch's generators are the process's, so games in several threads
+    and one for the device's. torch's generators belong to the process, so games in several threads
     wait here for each other.
     """
 
@@ -131,7 +131,7 @@ class FiniteLosses:
         unread, self._unread = self._unread, []
         if not unread:
             return
-        # At once, because each reading waits for the device.
+        # All together, because each reading waits for the device.
         values = torch.stack([mean.to(DEVICE) for *_, mean in unread]).tolist()
         for (step, player, term, _), value in zip(unread, values, strict=True):
             if not math.isfinite(value):

@@ -80,18 +80,18 @@ Relativistic pairing, Jolicoeur-Martineau 2018 (arXiv:1807.00734); with R1 and R
 al. 2025, eq. 2 (arXiv:2501.05441). Chapters 4 and 9."""
 
 hinge = Loss(d=_d_hinge, g=_g_height, paired=False)
-"""D learns from real logits below 1 and fake ones above -1 only; G makes fakes' logits high.
+"""D learns only from real logits below 1 and fake ones above -1; G makes fakes' logits high.
 
 Lim & Ye 2017 (arXiv:1705.02894); Miyato et al. 2018, eq. 16 and 17 (arXiv:1802.05957).
 Chapter 9."""
 
 least_squares = Loss(d=_d_least_squares, g=_g_least_squares, paired=False)
-"""D regresses real samples on 1 and fake ones on 0; G wants its fakes at 1. Halved, as published.
+"""D regresses real samples to 1 and fake ones to 0; G wants its fakes at 1. Halved, as published.
 
 Mao et al. 2017, eq. 2 with a = 0 and b = c = 1 (arXiv:1611.04076). Chapter 9."""
 
 wasserstein = Loss(d=_d_difference, g=_g_height, paired=False)
-"""The critic maximises its mean on real minus that on fake: W1, if it is the best 1-Lipschitz one.
+"""The critic maximises its mean on real minus that on fake: W1, for the best 1-Lipschitz critic.
 
 Nothing here makes it 1-Lipschitz: add `penalties.clip(0.01)` or `penalties.wgan_gp()`. Arjovsky et
 al. 2017, eq. 2 and 3 (arXiv:1701.07875). Chapters 7 and 8."""

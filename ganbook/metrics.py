@@ -70,10 +70,10 @@ def fid(a, b) -> float:
     |mean_a - mean_b|^2 + tr(cov_a + cov_b - 2 (cov_a cov_b)^(1/2)), in float64, covariances divided
     by N - 1. This is the squared distance; the field leaves the root off. With Inception's features
     it is called FID, hence the name; with those of `digit_features` the course calls it FD. It is
-    biased upwards, by about a constant over N that depends on both distributions: compare only
-    values of the same N and the same features, and differences larger than that bias. With N <= F
-    a covariance is singular, which is no error; see chapter 5. Raises ValueError for fewer than two
-    samples, unequal F, or values that are not finite.
+    biased upwards, by about C / N, where C depends on both distributions: compare only values of
+    the same N and the same features, and differences larger than that bias. With N <= F a
+    covariance is singular, which is not an error; see chapter 5. Raises ValueError for fewer than
+    two samples, unequal F, or values that are not finite.
     Heusel et al. 2017, eq. 6 (arXiv:1706.08500). Chapter 5.
     """
     a, b = _features(a, b, least=2)
@@ -116,13 +116,13 @@ def kid(a, b, blocks: int = 10, seed: int = 0) -> Kid:
     """Kernel distance of two sets of features: squared MMD with the kernel (x.y / F + 1)^3.
 
     a, b: features (N, F) and (M, F).
-    blocks: the rows are shuffled and cut into so many blocks of equal size.
+    blocks: the rows are shuffled and cut into this many blocks of equal size.
     seed: determines the shuffling.
     With Inception's features it is called KID; with those of `digit_features` the course calls it
-    KD. It is unbiased, so it can be below 0. The blocks share no sample, so that their scatter
+    KD. It is unbiased, so it can be below 0. The blocks share no sample, so their scatter
     gives an honest standard error. Raises ValueError for blocks of fewer than two samples, unequal
     F, or values that are not finite.
-    Binkowski et al. 2018, section 4 (arXiv:1801.01401); unbiased by Gretton et al. 2012, eq. 3.
+    Binkowski et al. 2018, section 4 (arXiv:1801.01401); unbiased form: Gretton et al. 2012, eq. 3.
     Chapter 5.
     """
     a, b = _features(a, b, least=2)
@@ -151,11 +151,11 @@ def _unbiased_mmd(x, y):
 
 
 def inception_score(probabilities) -> float:
-    """The inception score, exp of the mean KL(p(y | x) || p(y)): 1 at the least, K at the most.
+    """The inception score, exp of the mean KL(p(y | x) || p(y)): at least 1, at most K.
 
     probabilities: a classifier's, (N, K); p(y) is their mean.
     It uses no real data. It is high if the classifier is sure of each sample and the classes are
-    equally frequent. Raises ValueError for rows that are no probabilities. Salimans et al. 2016,
+    equally frequent. Raises ValueError for rows that are not probabilities. Salimans et al. 2016,
     section 4 (arXiv:1606.03498). Chapter 5.
     """
     p = _matrix(probabilities, least=1)
@@ -187,8 +187,8 @@ def precision_recall(real, fake, k: int = 3) -> PrecisionRecall:
     real, fake: features (N, F) and (M, F).
     k: a point is within reach of a set if it lies in one of the balls around its samples. The
         radius of each ball is the distance to the sample's k-th neighbour in the set.
-    The balls of recall are the fakes' own: a set that scatters widely has wide balls, and so a
-    higher recall. Raises ValueError unless k is below N and M. Precision and recall of generators:
+    Recall uses balls around the fakes: a set that scatters widely has wide balls, and so a higher
+    recall. Raises ValueError unless k is below N and M. Precision and recall of generators:
     Sajjadi et al. 2018 (arXiv:1806.00035); in this form Kynkaanniemi et al. 2019, eq. 1 and 2
     (arXiv:1904.06991). Chapter 5.
     """
@@ -212,9 +212,9 @@ def density_coverage(real, fake, k: int = 5) -> DensityCoverage:
 
     real, fake: features (N, F) and (M, F).
     k: the radius of a ball is the distance to its center's k-th neighbour.
-    Both use balls around real samples only, so that an outlier among the fakes has no ball. An
-    outlier among the real samples has one, which counts for density. Two
-    samples of one distribution have the density 1 and, for large M = N, the coverage 1 - 2^-k.
+    Both use balls around real samples only, so an outlier among the fakes has no ball. An outlier
+    among the real samples has one, and it counts towards density. Two samples of one distribution
+    have density 1 and, for large M = N, coverage 1 - 2^-k.
     Raises ValueError unless k is below N and M. Naeem et al. 2020, eq. 3 and 4, lemma 2
     (arXiv:2002.09797). Chapter 5.
     """
@@ -224,7 +224,7 @@ def density_coverage(real, fake, k: int = 5) -> DensityCoverage:
 
 
 def _reached(points, anchors, k):
-    """Of points in balls around anchors: the share in any, the mean number, the share of balls hit.
+    """Of points and balls around anchors: the share in a ball, the mean number, the share hit.
 
     points, anchors: features. k: as `density_coverage` takes it.
     """
@@ -262,10 +262,10 @@ def nearer_to_training(training, held_out, fake) -> float:
     """The share of fakes nearer to a training sample than to any held-out one, 1/2 without copies.
 
     training, held_out: features (N, F) of equally many samples, because the larger set would be
-        nearer by its number alone.
+        nearer by its size alone.
     fake: features (M, F). A fake that is equally near to both counts half.
-    Honest fakes scatter around 1/2 more widely than coins do: `copy_test` has the band. Raises
-    ValueError if training and held-out samples are not equally many. A simple form of the test of
+    Honest fakes scatter around 1/2 more widely than coin tosses do: `copy_test` has the band.
+    Raises ValueError if the training and held-out sets differ in size. A simple form of the test of
     Meehan et al. 2020 (arXiv:2004.05675). Chapter 5.
     """
     if len(training) != len(held_out):
@@ -278,9 +278,9 @@ def nearer_to_training(training, held_out, fake) -> float:
 
 
 class CopyTest(NamedTuple):
-    """A share of fakes nearer to training samples, and what chance makes of it.
+    """The share of fakes nearer to training samples, and how it compares with chance.
 
-    share: as by `nearer_to_training`. low, high: the middle 95 % of the shares where chance decides
+    share: as in `nearer_to_training`. low, high: the middle 95 % of the shares where chance decides
     which samples were trained on. p: how often chance gives this share or a larger one.
     """
 
@@ -295,13 +295,13 @@ def copy_test(training, held_out, fake, draws: int = 2000, seed: int = 0) -> Cop
 
     training, held_out: features (N, F) of equally many samples, drawn alike.
     fake: features (M, F).
-    draws: how often the two sets are put together and split anew, 100 or more.
+    draws: how many times the two sets are pooled and split anew, 100 or more.
     seed: determines the splits.
     If the generator has learned nothing of its training samples but their distribution, they and
-    the held-out samples may change places: each split of both together into halves is as likely as
-    the one that was used. So p is exact, whatever the fakes are, repeated ones too. A
-    permutation test; its band has the standard deviation that chapter 10 derives. Raises
-    ValueError for sets that are not equally many, or too few draws. Chapters 5 and 10.
+    the held-out samples may change places: each split of the pool into halves is as likely as the
+    one that was used. So p is exact, whatever the fakes are, even repeated ones. A permutation
+    test; its band has the standard deviation that chapter 10 derives. Raises ValueError for sets
+    of unequal size, or too few draws. Chapters 5 and 10.
     """
     draws = check_count("draws", draws, least=100)
     share = nearer_to_training(training, held_out, fake)
@@ -322,9 +322,9 @@ class Interval(NamedTuple):
 
 
 def share_interval(count: int, n: int, level: float = 0.95) -> Interval:
-    """Confidence interval of a probability of which n tries have hit `count` times.
+    """Confidence interval for a probability, from `count` hits in n tries.
 
-    count: 0 to n. n: 1 or more. level: the probability that the interval is to have.
+    count: 0 to n. n: 1 or more. level: the confidence, between 0 and 1.
     It is exact for independent tries: it holds the true probability at least that often. Raises
     ValueError for a count or level out of range. Clopper & Pearson 1934. Chapter 5.
     """
@@ -342,18 +342,18 @@ def share_interval(count: int, n: int, level: float = 0.95) -> Interval:
 
 
 def bootstrap(measure, *sets, draws: int = 200, level: float = 0.95, seed: int = 0) -> Interval:
-    """Bootstrap confidence interval of the number `measure(*sets)`.
+    """Bootstrap confidence interval for the number `measure(*sets)`.
 
     measure: a function of the sets that returns a number.
     sets: samples (N, ...), each set resampled with replacement.
-    draws: how often they are resampled, 20 or more.
-    level: the probability that the interval is to have.
+    draws: how many times they are resampled, 20 or more.
+    level: the confidence, between 0 and 1.
     seed: determines the resampling.
-    It is the basic (reflected) interval, 2 value - quantiles. If a measure is biased by the number
-    of samples, as FD is, resampling adds about the same bias again, and reflecting takes one bias
-    off. The interval is then for the value of endless samples, and may leave out the value
-    measured. Raises ValueError for draws or level out of range. Davison & Hinkley 1997, eq. 5.6.
-    Chapter 5.
+    It is the basic (reflected) interval, 2 value - quantiles. If a measure's bias depends on the
+    number of samples, as FD's does, resampling adds about the same bias again, and reflecting takes
+    one bias off. The interval is then for the value with endless samples, and may leave out the
+    value measured. Raises ValueError for draws or level out of range. Davison & Hinkley 1997,
+    eq. 5.6. Chapter 5.
     """
     draws, value, rng = (
         check_count("draws", draws, least=20),
@@ -398,7 +398,7 @@ def earth_mover(a, b) -> float:
     """Exact earth mover's distance W1 between two sets of equally many points, in units of x.
 
     a, b: points (N, D).
-    It is the mean Euclidean distance over the pairing of the two sets that makes it least. The time
+    It is the least mean Euclidean distance over all pairings of the two sets. The time
     grows as N^3: 10 ms for 256 points, seconds for 2,000. Between two samples of one distribution
     it is above 0, and falls with the number of points. Raises ValueError for sets that are empty,
     of unequal shape, or not finite. Villani 2009, Optimal Transport, chapter 6, with the assignment
@@ -423,7 +423,7 @@ def earth_mover(a, b) -> float:
 
 
 class DigitClassifier(nn.Module):
-    """Maps digits (N, 1, 28, 28) in [-1, 1] to class logits (N, 10), by way of features (N, 64).
+    """Maps digits (N, 1, 28, 28) in [-1, 1] to class logits (N, 10), via features (N, 64).
 
     features, head: its two parts. accuracy: on held-out digits, 0 to 1.
     """
@@ -454,8 +454,8 @@ def digit_classifier() -> DigitClassifier:
     """The classifier whose features measure digits, trained at first use (about 10 s), then cached.
 
     It learns from the 4,000 training digits, shifted by up to two pixels. It is trained on the CPU
-    on every machine, so that everybody's features are alike. `.accuracy` is its share of right
-    answers on the 1,000 held-out digits.
+    on every machine, so that everybody's features are alike. `.accuracy` is its share of
+    correct answers on the 1,000 held-out digits.
     """
     name = f"digit_classifier-v{_VERSION}.pt"
     with torch.random.fork_rng(
@@ -518,10 +518,10 @@ def digit_features(images: torch.Tensor, batch: int = 500) -> torch.Tensor:
     """Features of digits: the classifier's last hidden layer, float32 (N, 64) on the CPU.
 
     images: digits (N, 1, 28, 28) in [-1, 1]. batch: how many at a time.
-    Values beyond [-1, 1], as a Gaussian fitted to pixels has, are taken as they are, and a figure
-    clips them: `images.clamp(-1, 1)` first, so that what is measured is what is shown. The length
-    of a feature vector goes with the contrast of the strokes, so a slight blur is far away. Raises
-    ValueError for another shape, or values over 100. Chapter 5.
+    Values beyond [-1, 1], as from a Gaussian fitted to pixels, are taken as they are, but a figure
+    clips them: use `images.clamp(-1, 1)` first, to measure what is shown. The length of a feature
+    vector follows the contrast of the strokes, so a slightly blurred digit is far away. Raises
+    ValueError for any other shape, or values over 100. Chapter 5.
     """
     return _run(digit_classifier().features, images, batch)
 
@@ -593,11 +593,11 @@ def stacked_coverage(images: torch.Tensor, batch: int = 500) -> StackedCoverage:
     """Count the modes that stacks of three digits cover, each read by the classifier as 0 to 999.
 
     images: stacks (N, 3, 28, 28) in [-1, 1]. batch: how many digits are read at a time.
-    A mode is covered if one stack is read as it. Reverse KL is KL(share of each mode || 1/1000);
+    A mode is covered if a stack is read as it. Reverse KL is KL(share of each mode || 1/1000);
     for N fair draws it is about 999 / 2N. The confidence is the mean probability of the number
-    read, the product of those of its digits: scribbles can cover modes too, with low confidence.
-    Raises ValueError for another shape. Lin et al. 2018, section 4.2 (PacGAN, arXiv:1712.04086).
-    Chapter 9.
+    read, the product of its digits' probabilities. Scribbles can cover modes too, with low
+    confidence. Raises ValueError for any other shape. Lin et al. 2018, section 4.2 (PacGAN,
+    arXiv:1712.04086). Chapter 9.
     """
     if images.ndim != 4 or images.shape[1:] != (3, 28, 28) or not len(images):
         raise ValueError(f"stacks are images (N, 3, 28, 28); got {tuple(images.shape)}")
@@ -617,7 +617,7 @@ def _run(network, images, batch):
         )
     if (
         images.numel() and images.max() > 100
-    ):  # values a little over 1 pass, as of a Gaussian fitted to pixels
+    ):  # values a little over 1 pass, as from a Gaussian fitted to pixels
         raise ValueError(
             f"images must lie in [-1, 1]; these reach {images.max():.3g}: data.Images scales bytes"
         )

@@ -19,7 +19,7 @@ class Term(NamedTuple):
     measure: takes the critic (the discriminator as a function of samples alone, (N, ...) to (N,)),
         two batches (N, ...) that require gradients, and the logits (N,) of both; returns (N,).
     weight: a number, or a function of the share of steps done.
-    every: the term is applied once in so many turns of the discriminator.
+    every: the term is applied once in this many turns of the discriminator.
     """
 
     measure: Callable[..., Tensor]
@@ -47,7 +47,7 @@ class Penalty(NamedTuple):
     def __call__(
         self, critic, real, fake, real_logits, fake_logits, step=0, share=0.0, check=None
     ) -> Tensor:
-        """The sum (N,) of the terms that this turn does not leave out.
+        """The sum (N,) of the terms that are due in this turn.
 
         critic: the discriminator as a function of samples alone, (N, ...) to logits (N,).
         real, fake: samples (N, ...) that require gradients.
@@ -55,7 +55,7 @@ class Penalty(NamedTuple):
         step: the number of this turn of the discriminator, from 0.
         share: the share of all steps that are done, from 0 to 1.
         check: None, or a function that is called with each term's `measure` and what it gave, (N,).
-        A term applied at every k-th turn counts k times there, so that its mean over the turns
+        A term applied at every k-th turn counts k times there, so its mean over the turns
         stays the same (lazy regularisation: Karras et al. 2020, appendix B, arXiv:1912.04958).
         Raises ValueError for a term that does not give one value per sample.
         """
@@ -162,7 +162,7 @@ def clip(bound: float) -> Penalty:
     """Clip all weights of the critic to [-bound, bound] after each of its turns.
 
     bound: above 0. Clipping comes after the turn, so that the generator meets a clipped critic.
-    Raises ValueError for another bound. Arjovsky et al. 2017, algorithm 1 (arXiv:1701.07875).
+    Raises ValueError for any other bound. Arjovsky et al. 2017, algorithm 1 (arXiv:1701.07875).
     Chapter 7.
     """
     if not (isinstance(bound, numbers.Real) and 0 < bound < math.inf):

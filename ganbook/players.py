@@ -1,4 +1,4 @@
-"""The networks of a game: placed, each learned by one player, and able to play together."""
+"""The networks of a game: placed, each trained by one player, and able to play together."""
 
 import itertools
 import math
@@ -54,7 +54,7 @@ def check_optimized(players: dict, optimizers: dict, averages: dict) -> None:
             )
         known = {id(weight) for weight in groups[0]["params"]}
         for network in networks:
-            # Looked at first, because turns by hand are many.
+            # Checked first, because turns by hand are many.
             if torch.is_inference_mode_enabled() or not is_placed(network):
                 placed(network, name)
             for weight, value in network.named_parameters():
@@ -76,7 +76,7 @@ def has_gradient(network: nn.Module) -> bool:
 def warn_of_idle(players: dict[str, tuple[nn.Module, ...]], idle: set[int]) -> None:
     """Warn of networks that no term of a step depended on.
 
-    players: {name: networks}, those who have a turn. idle: the `id` of each network that has got no
+    players: {name: networks}, those who have a turn. idle: the `id` of each network that has had no
         gradient.
     """
     for name, networks in players.items():

@@ -38,7 +38,7 @@ def use_style() -> None:
 
 
 def array(values) -> np.ndarray:
-    """A tensor (of any device and precision), array or list as a numpy array."""
+    """A tensor (on any device, in any precision), array or list as a numpy array."""
     if isinstance(values, torch.Tensor):
         return values.detach().float().cpu().numpy()
     return np.asarray(values)
@@ -47,11 +47,11 @@ def array(values) -> np.ndarray:
 def tile(images, columns: int = 10) -> np.ndarray:
     """Arrange images in a grid: one picture of uint8, (height, width) or (height, width, 3).
 
-    images: (N, C, H, W) in [-1, 1], with 1, 3 or 4 channels. The fourth is how opaque a pixel is;
+    images: (N, C, H, W) in [-1, 1], with 1, 3 or 4 channels. The fourth is opacity;
         such images are laid on grey.
     columns: how many images in a row.
-    The last row is filled up with white. A gap of one pixel separates the images. Raises ValueError
-    for another shape, no images, no columns, or values over 100.
+    The last row is padded with white. A gap of one pixel separates the images. Raises ValueError
+    for any other shape, no images, no columns, or values over 100.
     """
     pixels = array(images)
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3, 4):
@@ -60,13 +60,13 @@ def tile(images, columns: int = 10) -> np.ndarray:
         raise ValueError(
             f"a grid needs at least one image and one column; got {len(pixels)} and {columns}"
         )
-    if pixels.max() > 100:  # values a little over 1, as of noisy images, are clipped
+    if pixels.max() > 100:  # values a little over 1, as in noisy images, are clipped
         raise ValueError(
             f"images must lie in [-1, 1]; these reach {pixels.max():.3g}: data.Images scales bytes"
         )
     if pixels.shape[1] == 4:
         opaque = np.clip((pixels[:, 3:] + 1) / 2, 0, 1)
-        pixels = np.clip(pixels[:, :3], -1, 1) * opaque  # the grey in the middle is 0
+        pixels = np.clip(pixels[:, :3], -1, 1) * opaque  # mid-grey is 0
     pixels = np.clip((pixels.transpose(0, 2, 3, 1) + 1) * 127.5, 0, 255).round().astype(np.uint8)
     count, height, width, channels = pixels.shape
     columns = min(columns, count)
@@ -100,7 +100,7 @@ def show_images(images, columns: int = 10, title: str = "", ax=None):
 def show_points(real=None, fake=None, ax=None, limit: float | None = None):
     """Draw real points as dots and fake points as crosses, and return the Axes.
 
-    real, fake: points (N, 2); None for none.
+    real, fake: points (N, 2), or None.
     ax: the Axes to draw in; None makes a new figure.
     limit: both axes go from -limit to limit; None fits them to the points.
     """
@@ -128,7 +128,7 @@ def label_line(line, text: str, at: float = 1.0, offset=(4, 0)) -> None:
     """Write a label beside a line, in its colour, in place of a legend.
 
     line: a matplotlib line. text: the label.
-    at: at which of its points, 0 for the first, 1 for the last.
+    at: where along it, from 0 for the first point to 1 for the last.
     offset: of the label from that point, (right, up), in typographic points.
     """
     x, y = line.get_data()
@@ -144,9 +144,9 @@ def label_line(line, text: str, at: float = 1.0, offset=(4, 0)) -> None:
 
 
 class View:
-    """A picture in a cell that is replaced while a game trains.
+    """A picture in a cell, redrawn while a game trains.
 
-    real: points (N, 2) to draw fake points over; None for none.
+    real: points (N, 2) to draw fake points over, or None.
     columns: of a grid of images.
     Example: `view = View(real)`, then `view.show(samples, title="step 100")` as often as you like.
     The last picture stays in the saved notebook.

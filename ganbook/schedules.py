@@ -7,7 +7,7 @@ from typing import NamedTuple
 class falling(NamedTuple):
     """A number that falls along half a cosine as the share of steps done goes from 0 to 1.
 
-    start, end: its values at the shares 0 and 1.
+    start, end: its values at share 0 and share 1.
     Examples: `lr=falling(2e-3, 1e-4)`, `penalties.r1(falling(3.0, 0.3))`. Any other function of the
     share of steps done can take its place. Loshchilov & Hutter 2017, eq. 5
     (arXiv:1608.03983). Chapter 4.

@@ -74,8 +74,8 @@ class Reach(NamedTuple):
 def reach(generator: nn.Module, latent: int, labels: Tensor | None) -> Reach:
     """A generator's range: (-1, 1) if it ends in tanh, (0, 1) for a sigmoid, else infinite.
 
-    labels: two or more, or None. Known from its last operation, or from its outputs at huge
-        latents.
+    labels: two or more, or None.
+    The range is known from its last operation, or from its outputs at huge latents.
     """
     count = 2 * getattr(generator, "copies", 1) if labels is None else len(labels)
     z = torch.randn(count, latent, dtype=torch.float32, device=DEVICE)
@@ -132,7 +132,7 @@ def _far(network: nn.Module, like: Tensor, labels: Tensor | None) -> Tensor | No
 def _has_bounded_weights(network: nn.Module) -> bool:
     """Whether a layer has a spectral norm, or any parametrization that may bound its weight.
 
-    Weight norm does not.
+    Weight norm does not bound it.
     """
     return any(
         isinstance(layer, SpectralNorm)
@@ -150,14 +150,14 @@ _KEEP_VALUES = re.compile(
     "(Unsafe)?View|Reshape|ReshapeAlias|Alias|Squeeze|Unsqueeze|Permute|Transpose|T|Select|Slice"
     "|Expand|Clone|ToCopy|Mean"
 )
-"""Operations, by their names in torch's graph, after which numbers lie where they lay before."""
+"""Operations, by their names in torch's graph, after which numbers stay in their range."""
 
 
 def _end(network: nn.Module, like: Tensor, labels: Tensor | None) -> str:
     """The last operation that moves a network's values, such as "Sigmoid", or "" if not known.
 
     like: inputs (N, ...). labels: (N,), or None. The operation is read from torch's graph, because
-    it may stand in a layer, in the network's own `forward` or in a hook.
+    it may be in a layer, in the network's own `forward` or in a hook.
     """
     try:
         with evaluating(network), torch.enable_grad():

@@ -72,7 +72,7 @@ def asked(turn: Turn, batch, step: int) -> Returned:
     """Call a turn's objective, check what it returns, and take the mean of each term.
 
     turn: whose objective it is. batch: on the device. step: its number, for the message.
-    Raises TypeError unless it returns {term: values}, or a pair of it and {name: tensor}, and
+    Raises TypeError unless it returns {term: values}, or a pair of that and {name: tensor}, and
     ValueError if it changes the batch in place.
     """
     versions = [tensor._version for tensor in tensors(batch)]
@@ -145,11 +145,11 @@ _ADVICE = {
     "more than 1 value per channel": "batch norm needs at least two samples for its statistics, and"
     " in the objective of the {player} it gets one: make the batches larger",
 }
-"""What torch says in some of its errors, and what a reader is told in its place."""
+"""What torch says in some of its errors, and what a reader is told instead."""
 
 
 class Explained:
-    """A context that adds to an error where in a turn it happened, or replaces torch's by advice.
+    """A context that adds to an error where in a turn it happened, or replaces torch's with advice.
 
     where: the words before the player's name, such as "in the objective of the".
     player: whose turn it is. step: the number of the step.
@@ -211,7 +211,7 @@ class Terms:
         """Raise ValueError for a term that depends on none of the player's weights, unless it is 0.
 
         player: the player's name. means: {term: mean}. weights: those that the player learns.
-        Each term is looked at until it has been found to depend on them once.
+        Each term is checked until it has once been found to depend on them.
         """
         unknown = [name for name in means if name not in self._learned]
         if not unknown:

@@ -1,4 +1,4 @@
-"""Interactive pictures: those that are redrawn when a slider moves, and films."""
+"""Interactive pictures: films, and pictures that are redrawn when a slider moves."""
 
 import base64
 import io
@@ -19,8 +19,8 @@ class MovingPicture(ipywidgets.VBox):
     """Controls, and below them a picture that is redrawn whenever one of them changes.
 
     draw: a function that takes the value of every control by its name and returns a PNG as bytes.
-    say: a function that takes the same values and returns in a line what the picture shows, which
-        in JupyterLab is the picture's alternative text too.
+    say: a function that takes the same values and returns a line that says what the picture shows.
+        In JupyterLab the line is the picture's alternative text too.
     controls: widgets with a `value` and a `description`.
     Without a kernel, as in a notebook on a web page, controls and picture are shown as they were
     when the cell ran.
@@ -83,7 +83,7 @@ def frame(picture) -> bytes:
 
     picture: a matplotlib Figure, a PIL image, the bytes of a PNG, or an array or tensor of uint8,
         (H, W) or (H, W, 3), as `plotting.tile` makes it. A figure is drawn as it looks now.
-    Raises TypeError for anything else, ValueError for another shape or for bytes of no PNG.
+    Raises TypeError for anything else, ValueError for any other shape or for bytes that are no PNG.
     """
     if isinstance(picture, (bytes, bytearray, memoryview)):
         if bytes(picture[:8]) != b"\x89PNG\r\n\x1a\n":
@@ -122,7 +122,7 @@ def film(frames, labels=None, interval: int = 150) -> "Film":
     labels: one for each frame, such as "step 100"; None numbers them.
     interval: milliseconds from one frame to the next, 1 or more.
     By keyboard: Space on the button plays and pauses, arrow keys move the slider. Without a kernel
-    a sheet of six frames is shown. Raises ValueError for no frames, another number of labels, or
+    a sheet of six frames is shown. Raises ValueError for no frames, a wrong number of labels, or
     one figure given twice, and what `frame` raises.
     """
     frames = list(frames)

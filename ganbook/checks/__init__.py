@@ -4,9 +4,9 @@ A check tests properties that a right answer has, on inputs it draws itself, so 
 contain the answer. How to write one:
 
 - `@exercise("1.2")` asks for a function, `@exercise("1.3", value=True)` for a value.
-- What comes back goes through `number`, `count`, `tensor` or `parts`, which take everything that
-  can be meant and name everything else. Nothing else touches it before.
-- `recognise` and `recognise_number` name known mistakes; with `truth` they never do so to a right
+- What comes back goes through `number`, `count`, `tensor` or `parts`, which accept everything that
+  can be meant and name everything else. Nothing else touches it first.
+- `recognise` and `recognise_number` name known mistakes; with `truth` they never blame a right
   answer. `same` and `near` compare as loosely as float32 needs.
 """
 
@@ -28,13 +28,13 @@ from ganbook.claims import marked
 from ganbook.guards import Randomness
 
 SEED = 8128
-"""Of all that a check draws, so that its verdict depends on the answer alone. Tests try others."""
+"""For all that a check draws, so that its verdict depends on the answer alone. Tests try others."""
 
 RTOL, ATOL = 1e-4, 1e-5
 """How far a right answer may be off: many are computed in float32, and `.item()` hides which."""
 
 MOST = 10_000
-"""Values that are read from a generator, which may have no end."""
+"""The most values that are read from a generator, which may have no end."""
 
 
 class Mistake(AssertionError):
@@ -145,7 +145,7 @@ _UNREAL = (torch.bool, torch.complex64, torch.complex128, *map(np.dtype, ("?", "
 
 
 class _Unfit(TypeError):
-    """Why a value is no tensor of numbers, in words that belong into a `Mistake`."""
+    """Why a value is no tensor of numbers, in words for a `Mistake`."""
 
 
 def _only(value) -> float | complex | None:
@@ -269,10 +269,10 @@ def exercise(number: str, *, value: bool = False):
     """Make a check of exercise `number` ("1.2") out of a function that calls `require`.
 
     number: of the exercise. value: whether it asks for a value; otherwise it asks for a function.
-    The check gets the learner's answer. Dots, None, or a function that returns either, print that
-    the exercise is open. Everything that the learner's code may raise, `sys.exit()` included,
-    becomes a `Mistake` that names it; an interrupt passes through. Settings of torch and numpy
-    and the random numbers are after the check what they were before.
+    The check gets the learner's answer. For dots, None, or a function that returns either, it
+    prints that the exercise is open. Everything that the learner's code may raise, `sys.exit()`
+    included, becomes a `Mistake` that names it; an interrupt passes through. After the check, the
+    settings of torch and numpy and the random numbers are what they were before.
     """
 
     def decorate(check):
@@ -311,7 +311,7 @@ def guarded(answer, what: str = ""):
     """A learner's function whose exceptions are `Mistake`s, and whose generators have an end.
 
     what: its name, for the message if it is no function.
-    After a call, its `leaves_gradients_off` tells whether the next cell would have had none.
+    After a call, its `leaves_gradients_off` tells whether the next cell would have no gradients.
     """
     if _dots(answer) or answer is None:
         raise Open
@@ -390,7 +390,7 @@ def _a_function(value) -> str:
 
 
 def _listed(value, depth: int = 3):
-    """The value, with lists in place of iterators, and with these no longer than `MOST`."""
+    """The value, with lists no longer than `MOST` in place of iterators."""
     if isinstance(value, Iterator):
         found = list(itertools.islice(value, MOST + 1))
         require(
@@ -409,7 +409,7 @@ def _listed(value, depth: int = 3):
 
 
 def _dots(value, depth: int = 3) -> bool:
-    """Whether the dots of a stub stand somewhere in a value."""
+    """Whether the dots of a stub are anywhere in a value."""
     if value is ...:
         return True
     if isinstance(value, np.ndarray):
@@ -437,7 +437,7 @@ def _said(error: BaseException) -> str:
 def _own_random_numbers():
     """Global generators that start from SEED, for the check and for an answer that draws.
 
-    They are put back afterwards: an exercise solved or not, the chapter draws the same numbers.
+    They are put back afterwards: exercise solved or not, the chapter draws the same numbers.
     """
     before = random.getstate(), np.random.get_state()  # noqa: NPY002
     random.seed(SEED)
@@ -452,7 +452,7 @@ def _own_random_numbers():
 
 @contextlib.contextmanager
 def _kept_settings():
-    """Settings of torch and numpy: the usual ones, and afterwards what they were before."""
+    """The usual settings of torch and numpy, and afterwards those from before."""
     device = torch.get_default_device()
     dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
     threads, errors = torch.get_num_threads(), np.geterr()

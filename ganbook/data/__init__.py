@@ -6,7 +6,7 @@ float32 (N, C, H, W) in [-1, 1], the range of a generator that ends in tanh. Dow
 `ValueError`.
 
 `batches.py` has the batches, `points.py` the toys in the plane and on the line, `images.py` images,
-`sets.py` the sets that everybody knows, `folder.py` yours.
+`sets.py` the well-known sets, `folder.py` yours.
 """
 
 from ganbook.data.batches import Batch, Batches

@@ -64,7 +64,7 @@ def seeded_rng(seed: int | None, block: int = 0) -> np.random.Generator:
 
     seed: a whole number, 0 or more; None takes one from torch's global random numbers.
     block: which block of a stream the numbers are for.
-    Raises ValueError for another seed.
+    Raises ValueError for any other seed.
     """
     seed = int(torch.randint(2**62, ())) if seed is None else check_count("seed", seed, least=0)
     return np.random.default_rng((seed, block))

@@ -13,32 +13,32 @@ from ganbook.arguments import check_choice, check_count, warn
 from ganbook.data.images import Images
 from ganbook.files import DataError, user_path
 
-# What Pillow reads, and what phones write, so that it is not left out without a word.
+# What Pillow reads, and what phones write, so that those are not left out silently.
 _SUFFIXES = frozenset(
     ".apng .avif .bmp .dds .dib .gif .heic .heif .icns .ico .j2c .j2k .jfif .jp2 .jpe .jpeg .jpg"
     " .jpx .mpo .pbm .pcx .pgm .png .pnm .ppm .psd .qoi .sgi .tga .tif .tiff .webp".split()
 )
-# More would fill the memory of a small machine: about 8 bytes are needed for each.
+# More would fill the memory of a small machine: each needs about 8 bytes.
 _MOST_PIXELS = 2**29
 
 
 def folder(path, size: int, channels: int | None = None) -> Images:
-    """Return the pictures in a folder, (N, C, size, size), each folder within it a class.
+    """Return the pictures in a folder, (N, C, size, size); each folder within it is a class.
 
-    path: the folder. The pictures, of any size, lie in it (a set without labels) or in folders of
-        it, however deep. They are its files with the suffixes .apng .avif .bmp .dds .dib .gif .heic
-        .heif .icns .ico .j2c .j2k .jfif .jp2 .jpe .jpeg .jpg .jpx .mpo .pbm .pcx .pgm .png .pnm
-        .ppm .psd .qoi .sgi .tga .tif .tiff .webp; others, hidden ones and the
-        thumbnails in folders @eaDir are left out. Links are followed.
+    path: the folder. The pictures, of any size, lie in it (a set without labels) or in folders
+        within it, however deep. They are the files with the suffixes .apng .avif .bmp .dds .dib
+        .gif .heic .heif .icns .ico .j2c .j2k .jfif .jp2 .jpe .jpeg .jpg .jpx .mpo .pbm .pcx .pgm
+        .png .pnm .ppm .psd .qoi .sgi .tga .tif .tiff .webp; others, hidden ones and the thumbnails
+        in @eaDir folders are left out. Links are followed.
     size: the middle square of each picture is scaled to size x size pixels.
-    channels: 1 grey, 3 colours, or 4 with transparency; None takes 1 if all pictures are grey, 4 if
-        a pixel is transparent, else 3. With 1 and 3, transparent pictures are laid on white.
+    channels: 1 for grey, 3 for colour, 4 with transparency; None takes 1 if all pictures are grey,
+        4 if a pixel is transparent, else 3. With 1 or 3, transparent pictures are laid on white.
     Pictures and classes are in the order of their names; `.classes` are the names of the folders.
-    Of a film or a file of several pages it takes the first picture. In a 16-bit
-    picture, a colour marked as transparent is drawn opaque.
+    A film, or a file of several pages, gives its first picture. In a 16-bit picture, a colour
+    marked as transparent is drawn opaque.
     Raises DataError if a folder or picture can't be read, if a link leads nowhere, if there are no
-    pictures, or if they lie both in the folder and in folders of it, and ValueError for an empty
-    path, and for another size or number of channels. Warns of pixels that use little of their
+    pictures, or if they lie both in the folder and in folders within it. Raises ValueError for an
+    empty path, or any other size or number of channels. Warns of pixels that use little of their
     range.
     """
     from tqdm.auto import tqdm
@@ -157,7 +157,7 @@ def _square(file: Path, size: int, channels: int, brightest: dict[Path, int]) ->
             left, top = (width - side) // 2, (height - side) // 2
             square = whole.crop((left, top, left + side, top + side))
             if square.mode.startswith(("I", "F")):
-                # In 8-bit pictures Pillow itself inverts those whose white is 0
+                # Pillow itself inverts 8-bit pictures whose white is 0
                 # (PhotometricInterpretation).
                 inverted = getattr(picture, "tag_v2", {}).get(262) == 0
                 square, brightest[file] = _eight_bits(square, inverted)
@@ -181,7 +181,7 @@ def _square(file: Path, size: int, channels: int, brightest: dict[Path, int]) ->
 
 
 def _eight_bits(picture: Image.Image, inverted: bool) -> tuple[Image.Image, int]:
-    """A picture of 16 bits with 8, and its largest value before."""
+    """A 16-bit picture as an 8-bit one, and its largest value before."""
     values = np.asarray(picture)
     low, high = values.min(), values.max()
     if picture.mode == "F" or low < 0 or high >= 2**16 or (picture.mode == "I" and 0 < high < 2**8):

@@ -50,7 +50,7 @@ def read_cifar10(path, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
     split: "train" or "test".
     The pickles inside may hold arrays and plain values only. Raises DataError if one asks for
     anything else, or if the archive is damaged, incomplete or something else. Raises ValueError
-    for another split.
+    for any other split.
     """
     check_choice("split", split, ["train", "test"])
     train = [f"data_batch_{i}" for i in range(1, 6)]
@@ -58,7 +58,7 @@ def read_cifar10(path, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
     found = {}
     try:
         with tarfile.open(path, "r:gz") as archive:
-            # In the archive's own order: to go back is to decompress it all again.
+            # In the archive's own order: going back would decompress it all again.
             for member in archive:
                 if Path(member.name).name in names:
                     batch = _ArrayUnpickler(archive.extractfile(member), encoding="bytes").load()
@@ -86,7 +86,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         allowed = {
             "numpy.core.multiarray._reconstruct": np.empty(0).__reduce__()[0],
             "numpy.ndarray": np.ndarray,
-            # They call dtype("u1", 0, 1); some versions of numpy warn that 0 and 1 are no booleans.
+            # They call dtype("u1", 0, 1); some versions of numpy warn that 0 and 1 are not bool.
             "numpy.dtype": lambda code, align, copy: np.dtype(code, copy=True),
         }
         if f"{module}.{name}" not in allowed:

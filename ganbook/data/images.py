@@ -72,7 +72,7 @@ class Images:
 
         n: how many, 1 to the number of images.
         seed: a whole number, 0 or more; None lets torch's global random numbers choose.
-        Raises ValueError for another n or seed.
+        Raises ValueError for any other n or seed.
         """
         rows = seeded_rng(seed).permutation(len(self))[: check_count("n", n, most=len(self))]
         return _scaled(self._pixels[torch.from_numpy(rows).to(DEVICE)])
@@ -131,7 +131,7 @@ def long_tail(images: Images, factor: float = 50.0) -> Images:
     images: a set with labels.
     factor: how many times as rare as class 0 the last class is, 1 or more.
     Counts fall geometrically from the size of the smallest class. Raises ValueError for images
-    without labels, an empty class or a smaller factor. After Cui et al. 2019, section 5.1
+    without labels, an empty class or a factor below 1. After Cui et al. 2019, section 5.1
     (arXiv:1901.05555). Chapter 6.
     """
     if images.labels is None:
@@ -154,7 +154,7 @@ class Stacks(Points):
     """Images (N, 3, H, W) of three images each: red, green and blue, drawn afresh for every batch.
 
     images: a set of one channel with labels 0 to 9. The labels of the stacks are 0 to 999.
-    Raises ValueError for another set.
+    Raises ValueError for any other set.
     """
 
     def __init__(self, images: Images):
@@ -166,14 +166,14 @@ class Stacks(Points):
             )
         super().__init__(lambda rng, n: rng.integers(len(images), size=(n, 3)))
         self.source, self.classes = images, tuple(f"{c:03}" for c in range(1000))
-        self._places = torch.tensor([100, 10, 1], device=DEVICE)  # here, as it waits for a GPU
+        self._places = torch.tensor([100, 10, 1], device=DEVICE)  # here: making it waits for a GPU
 
     def sample(self, n: int, seed: int | None = None) -> torch.Tensor:
         """Return n images, (n, 3, H, W).
 
         n: how many, 1 or more.
         seed: a whole number, 0 or more; None lets torch's global random numbers choose.
-        Raises ValueError for another n or seed.
+        Raises ValueError for any other n or seed.
         """
         return self._take(super().sample(n, seed)).x
 
@@ -187,7 +187,7 @@ class Stacks(Points):
 
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_SMALL = 2**24  # 64 MiB as floats: so small a set is scaled once, which makes its batches faster
+_SMALL = 2**24  # 64 MiB as floats: a set this small is scaled once, so its batches are faster
 
 
 def _scaled(pixels: torch.Tensor) -> torch.Tensor:
@@ -200,7 +200,7 @@ def _checked(images) -> torch.Tensor:
     """The pixels on the device, float32 or bytes, in memory of their own."""
     given = isinstance(images, torch.Tensor)
     try:
-        # A copy, because torch warns of arrays that can't be written to.
+        # A copy, because torch warns about read-only arrays.
         images = images if given else torch.from_numpy(np.array(images))
     except (TypeError, ValueError) as error:
         raise ValueError(f"images must be one array of numbers: {error}") from error

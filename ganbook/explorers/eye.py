@@ -26,13 +26,13 @@ def explorer(
     real, fake: images (N, 1, H, W) and (M, 1, H, W) in [-1, 1], `looks` of each or more.
     looks: how many images are shown. A coin decides whether each is real.
     seconds: how long each is seen.
-    seed: determines coins and images; a second round tosses and draws anew.
+    seed: determines coins and images; a second round tosses and draws again.
     After the last look it says the share of wrong answers with its 95 % interval.
     Keys, with the focus on it: Space starts, R or the left arrow says "real", G or the right arrow
     "generated", Escape gives the keys back to the notebook. Without a kernel 24 of the images are
     shown, with the answers below. Raises ValueError for other shapes, too few images, or seconds
-    that are not above 0. After HYPE, Zhou et al. 2019 (arXiv:1904.01121), which sets no limit of
-    time, or one that adapts; here it is fixed.
+    that are not above 0. After HYPE, Zhou et al. 2019 (arXiv:1904.01121), which sets no time
+    limit, or one that adapts; here it is fixed.
     """
     return Eye(real, fake, looks, seconds, seed)
 
@@ -40,8 +40,8 @@ def explorer(
 class Eye(anywidget.AnyWidget):
     """What `explorer` makes. `answers`: 0 for "real" and 1 for "generated", one for each look.
 
-    Takes what `explorer` takes. truth: what each look shows, 0 or 1. line: what is to be done, or
-    the result, in a line.
+    Takes what `explorer` takes. truth: what each look shows, 0 or 1. line: what to do, or the
+    result, in a line.
     """
 
     _esm = Path(__file__).with_name("eye.js")
@@ -79,7 +79,7 @@ class Eye(anywidget.AnyWidget):
         self.observe(self._judge, names="answers")
 
     def _deal(self, change=None) -> None:
-        """Toss and draw the looks of a round."""
+        """Toss the coins and draw the images of a round."""
         rng = np.random.default_rng((self.seed, self.rounds))
         self.truth = rng.integers(2, size=self.looks)
         order = [rng.permutation(len(images)) for images in self.sets]

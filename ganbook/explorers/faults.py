@@ -17,7 +17,7 @@ from ganbook.widgets import MovingPicture, frame, slider
 FAULTS = ("blur", "noise", "classes missing", "one image repeated", "copies of training digits")
 CLASSES_MISSING = 6  # at most, so that enough digits are left for a full set
 
-AXES = (  # of each measure: the scale, the lowest and highest value, and where better is
+AXES = (  # of each measure: the scale, the lowest and highest value, and which way is better
     ("log", 0.3, 3e3, "↓"),
     ("symlog", -30, 3e4, "↓"),
     ("linear", 1, 10.5, "↑"),
@@ -74,7 +74,7 @@ def missing(images: torch.Tensor, labels: torch.Tensor, classes, n: int) -> torc
 def repeated(images: torch.Tensor, share: float) -> torch.Tensor:
     """Images (N, C, H, W), some of them replaced by the first. Chapter 5.
 
-    images: (N, C, H, W). share: how many to replace, 0 to 1 of all, from the first on.
+    images: (N, C, H, W). share: of them to replace, 0 to 1, from the first on.
     """
     count = round(share * len(images))
     return torch.cat([images[:1].expand(count, *images.shape[1:]), images[count:]])
@@ -84,7 +84,7 @@ def copied(images: torch.Tensor, originals: torch.Tensor, share: float) -> torch
     """Images (N, C, H, W), some of them replaced by originals. Chapter 5.
 
     images: (N, C, H, W). originals: (M, C, H, W).
-    share: how many to replace, 0 to 1 of all, from the first on.
+    share: of them to replace, 0 to 1, from the first on.
     Raises ValueError if there are fewer originals than that.
     """
     count = round(share * len(images))
@@ -98,7 +98,7 @@ def copied(images: torch.Tensor, originals: torch.Tensor, share: float) -> torch
 def explorer() -> MovingPicture:
     """Choose a fault and its strength, and watch which of eight measures react. Chapter 5.
 
-    By keyboard: Tab goes to the next control, arrow keys move it.
+    By keyboard: Tab goes to the next control, arrow keys change it.
     """
     style = {"description_width": "6em"}
     picture = FaultPicture()
@@ -113,8 +113,8 @@ def explorer() -> MovingPicture:
 class FaultPicture:
     """Digits with a fault, and the eight measures beside their values without it. Chapter 5.
 
-    size: how many digits each of three sets has: the one with the fault, the training set and the
-        held-out set.
+    size: how many digits are in each of three sets: the one with the fault, the training set
+        and the held-out set.
 
     Called with `fault`, one of FAULTS, and its `strength`, 0 to 1, it returns a PNG as bytes.
     Raises ValueError for another fault.

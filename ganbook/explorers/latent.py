@@ -58,7 +58,7 @@ def explorer(gan, count: int = 12, directions: int = 3) -> MovingPicture:
 
 
 def _most_stretched(gan) -> torch.Tensor:
-    """Directions (K, latent) of unit length, by how much the first dense layer stretches them."""
+    """Unit directions (K, latent), in order of how much the first dense layer stretches them."""
     for layer in gan.averaged.modules():
         if isinstance(layer, nn.Linear) and layer.in_features >= gan.latent:
             weight = layer.weight[:, : gan.latent].float()

@@ -71,9 +71,10 @@ def path(method: str, h: float, weight: float = 0.0, steps: int = STEPS) -> np.n
 def growth(method: str, h: float, weight: float = 0.0) -> float:
     """The largest |eigenvalue| of one step at the equilibrium (0, 0). Chapter 3.
 
-    method, h, weight: as for `path`. Above 1 paths leave the equilibrium; below
-        1 those that start near enough reach it. At 1 it decides nothing: alternating paths go
-        round at first, and those of large steps, or from farther away, can leave.
+    method, h, weight: as for `path`.
+    Above 1, paths leave the equilibrium; below 1, those that start near enough reach it. At 1 it
+    decides nothing: alternating paths go round at first, and those with large steps, or from
+    farther away, can leave.
     """
     kappa = 0.5  # the slope of the cross-entropy at a logit of 0
     J = np.array([[0, kappa], [-kappa, -weight]])

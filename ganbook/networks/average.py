@@ -13,13 +13,12 @@ class Average:
     """A copy of a network whose weights are running averages of the network's.
 
     live: the network. Weights whose `data` is replaced later are still followed.
-    Averaged are the weights that learn, and the running statistics of batch norms and instance
-    norms. All else is copied when `synced` is called: frozen weights, the other buffers, and the
-    tensors, and the numbers, strings and tuples of these, that layers keep as attributes, so that a
-    network which grows is at the same stage. What else layers keep stays as it was when the game
-    was built. torch's spectral norms divide by an estimate for the live weights, so that the norms
-    of averaged weights may lie above 1. Raises TypeError for a network that can't be copied.
-    Yazici et al. 2019 (arXiv:1806.04498). Chapter 4.
+    The weights that learn are averaged, and the running statistics of batch norms and instance
+    norms. `synced` copies frozen weights, the other buffers, and what layers keep as attributes:
+    tensors, numbers, strings and tuples of these. So a network that grows is at the same stage.
+    Other attributes stay as they were when the game was built. torch's spectral norms divide by an
+    estimate for the live weights, so the norms of averaged weights may lie above 1. Raises
+    TypeError for a network that can't be copied. Yazici et al. 2019 (arXiv:1806.04498). Chapter 4.
     """
 
     def __init__(self, live: nn.Module):
@@ -99,7 +98,7 @@ def _dictionaries(own: nn.Module, layer: nn.Module) -> tuple:
 
 
 def _copied(value):
-    """A plain value, or a copy of a tensor: in place, one that was expanded can't be written."""
+    """A plain value, or a copy of a tensor: an expanded one can't be written in place."""
     if isinstance(value, nn.Parameter):
         return nn.Parameter(value.detach().clone(), requires_grad=False)
     return value.detach().clone() if isinstance(value, Tensor) else value

@@ -17,8 +17,8 @@ def spectral(network: Network) -> Network:
     network: one without labels, usually a discriminator. Layers within its residual blocks are
         wrapped as well.
 
-    The result has the layers of `network` itself, not copies, and residual blocks of `network` are
-    changed. So use the result in place of `network`. A fresh network stays fresh. Raises ValueError
+    The result has the layers of `network` itself, not copies, and its residual blocks are changed
+    in place. So use the result instead of `network`. A fresh network stays fresh. Raises ValueError
     for a network with labels, TypeError if it is not a `Network`. Miyato et al. 2018
     (arXiv:1802.05957). Chapter 9.
     """
@@ -39,8 +39,8 @@ def dropout(network: Network, p: float) -> Network:
 
     network: usually a discriminator. A last activation, such as a generator's tanh, is not hidden.
         Residual blocks stay as they are.
-    p: the share of the values that is set to 0 at random in training, at least 0 and below 1. With
-        0 no layer is added.
+    p: the share of the values set to 0 at random in training, at least 0 and below 1. With 0, no
+        layer is added.
 
     The result has the layers of `network` itself, not copies: the two share their weights. A fresh
     network stays fresh. Raises ValueError for p out of range or a network without a hidden

@@ -42,7 +42,7 @@ def dcgan_generator(
     classes: the number of classes, or None. With it, the network is also called with labels (N,),
         which run from 0 to classes - 1.
     g_condition: how labels enter: "concatenation", one-hot beside z; "embedding", as a learned
-        vector beside z and of its size; or "norm", by batch norm with scales for each label.
+        vector of z's size beside it; or "norm", by batch norm with scales for each label.
 
     A dense layer makes a map of at most 8 x 8 pixels, transposed convolutions double it, and tanh
     ends the network. Raises ValueError for arguments out of range. After Radford et al. 2016
@@ -92,7 +92,7 @@ def dcgan_discriminator(
         32, 64).
     channels: of an image.
     width: the first map has `width // 2` channels; each map after it has twice as many.
-    activation: after each map, "relu", which is leaky ReLU here, "tanh" or "none".
+    activation: after each map: "relu" (here leaky), "tanh" or "none".
     init_std: the standard deviation that weights are drawn with; None for PyTorch's own.
     classes: the number of classes, or None. With it, the network is also called with labels (N,),
         which run from 0 to classes - 1.
@@ -101,8 +101,8 @@ def dcgan_discriminator(
         at all: the network then gives class logits (N, classes) beside its logits.
 
     Strided convolutions without normalisation: batch norm would mix the samples, and a gradient
-    penalty needs each by itself. Raises ValueError for arguments out of range. After Radford et al.
-    2016 (arXiv:1511.06434). Chapters 4, 6, 9 and 10.
+    penalty needs each on its own. Raises ValueError for arguments out of range. After Radford et
+    al. 2016 (arXiv:1511.06434). Chapters 4, 6, 9 and 10.
     """
     channels, width = check_count("channels", channels), check_count("width", width)
     classes = check_classes(classes)
@@ -157,7 +157,7 @@ def dcgan(
 
 
 def halved(size) -> tuple[int, int]:
-    """The side of the smallest map, in pixels, and how often it is doubled to reach the image.
+    """The side of the smallest map, in pixels, and how many times it is doubled to reach the image.
 
     size: the pixels along an image's side.
     Raises ValueError for a size that is not 5, 6, 7 or 8, doubled once or more.

@@ -41,7 +41,7 @@ class Embedding(nn.Module):
     classes: the number of classes; labels run from 0 to classes - 1.
     shape: of each label's tensor, (n,) to append to vectors, (1, H, W) to append to maps.
 
-    Called with x and labels (N,). The tensors are drawn from N(0, 1) at first. Raises ValueError
+    Called with x and labels (N,). The tensors start as draws from N(0, 1). Raises ValueError
     without labels. Chapter 6.
     """
 
@@ -116,7 +116,7 @@ class ConditionalBatchNorm2d(nn.Module):
     classes: the number of classes; labels run from 0 to classes - 1.
 
     Called with maps and labels (N,). Raises ValueError without labels. de Vries et al. 2017
-    (arXiv:1707.00683), in GANs Miyato & Koyama 2018. Chapter 6.
+    (arXiv:1707.00683); in GANs, Miyato & Koyama 2018. Chapter 6.
     """
 
     takes_labels = True

@@ -129,8 +129,8 @@ class SpectralNorm(nn.Module):
             u = F.normalize(torch.einsum("cij,cj->ci", matrices, v), dim=1)
             if self.training:
                 self.u.copy_(u)
-        # u and v are constants here, the weight is not, so that the gradient includes the change
-        # of the norm with the weight.
+        # u and v are constants here and the weight is not, so the gradient includes how the norm
+        # changes with the weight.
         norm = torch.einsum("ci,cij,cj->c", u, matrices, v)
         norm = norm.clamp_min(torch.finfo(norm.dtype).tiny)  # all zeros stay zeros, not NaN
         weight = weight / norm.view(-1, *[1] * (weight.ndim - 1))
@@ -145,7 +145,7 @@ class ResidualBlock(nn.Module):
 
     The gain is learned and begins at 0. So at first every block is its shortcut, and gradients do
     not vanish with depth. Nothing needs to be normalised. He et al. 2016
-    (arXiv:1512.03385), the gain Bachlechner et al. 2020, eq. 1 (arXiv:2003.04887). Chapter 9.
+    (arXiv:1512.03385); the gain, Bachlechner et al. 2020, eq. 1 (arXiv:2003.04887). Chapter 9.
     """
 
     def __init__(self, inputs: int, outputs: int):

@@ -27,7 +27,7 @@ def mlp_generator(
 ) -> Network:
     """A fully connected generator: z (N, latent) to samples (N, *shape).
 
-    shape: of a sample: (D,) for points, without bounds, or (C, H, W) for images in [-1, 1].
+    shape: of a sample: (D,) for unbounded points, or (C, H, W) for images in [-1, 1].
     latent: the size of z.
     width, depth: each of `depth` hidden layers has `width` units.
     activation: after each hidden layer, "leaky_relu" or "relu".
@@ -37,7 +37,7 @@ def mlp_generator(
     classes: the number of classes, or None; not with copies. With it, the network is also called
         with labels (N,), which run from 0 to classes - 1.
     g_condition: how labels enter: "concatenation", one-hot beside z, or "embedding", as a learned
-        vector beside z and of its size.
+        vector of z's size beside it.
 
     Raises ValueError for arguments out of range. Goodfellow et al. 2014 (arXiv:1406.2661).
     Chapters 2 to 9.
@@ -74,7 +74,7 @@ def mlp_discriminator(
 
     shape: of a sample: (D,) for points, (C, H, W) for images.
     width, depth: each of `depth` hidden layers has `width` units.
-    fourier: the scale of `FourierFeatures` in front of the first layer; None for none.
+    fourier: the scale of `FourierFeatures` in front of the first layer, or None.
     copies: how many discriminators side by side. Row i of a batch belongs to discriminator
         i % copies.
     classes: the number of classes, or None; not with copies. With it, the network is also called

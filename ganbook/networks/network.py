@@ -18,7 +18,7 @@ class Network(nn.Sequential):
 
     layers: the modules, in the order in which they are called. A layer whose attribute
         `takes_labels` is true is called with the labels (N,) as well.
-    latent: a generator's size of z; None for a discriminator.
+    latent: the size of a generator's z; None for a discriminator.
     copies: how many networks these layers are, side by side (`SplitCopies`).
     classes: the number of classes; labels run from 0 to classes - 1. None for a network that takes
         no labels.
@@ -42,7 +42,7 @@ class Network(nn.Sequential):
         self.copies = copies
         self.classes = classes
         self.init_std = None if init_std is None else float(init_std)
-        # Not drawn here: `network[:3]` makes a Network of layers that are trained already.
+        # Not drawn here: `network[:3]` makes a Network of layers that are already trained.
         self._drawn = None
 
     def forward(self, x, labels=None):
@@ -96,7 +96,7 @@ class Network(nn.Sequential):
 
         torch's own counter of changes misses `weight.data.normal_()`, which many scripts use.
         """
-        # Other buffers change as a network is used; Fourier features' are drawn as weights are.
+        # Other buffers change as a network is used; Fourier features' are drawn, like weights.
         drawn = [b for name, b in self.named_buffers() if name.endswith("frequencies")]
         values = (
             value.detach().float().cpu().contiguous() for value in (*self.parameters(), *drawn)
@@ -125,8 +125,8 @@ def drawn(make):
 def generate(generator: nn.Module, z: torch.Tensor, labels=None, batch: int = 500) -> torch.Tensor:
     """Samples (N, ...) of a generator in evaluation mode, as float32 on the device.
 
-    generator: maps latents (N, latent) to samples (N, ...). Afterwards its layers are in the modes
-        that they had.
+    generator: maps latents (N, latent) to samples (N, ...). Afterwards its layers are back in the
+        modes they had.
     z: latents (N, latent), on any device.
     labels: whole numbers (N,), on any device, for a generator that takes labels; else None.
     batch: how many samples are drawn at a time. It is rounded down to a multiple of the
@@ -165,7 +165,7 @@ def is_plain(value) -> bool:
 
 
 def attributes(module: nn.Module) -> dict:
-    """{name: value} of what a module keeps beside weights, buffers and layers.
+    """{name: value} of what a module keeps besides weights, buffers and layers.
 
     module: its own attributes alone, not those of its layers.
     """
@@ -174,7 +174,7 @@ def attributes(module: nn.Module) -> dict:
 
 @contextlib.contextmanager
 def evaluating(*networks: nn.Module):
-    """A context with the networks in evaluation mode; afterwards each layer has its mode back."""
+    """A context with the networks in evaluation mode; afterwards each layer gets its mode back."""
     modes = [(layer, layer.training) for network in networks for layer in network.modules()]
     for network in networks:
         network.eval()
@@ -188,7 +188,7 @@ def evaluating(*networks: nn.Module):
 def lookalike(network: nn.Module) -> nn.Module:
     """A copy of a network to try things on, or the network itself where it can't be copied.
 
-    A layer may count what it is given, or keep its mean: trying must not change that.
+    A layer may count its inputs or keep their mean: trying must not change that.
     """
     try:
         return copy.deepcopy(uncompiled(network))

@@ -30,7 +30,7 @@ def resnet_generator(
     classes: the number of classes, or None. With it, the network is also called with labels (N,),
         which run from 0 to classes - 1.
     g_condition: how labels enter: "concatenation", one-hot beside z, or "embedding", as a learned
-        vector beside z and of its size.
+        vector of z's size beside it.
 
     A dense layer makes a map of at most 8 x 8 pixels. Residual blocks and doublings of the side
     follow, then a convolution and tanh. Raises ValueError for arguments out of range. After Huang

@@ -16,7 +16,7 @@ from ganbook.playground.stopping import StopButton, StoppableGAN, explain
 from ganbook.plotting import array
 
 SAMPLES = 256  # real points, and as many fakes
-MEASURED = 512  # samples that modes are counted among
+MEASURED = 512  # samples among which modes are counted
 MEASURE_EVERY = 25  # steps
 MOST_DRAWN = 20_000  # points
 DRAWING = (0.0, 0.0, 1.25)  # the window while points are drawn
@@ -30,7 +30,7 @@ class Board:
     played. The attributes:
 
     gan: the game, a `GAN`, with G's steps in `gan.steps_done`. turns: D's turns so far.
-    settings: the chosen value of each, by name. playing: whether the game runs by itself.
+    settings: the chosen values, by name. playing: whether the game runs by itself.
     error: what stopped it, or "". notice: why it paused, or "".
     menus: what can be chosen, [[label, value], ...] for each setting that has a menu.
     batches: of the data; None while no points are drawn.
@@ -86,9 +86,9 @@ class Board:
     def choose(self, name: str, value) -> None:
         """Change a setting from the next turn on.
 
-        name: of the setting. value: one of its values in `menus`; of "layers", a list of layers.
-        Raises ValueError for anything else, and what the reader's own data raise. Nothing is
-        changed then.
+        name: of the setting. value: one of its values in `menus`; for "layers", a list of layers.
+        Raises ValueError for anything else, and what the reader's own data raise. Then
+        nothing is changed.
         """
         check_choice("name", name, self.settings)
         if name == "layers":
@@ -105,7 +105,7 @@ class Board:
         self._apply_settings()
 
     def draw(self, points: np.ndarray, anew: bool) -> None:
-        """Add points to those drawn, or replace those drawn if `anew` is true.
+        """Add points to those drawn, or replace them if `anew` is true.
 
         points: (N, 2). Raises ValueError unless they are finite.
         """
@@ -251,7 +251,7 @@ class Board:
         append_row(self.measured_rows, (self.gan.steps_done, modes, distance))
 
     def record_losses(self) -> None:
-        """Add a row of the mean losses since the last one."""
+        """Add a row of the mean losses since the last row."""
         if self._new_losses:
             means = np.mean(self._new_losses, axis=0)
             append_row(self.loss_rows, (self.gan.steps_done, *means))

@@ -1,4 +1,4 @@
-"""What the playground asks of the kernel that it runs in: its event loop, and whose cell runs."""
+"""What the playground asks of the kernel that it runs in: its event loop, and which cell runs."""
 
 import asyncio
 import weakref

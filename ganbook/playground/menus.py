@@ -119,7 +119,7 @@ def checked_rate(name: str, value) -> float:
 
 
 def copied_networks(pair) -> tuple[torch.nn.Module, torch.nn.Module]:
-    """A copy of two networks. Raises TypeError where they are not two networks."""
+    """Copies of two networks. Raises TypeError for anything else."""
     two = isinstance(pair, (tuple, list)) and len(pair) == 2
     if not (two and all(isinstance(network, torch.nn.Module) for network in pair)):
         raise TypeError(f"pair={pair!r:.60}: give two networks, (generator, discriminator)")
@@ -127,7 +127,7 @@ def copied_networks(pair) -> tuple[torch.nn.Module, torch.nn.Module]:
 
 
 def as_defined_now(function):
-    """The notebook's present function of this one's name, if there is one.
+    """The function that the notebook now has under the same name, if there is one.
 
     The reader may have corrected it and run its cell again.
     """

@@ -28,7 +28,7 @@ class StopButton(WholeStep):
 
     After PATIENCE seconds, or at a second interrupt, KeyboardInterrupt is raised in the block. That
     ends a sleep too (on Windows only the second interrupt does), but a single call into C, such as
-    a product of matrices, is first computed to its end.
+    a matrix product, first runs to its end.
     """
 
     def __enter__(self):
@@ -50,7 +50,7 @@ class StopButton(WholeStep):
 def _interrupt_main() -> None:
     if not hasattr(signal, "pthread_kill"):  # as on Windows
         return _thread.interrupt_main()
-    # interrupt_main would only leave a note, which a main thread that sleeps does not read.
+    # interrupt_main would only leave a note, which a sleeping main thread does not read.
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
 
@@ -98,7 +98,7 @@ def _pause_all(*_) -> None:
 def explain(error: BaseException, suspects=()) -> str:
     """The error in words, with the line of the reader's own code that it came from, if any.
 
-    suspects: functions to name where no line of the reader's was running, such as a loss that has
+    suspects: functions to name if no line of the reader's was running, such as a loss that has
         returned something wrong. Those of this package, and one that the error names with its
         line, are not named.
     """

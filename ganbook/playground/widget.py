@@ -23,7 +23,7 @@ from ganbook.plotting import CRITIC, FAKE, OTHER, REAL
 SLICE = 0.025  # seconds of training at a time
 BETWEEN_PICTURES = 0.025  # seconds
 BETWEEN_MEASUREMENTS = 0.25  # seconds
-AHEAD = 8  # pictures sent but not yet drawn at most, so that a slow page gets no long queue
+AHEAD = 8  # at most so many pictures sent but not drawn, so that a slow page gets no long queue
 SILENCE = 10.0  # seconds without a message from the page until the game pauses
 
 
@@ -52,7 +52,7 @@ def playground(
     lr: the learning rate of both players. d_lr: D's learning rate; None for lr.
     d_steps: D's turns for each of G's. batch: how many points each player sees in a turn.
     width, depth: of `networks.mlp(latent=2, width=width, depth=depth)`.
-    pair: your own (generator, discriminator) in its place. seed: determines all random numbers.
+    pair: your own (generator, discriminator) instead. seed: determines all random numbers.
     steps: how many are done before it is shown.
 
     Keys, with the focus on it: R runs or pauses, D and G take one turn of that player, 0 resets,
@@ -155,7 +155,7 @@ class Playground(anywidget.AnyWidget):
             self._task = self._loop.create_task(self._play())
 
     def pause(self, notice: str = "") -> None:
-        """Stop after the present step.
+        """Stop after the current step.
 
         notice: why, for the page.
         """
@@ -236,8 +236,8 @@ class Playground(anywidget.AnyWidget):
         self.send(message, [np.array(values, np.float32).tobytes() for values in arrays])
 
     def _receive(self, _, content, buffers) -> None:
-        # JupyterLab may deliver a widget's messages in another thread. The game runs only in that
-        # of the cells.
+        # JupyterLab may deliver a widget's messages in another thread. The game runs only in the
+        # thread of the cells.
         if self._loop is None:
             self._handle_message(content, buffers)
         else:
