@@ -36,8 +36,8 @@ class Game:
     memory: {name: module}: modules that are not trained but are saved with the game, such as a
         pool of past fakes.
     lr: Adam's learning rate for all players, a number or a function of the share of steps done; or
-        a dictionary with one for each player. It is set at each turn, so a torch
-        scheduler has no effect.
+        a dictionary with one for each player. It is set at each turn, so a torch scheduler has
+        no effect.
     betas: Adam's two decay rates.
     average: {player: decay}: the players whose networks are averaged, in `averages`, and how much
         of the running average each step keeps, at most (1 + steps) / (10 + steps) early on.

@@ -74,7 +74,7 @@ def missing(images: torch.Tensor, labels: torch.Tensor, classes, n: int) -> torc
 def repeated(images: torch.Tensor, share: float) -> torch.Tensor:
     """Images (N, C, H, W), some of them replaced by the first. Chapter 5.
 
-    images: (N, C, H, W). share: of them to replace, 0 to 1, from the first on.
+    images: (N, C, H, W). share: what part to replace, 0 to 1, from the first on.
     """
     count = round(share * len(images))
     return torch.cat([images[:1].expand(count, *images.shape[1:]), images[count:]])
@@ -84,7 +84,7 @@ def copied(images: torch.Tensor, originals: torch.Tensor, share: float) -> torch
     """Images (N, C, H, W), some of them replaced by originals. Chapter 5.
 
     images: (N, C, H, W). originals: (M, C, H, W).
-    share: of them to replace, 0 to 1, from the first on.
+    share: what part to replace, 0 to 1, from the first on.
     Raises ValueError if there are fewer originals than that.
     """
     count = round(share * len(images))

@@ -87,8 +87,8 @@ class Board:
         """Change a setting from the next turn on.
 
         name: of the setting. value: one of its values in `menus`; for "layers", a list of layers.
-        Raises ValueError for anything else, and what the reader's own data raise. Then
-        nothing is changed.
+        Raises ValueError for anything else, and what the reader's own data raise. Then nothing
+        is changed.
         """
         check_choice("name", name, self.settings)
         if name == "layers":
