@@ -1,4 +1,4 @@
-"""Adversarial losses: for each player a function of both players' logits, per sample."""
+"""Adversarial losses: for each player a function of D's logits on real and fake samples."""
 
 from collections.abc import Callable
 from typing import NamedTuple

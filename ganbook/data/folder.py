@@ -31,8 +31,8 @@ def folder(path, size: int, channels: int | None = None) -> Images:
         .png .pnm .ppm .psd .qoi .sgi .tga .tif .tiff .webp; others, hidden ones and the thumbnails
         in @eaDir folders are left out. Links are followed.
     size: the middle square of each picture is scaled to size x size pixels.
-    channels: 1 for grey, 3 for colour, 4 with transparency; None takes 1 if all pictures are grey,
-        4 if a pixel is transparent, else 3. With 1 or 3, transparent pictures are laid on white.
+    channels: 1 for grey, 3 for colour, 4 with transparency; None takes 4 if a pixel is transparent,
+        1 if all pictures are grey, else 3. With 1 or 3, transparent pictures are laid on white.
     Pictures and classes are in the order of their names; `.classes` are the names of the folders.
     A film, or a file of several pages, gives its first picture. In a 16-bit picture, a colour
     marked as transparent is drawn opaque.

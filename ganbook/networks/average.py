@@ -15,7 +15,7 @@ class Average:
     live: the network. Weights whose `data` is replaced later are still followed.
     The weights that learn are averaged, and the running statistics of batch norms and instance
     norms. `synced` copies frozen weights, the other buffers, and what layers keep as attributes:
-    tensors, numbers, strings and tuples of these. So a network that grows is at the same stage.
+    tensors, and numbers, strings and tuples of these. So a growing network is at the same stage.
     Other attributes stay as they were when the game was built. torch's spectral norms divide by an
     estimate for the live weights, so the norms of averaged weights may lie above 1. Raises
     TypeError for a network that can't be copied. Yazici et al. 2019 (arXiv:1806.04498). Chapter 4.

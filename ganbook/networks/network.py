@@ -54,9 +54,9 @@ class Network(nn.Sequential):
     def draw(self) -> None:
         """Draw all weights anew from torch's global random generator.
 
-        With init_std=None they have PyTorch's own scale, which keeps the size of the activations
-        about equal from layer to layer. A number draws the weights of dense layers and convolutions
-        from N(0, init_std^2), with biases of 0, as Radford et al. 2016 do with 0.02
+        With init_std=None they have PyTorch's own scale, which shrinks as a layer's inputs grow in
+        number. A number draws the weights of dense layers and convolutions from N(0, init_std^2),
+        with biases of 0, as Radford et al. 2016 do with 0.02
         (arXiv:1511.06434, section 4).
         """
         for layer in self.modules():
