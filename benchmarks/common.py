@@ -70,8 +70,8 @@ def read_table(path: Path) -> list[dict]:
 
 
 def write_table(path: Path, rows: list[dict]) -> None:
-    """Write the rows, each with this machine's name. The file is written whole or not at all."""
-    rows = [{**row, "machine": machine()} for row in rows]
+    """Write the rows, each with its machine's name, by default this one's: whole or not at all."""
+    rows = [{**row, "machine": row.get("machine") or machine()} for row in rows]
     with files.atomic(path) as temporary, open(temporary, "w", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         table.writeheader()
