@@ -4,7 +4,7 @@
     python benchmarks/conditional.py --only "projection" --r1 3 --seed 0
 
 Writes conditional.csv after every run, and resumes where it stopped. Projection with R1 of 3 and
-seed 0 also draws conditional.png. Chapter 6 shows the table, and its own game is one of its rows.
+seed 0 also draws conditional.png. Chapter 6 shows the table.
 Protocol: README.md in this folder.
 """
 
