@@ -202,10 +202,10 @@ def of_stacked(name):
     return Played(stacked.game(name, 0), batches, stacked.steps_of(name))
 
 
-def of_tournament(where, loss, held, factor, turns):
+def of_tournament(where, loss, held):
     copies = 2 if where == "grid" else 1
     points = data.grid() if where == "grid" else data.stacked_digits()
-    game = tournament.game(where, loss, held, factor, turns, 0, copies)
+    game = tournament.game(where, loss, held, copies=copies)
     batches = points.batches(tournament.BATCH[where] * copies)
     return Played(game, batches, tournament.STEPS[where])
 
@@ -231,9 +231,10 @@ for name in overfitting.REMEDIES:
     recipe(f"overfitting/{name}", of_overfitting, name)
 for name in stacked.ROWS:
     recipe(f"stacked/{name}", of_stacked, name)
-for *row, seed in tournament.ROWS:
-    if seed == 0:
-        recipe("tournament/{}/{}/{}/{:g}/{}".format(*row), of_tournament, *row)
+for where in tournament.STEPS:
+    for loss in tournament.LOSSES:
+        for held in tournament.REGULARISERS:
+            recipe(f"tournament/{where}/{loss}/{held}", of_tournament, where, loss, held)
 recipe("baseline/engine", copied_networks)
 recipe("baseline/networks", lambda: of_baseline(networks.dcgan(), data.digits()))
 
