@@ -292,6 +292,11 @@ def block(answer):
         0.7 < spread.mean() < 1.4,
         f"what the ReLU gets should have standard deviation 1; it has {spread.mean():.2g}",
     )
+    one_bright = torch.cat([100 * x[:1], x[1:]])
+    require(
+        _map(layers, one_bright, 10).max() > 8 * spread.mean(),
+        "large values are cut off too: a ReLU cuts off those below 0 alone",
+    )
     hits = _hits(layers, x)
     require(
         max(hits) < 2 * min(hits),

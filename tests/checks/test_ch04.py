@@ -207,6 +207,7 @@ WRONG = [
     (ch04.block, lambda a, b: nn.Sequential(nn.BatchNorm2d(a), *conv_relu(a, b)), "stands before"),
     (ch04.block, lambda a, b: ending(a, b, nn.GELU()), "no ReLU"),
     (ch04.block, lambda a, b: ending(a, b, nn.LeakyReLU(0.2)), "no ReLU"),
+    (ch04.block, lambda a, b: ending(a, b, nn.ReLU6()), "large values are cut off"),
     (ch04.block, lambda a, b: normed(a, b, nn.InstanceNorm2d(b)), "normalised by itself"),
     (ch04.block, lambda a, b: normed(a, b, nn.GroupNorm(1, b)), "normalised by itself"),
     (ch04.block, lambda a, b: layers(6, 10), "a map of 3 channels does not pass"),
