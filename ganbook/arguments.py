@@ -59,7 +59,7 @@ def check_labels(labels, n: int, classes: int) -> Tensor:
     labels: a tensor, array or list of whole numbers (n,).
     n: how many there must be.
     classes: every label must be below this.
-    Raises ValueError for another shape or type, and for labels out of range. For labels on a GPU,
+    Raises ValueError for any other shape or type, and for labels out of range. For labels on a GPU,
     this waits for it: out of range there, they would end the whole process.
     """
     labels = whole_numbers(labels, n)
@@ -76,7 +76,7 @@ def whole_numbers(labels, n: int) -> Tensor:
     """Labels as int64 (n,), on the device they are on.
 
     labels: a tensor, array or list of whole numbers (n,).
-    Raises ValueError for another shape or type.
+    Raises ValueError for any other shape or type.
     """
     wanted = f"labels must be {n} whole numbers, one per sample"
     try:

@@ -27,7 +27,7 @@ class Built(NamedTuple):
 
 
 def built(game) -> Built:
-    """What a game is now. Called when it is built."""
+    """What a game is now. Called when it is built and saved."""
     kept, left_out, groups = {}, {}, modules_of(game)
     memory = {f"memory {name}": modules for name, modules in groups["memory"].items()}
     for whose, modules in (groups["players"] | memory).items():

@@ -16,7 +16,7 @@ def claim(sentence: str, holds) -> None:
     holds: a bool, an array or tensor of bools, or a list of these; all must be true.
     Anything else raises TypeError, so that a number can't pass for a truth. Chapter 0.
     """
-    parts = [np.asarray(part) for part in _parts(holds)]
+    parts = [np.asarray(part) for part in each_of(holds)]
     if not parts or any(part.dtype != bool or part.size == 0 for part in parts):
         raise TypeError(
             f"claim({sentence!r}) needs True or False, such as `error < 1e-3`; got {holds!r}"
@@ -26,10 +26,10 @@ def claim(sentence: str, holds) -> None:
     print(marked("✔", "OK", sentence))
 
 
-def _parts(holds) -> list:
+def each_of(holds) -> list:
     """What is in a list, in lists within it and so on; tensors on the CPU, wherever they were."""
     if isinstance(holds, (list, tuple)):
-        return [part for each in holds for part in _parts(each)]
+        return [part for each in holds for part in each_of(each)]
     return [holds.detach().cpu() if isinstance(holds, torch.Tensor) else holds]
 
 

@@ -1,6 +1,6 @@
 """The user's files, atomic writing, and what the course keeps in its cache.
 
-Files that can't be read raise `DataError`, a wrong argument `ValueError`.
+Files that can't be read raise `DataError`; a wrong argument raises the built-in error for it.
 """
 
 import contextlib

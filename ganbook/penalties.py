@@ -159,7 +159,7 @@ def wgan_gp(weight=10.0, every: int = 1, one_sided: bool = False) -> Penalty:
 
 
 def clip(bound: float) -> Penalty:
-    """Clip all weights of the critic to [-bound, bound] after each of its turns.
+    """Clip all weights that the critic learns to [-bound, bound] after each of its turns.
 
     bound: above 0. Clipping comes after the turn, so that the generator meets a clipped critic.
     Raises ValueError for any other bound. Arjovsky et al. 2017, algorithm 1 (arXiv:1701.07875).

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 import numpy as np
 import torch
 
-from ganbook.claims import marked
+from ganbook.claims import each_of, marked
 from ganbook.guards import Randomness
 
 SEED = 8128
@@ -49,8 +49,8 @@ class Open(Exception):
 
 
 def require(holds, message: str) -> None:
-    """Raise `Mistake(message)` unless `holds`, a bool or an array or tensor of bools, is true."""
-    if not np.asarray(holds.cpu() if isinstance(holds, torch.Tensor) else holds).all():
+    """Raise `Mistake(message)` unless `holds`, bools or arrays, tensors, lists of them, is true."""
+    if not all(np.asarray(part).all() for part in each_of(holds)):
         raise Mistake(message)
 
 

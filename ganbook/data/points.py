@@ -189,7 +189,7 @@ def spiral(turns: float = 2.0, noise: float = 0.02) -> Points:
         raise ValueError(f"a spiral needs more than 0 turns; got {turns}")
 
     def curve(rng, n):
-        # The arm's length grows with the square of the radius, so these lie evenly along it.
+        # The arm's length grows nearly with the radius squared, so these lie nearly evenly.
         radius = np.sqrt(rng.random(n))
         angle = 2 * np.pi * turns * radius
         return radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)

@@ -93,7 +93,7 @@ class Eye(anywidget.AnyWidget):
     def answer(self, kind: str) -> None:
         """Answer the next look, as a key does: "real" or "generated".
 
-        Raises ValueError for another word, or after the last look.
+        Raises ValueError for any other word, or after the last look.
         """
         if kind not in KINDS:
             raise ValueError(f"kind={kind!r}: it must be 'real' or 'generated'")

@@ -117,7 +117,7 @@ class FaultPicture:
         and the held-out set.
 
     Called with `fault`, one of FAULTS, and its `strength`, 0 to 1, it returns a PNG as bytes.
-    Raises ValueError for another fault.
+    Raises ValueError for any other fault.
     """
 
     def __init__(self, size: int = 800):

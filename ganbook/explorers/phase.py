@@ -57,7 +57,7 @@ def path(method: str, h: float, weight: float = 0.0, steps: int = STEPS) -> np.n
 
     method: one of METHODS. h: the step size. weight: of the R1 penalty.
     steps: how many at most. The path ends sooner if a coordinate exceeds 100.
-    Raises ValueError for another method.
+    Raises ValueError for any other method.
     """
     check_choice("method", method, METHODS)
     points = [START, START]

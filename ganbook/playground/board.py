@@ -180,7 +180,7 @@ class Board:
 
         steps: how many, 0 or more; each is `d_steps` turns of the discriminator and one of the
             generator.
-        Raises RuntimeError if an error stops them, ValueError for another number of steps.
+        Raises RuntimeError if an error stops them, ValueError for any other number of steps.
         """
         steps, self.error = check_count("steps", steps, least=0), ""
         with one_thread():

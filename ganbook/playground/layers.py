@@ -16,7 +16,7 @@ EMPTY = np.zeros(0, np.float32)
 
 @torch.no_grad()
 def layers(board: Board) -> dict[str, np.ndarray]:
-    """The layers of the plane by name; one that is switched off is empty.
+    """The layers of the plane by name; surface, arrows and lattice are empty when off.
 
     real, fake: points (N, 2). surface: D's logits (CELLS^2,), rows from the bottom up.
     arrows: (ARROWS, 2), minus the gradient of the generator's loss at the first fakes.

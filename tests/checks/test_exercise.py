@@ -160,7 +160,14 @@ def test_a_check_keeps_its_name_and_its_help():
 
 
 @pytest.mark.parametrize(
-    "fails", [False, np.bool_(False), np.array([True, False]), torch.tensor([True, False])]
+    "fails",
+    [
+        False,
+        np.bool_(False),
+        np.array([True, False]),
+        torch.tensor([True, False]),
+        [torch.tensor(True), torch.tensor([True, False])],
+    ],
 )
 def test_require_wants_all_of_it(fails):
     require(True, "")

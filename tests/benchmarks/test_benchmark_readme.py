@@ -1,0 +1,61 @@
+"""What README says in numbers is what the tables say."""
+
+import statistics
+
+import baseline
+import common
+import dcgan
+import numpy as np
+import pytest
+from benchmark_tables import SEEDS, rows
+
+README = (common.FOLDER.parent / "README.md").read_text()
+FLAT = " ".join(README.split())
+
+
+def span(values, places=0):
+    return f"{min(values):.{places}f} to {max(values):.{places}f}"
+
+
+def column(table, measure, **which):
+    return [float(row[measure]) for row in rows(table, **which)]
+
+
+def said():
+    """The phrases that README must have, from the tables."""
+    last = {"what": "dcgan", "step": str(dcgan.STEPS)}
+    seconds = column("dcgan", "seconds", **last)
+    yield f"A network drew them after {seconds[0]:.0f} seconds of training"
+    yield (
+        f"scores {span(column('dcgan', 'fid', what='pixel gaussian'))}, the course's DCGAN"
+        f" {span(column('dcgan', 'fid', **last), 1)} after {max(seconds):.0f} seconds or less"
+    )
+    yield (
+        f"{span(column('dcgan', 'second_fid', what='pixel gaussian'))} and"
+        f" {span(column('dcgan', 'second_fid', **last), 1)}"
+    )
+    found = baseline.compare(rows("baseline"))
+    speed, fid = ({rung: found[rung][what] for rung in found} for what in ("speed", "fid"))
+    times = statistics.median(np.divide(speed["course"], speed["copied"]))
+    yield f"trains on {times:.1f} times as many images"
+    course, copied = (statistics.median(fid[rung]) for rung in ("course", "copied"))
+    yield f"Its Fréchet distance to the real digits is {course:.1f}; theirs is {copied:.0f}"
+    yield f"regularisers, {len(rows('tournament')):,} games"
+    long = rows("stacked", variant="long")
+    assert len(long) == len(SEEDS) and all(row["modes"] == "1000" for row in long)
+    minutes = max(float(row["seconds"]) for row in long) / 60
+    yield f"in {minutes:.0f} minutes at most"
+
+
+@pytest.mark.parametrize("phrase", list(said()))
+def test_readme_says_what_the_tables_say(phrase):
+    assert phrase in FLAT
+
+
+def test_readme_says_of_the_recipe_what_modes_says():
+    alone = column("modes", "seconds", variant="recipe", games="1", data="grid")
+    together = rows("modes", variant="recipe", games="10", data="grid")
+    assert {row["modes"] for row in together} == {"25"} and len(together) == 10
+    assert min(float(row["quality"]) for row in together) >= 0.965
+    share = max(float(row["seconds"]) for row in together)
+    assert f"at most {max(alone):.1f} seconds alone, {share:.0f} as one of ten" in FLAT
