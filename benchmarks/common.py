@@ -92,6 +92,7 @@ def measure(
     order: Callable | None = None,
     pictures: dict[tuple, str] | None = None,
     summary: Callable | None = None,
+    several_machines: bool = False,
 ) -> None:
     """The command line of a benchmark: make the runs that its table lacks, write, and report.
 
@@ -107,6 +108,7 @@ def measure(
     order: `order(key)`, the lower ones run first (default: in the order of `keys`)
     pictures: {key: file}, the runs that draw a picture: they are also called with `drawn=path`
     summary: `summary(rows)` prints a summary of the table once it is complete
+    several_machines: rows of other machines may stay: the table compares no seconds
 
     --again measures the chosen runs anew and ignores their old rows, all of them without a choice.
     Raises SystemExit if the rows that are kept come from another machine or another length.
@@ -128,7 +130,8 @@ def measure(
         )
     table = rows_of(rows, staying, key_of)
     for key, rows in table.items():
-        refuse(path, "machine", {row["machine"] for row in rows}, machine())
+        if not several_machines:
+            refuse(path, "machine", {row["machine"] for row in rows}, machine())
         refuse(path, unit, {rows[-1][column or unit]} - {""}, lengths[key])
 
     for key in sorted(chosen, key=order or (lambda key: 0)):

@@ -165,4 +165,5 @@ if __name__ == "__main__":
         length=lambda variant, seed: steps_of(variant),
         order=lambda key: key[1],  # a seed of every game before the next seed of any
         pictures={("long", 0): "stacked.png"},
+        several_machines=True,
     )

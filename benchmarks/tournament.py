@@ -187,4 +187,5 @@ if __name__ == "__main__":
         },
         length=lambda where, *_: STEPS[where],
         key_of=key_of,
+        several_machines=True,
     )

@@ -2,15 +2,14 @@
 
 import common
 import pytest
-from benchmark_tables import COLUMNS, rows
+from benchmark_tables import COLUMNS, SEVERAL_MACHINES, rows
 
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_a_table_is_whole(name):
     table = rows(name)
     assert table and all(list(row) == COLUMNS[name].split() for row in table)
-    # No two rows of these tables are compared by their seconds.
-    assert len({row["machine"] for row in table}) == 1 or name in ("stacked", "tournament")
+    assert len({row["machine"] for row in table}) == 1 or name in SEVERAL_MACHINES
     for row in table:
         for column, value in row.items():
             if column in ("seconds", "images_per_s", "fid") and value:
