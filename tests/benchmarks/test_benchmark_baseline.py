@@ -9,12 +9,12 @@ from benchmark_tables import rows
 from ganbook import data
 
 
-def test_the_course_is_8_times_as_fast_as_what_people_copy_and_10_times_as_good():
+def test_the_course_is_8_times_as_fast_as_what_people_copy_and_4_times_as_near():
     found = baseline.compare(rows("baseline"))
     assert set(found) == {"copied", "engine", "networks", "course"}
     assert all(len(rung["fid"]) == 3 for rung in found.values())
     assert min(np.divide(found["course"]["speed"], found["copied"]["speed"])) >= 8
-    assert min(np.divide(found["copied"]["fid"], found["course"]["fid"])) >= 10
+    assert min(np.divide(found["copied"]["fid"], found["course"]["fid"])) >= 4
 
 
 def test_the_copied_transforms_resize_and_scale_each_image():
