@@ -45,6 +45,14 @@ def said():
     assert len(long) == len(SEEDS) and all(row["modes"] == "1000" for row in long)
     minutes = max(float(row["seconds"]) for row in long) / 60
     yield f"in {minutes:.0f} minutes at most"
+    half, single = (
+        round(column("gpu", "samples_per_second", game="digits", precision=precision)[0], -2)
+        for precision in ("bfloat16", "float32")
+    )
+    yield f"plays {half:,.0f} images a second in bfloat16 and {single:,.0f} in float32"
+    assert all("bfloat16" not in row["machine"] for row in rows("dcgan", **last))
+    speeds = [round(value, -1) for value in column("dcgan", "images_per_s", **last)]
+    yield f"of an EPYC without bfloat16 it plays {span(speeds)}"
 
 
 @pytest.mark.parametrize("phrase", list(said()))
