@@ -107,6 +107,6 @@ def test_a_spread_below_zero_is_refused(init_std):
 
 def test_the_discriminators_leaky_units_leak_a_fifth():
     leaky = [n for n in networks.dcgan_discriminator(width=4) if isinstance(n, nn.LeakyReLU)]
-    assert len(leaky) == 3
+    assert len(leaky) == 4
     for layer in leaky:
         assert layer(torch.tensor([-5.0, 5.0])).tolist() == [-1, 5]
