@@ -92,7 +92,7 @@ class Game:
 
     @property
     def averages(self) -> dict[str, tuple[nn.Module, ...]]:
-        """{player: its averaged networks}; buffers and attributes are those of the moment."""
+        """{player: its averaged networks}; what is not averaged in them is that of the moment."""
         return {name: tuple(a.synced() for a in own) for name, own in self._averages.items()}
 
     @property

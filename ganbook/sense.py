@@ -93,7 +93,8 @@ def check_range(samples: Tensor, low: float, high: float, sure: bool) -> None:
 
     samples: of the data. low, high, sure: what `reach` gives for the generator.
     Raises ValueError for data more than 0.5 beyond what its last operation can reach. Warns of data
-    slightly beyond, as added noise produces, and of data in [0, 1] where it ends in tanh.
+    less far beyond, as added noise produces, of data beyond a range that was observed, and of data
+    in [0, 1] where it ends in tanh.
     """
     if samples[0].numel() < 64 or high > 1:
         return
