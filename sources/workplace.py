@@ -51,6 +51,7 @@ def run(notebook: nbformat.NotebookNode, folder: Path, where: str, first="", thr
         "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
         "GANBOOK_CACHE": str(folder / "cache"),
         "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",  # side by side, threads that spin take each other's cores
     }
     number = 0
     with client.setup_kernel(env=os.environ | build.ENVIRONMENT | ours):
