@@ -218,7 +218,8 @@ def discriminator_loss(answer):
     require(
         torch.isfinite(sure) & ((sure - 2000).abs() < 1),
         f"logits of -1000 on real and 1000 on fakes should cost 2000; you have {sure:.4g}. "
-        "Don't take the logarithm of a sigmoid, nor clip one: use a function of logits.",
+        "Don't take the logarithm of a sigmoid or of 1 + exp, nor clip one:"
+        " use a function of logits.",
     )
 
 

@@ -176,6 +176,15 @@ def _check_d(table, theta, weights, left):
         latents.abs().mean() < 1.2,
         "G gets something else than noise. Its fakes are G(noise(640)).",
     )
+    for what, drawn, draw in (
+        ("real points", points[~fake], "real.sample(640)"),
+        ("noise", latents, "noise(640)"),
+    ):
+        require(
+            not torch.equal(drawn, table.drawn.get(what, torch.zeros(0))),
+            f"every step has the same {what}. Draw new ones each time, {draw}, without a seed.",
+        )
+        table.drawn[what] = drawn
     slope, bias = (weight.clone().requires_grad_() for weight in weights)
     l_real, l_fake = slope * points[~fake] + bias, slope * points[fake] + bias
     right = softplus(-l_real).mean() + softplus(l_fake).mean()
@@ -503,7 +512,17 @@ def both_losses(answer):
             "discriminator_loss is one mean over all points."
             " Take a mean over each batch, and add them.",
         ),
+        (
+            2 * both.mean(),
+            "discriminator_loss is twice one mean over all points."
+            " Take a mean over each batch, and add them.",
+        ),
         (both.sum(), "discriminator_loss is a sum over points: take means."),
+        (truth / math.log(2), "discriminator_loss is in bits. Take natural logarithms."),
+        (
+            softplus(-on_real).mean() + softplus(on_fake).mean(),
+            "in discriminator_loss the sigmoid is applied twice.",
+        ),
         (
             fake.double().mean() - real.double().mean(),
             "discriminator_loss is a difference of mean logits. The logarithms are missing.",
@@ -522,6 +541,8 @@ def both_losses(answer):
         (fake_cost, "generator_loss helps D: it wants fakes to have label 0."),
         (-truth, "generator_loss has the wrong sign: G maximises log D, so it minimises -log D."),
         (-on_fake.log().sum(), "generator_loss is a sum over fakes: take the mean."),
+        (truth / math.log(2), "generator_loss is in bits. Take natural logarithms."),
+        (softplus(-on_fake).mean(), "in generator_loss the sigmoid is applied twice."),
         (
             -fake.double().mean(),
             "generator_loss is minus the mean logit, the sum of both losses. Take -log D alone.",
@@ -589,7 +610,7 @@ def _check_far(function, name, wrong, size, *signed):
         abs(value - truth) < 1e-3 * size,
         f"{name} is {value:.4g} where D is certain and {side}, at logits of {size:,.0f} on the"
         f" {side} side; it should be {truth:.0f}."
-        " Don't take the logarithm of a probability: use a function of logits.",
+        " Don't take the logarithm of a probability or of 1 + exp: use a function of logits.",
     )
     for slope, (values, sign) in zip(slopes, signed, strict=True):
         expected = sign / len(values) if wrong == 1 else 0.0
@@ -610,6 +631,7 @@ class _Table:
     def __init__(self):
         self.G, self.D = _OneFake(self).to(DEVICE), _Line(self).to(DEVICE)
         self.watch = {"G": _Watch(self, self.G), "D": _Watch(self, self.D)}
+        self.drawn = {}  # the real points and the noise of the step before
         self.clear()
         for player, network in (("G", self.G), ("D", self.D)):
             for weight in network.parameters():
@@ -643,7 +665,7 @@ class _OneFake(nn.Module):
 
     def forward(self, z):
         self.seen.append(z.detach().float().cpu())
-        return self.theta + 0 * z[:, :1]
+        return self.theta * (1 + 0 * z[:, :1])  # a product: its graph serves one backward()
 
 
 class _Line(nn.Module):
@@ -682,9 +704,10 @@ class _Watch:
     def step(self, closure=None):
         if closure is not None:
             with torch.enable_grad():
-                closure()
+                closure = closure()
         self.steps.append((self.table.clock, self.gradient()))
         for weight in self.weights:
             if weight.grad is not None:
                 weight -= 0.1 * weight.grad
         self.table.clock += 1
+        return closure

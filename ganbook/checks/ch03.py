@@ -88,6 +88,14 @@ def noisy_eigenvalues(answer):
                     " the roots of λ² + bλ + c have a division by 2.",
                 ),
                 (real, f"{at}, these are the real parts alone: the roots may be complex."),
+                *(
+                    ([value, value], f"{at}, this is one eigenvalue twice: the root has two signs.")
+                    for value in right
+                ),
+                (
+                    [J[1, 1].item() / 2 + sign * 1j * math.sqrt(abs(below)) for sign in (1, -1)],
+                    f"{at}, the root is real: under it stands {below:.3f}.",
+                ),
                 (
                     without_i,
                     f"{at}, the root has lost its i or its sign: under it stands"
@@ -120,6 +128,9 @@ def alternating_round(answer):
         old_sigma = theta + h * new_psi / (1 + math.exp(-psi * theta))
         old_psi = theta + h * psi / (1 + math.exp(-new_psi * theta))
         wrong_psi = psi - h * _slope(theta, psi)[1]
+        minus_psi = psi - h * theta / (1 + math.exp(psi * theta))
+        bare_psi, half_psi = psi - h * theta, psi - h * theta / 2
+        g_move = right[0] - theta
         mistakes = (
             (
                 (g_first, new_psi),
@@ -153,6 +164,23 @@ def alternating_round(answer):
             (
                 (theta + h * new_psi / (1 + math.exp(new_psi * theta)), new_psi),
                 "G plays the non-saturating loss, σ(−ψθ). The code above has σ(ψθ) for both.",
+            ),
+            (
+                (theta + h * minus_psi / (1 + math.exp(minus_psi * theta)), minus_psi),
+                "both players have the probability σ(−ψθ). The code above has σ(ψθ).",
+            ),
+            (
+                (theta + h * bare_psi, bare_psi),
+                "the probability σ(ψθ) is missing from both moves.",
+            ),
+            (
+                (theta + h * half_psi / 2, half_psi),
+                "σ(ψθ) is 1/2 only where ψθ = 0. Compute it for each move.",
+            ),
+            ((theta + g_move / h, new_psi), "G's move has to be multiplied by h too."),
+            (
+                (right[0], psi),
+                "G is right, but ψ comes back as it was before D's move.",
             ),
             ((theta, new_psi), "G has not moved."),
             ((theta, psi), "neither player has moved."),
@@ -206,6 +234,12 @@ def consensus(answer):
                 "the pull has to be multiplied by h too: it is part of the velocity.",
             ),
             (z - h * w * pull, "the velocity v itself is missing."),
+            (
+                z - h * (v - w * pull),
+                "the step goes backwards: h (v - w ∇½‖v‖²) is to be added.",
+            ),
+            (z + w * (v - h * pull), "h and w are exchanged: h is the size of the step."),
+            (z + h * (v - h * w * pull), "the pull has been multiplied by h twice."),
             (z - h * (v + w * pull), "v has the wrong sign: it is a velocity, so it is added."),
             (h * (v - w * pull), "this is the move alone. Add it to z."),
             (z + v - w * pull, "the step size h has no effect."),
@@ -237,9 +271,17 @@ def consensus(answer):
     v = torch.tanh(J @ z)
     right = z + h * (v - w * J.T @ (v * (1 - v**2)))
     same(found, right, "for a v that is not linear the step is wrong: don't assume a matrix.")
-    with_graph = answer(lambda z: J @ z, z.clone().requires_grad_(), h, w)
+    given = z.clone()
+    found = tensor(answer(lambda z: J @ z, given, h, w), (n,))
+    require(torch.equal(given, z), "your function overwrites z: work on a copy, z.clone().")
+    again = answer(lambda z: J @ z, given, h, w)
     require(
-        not getattr(with_graph, "requires_grad", False),
+        near(tensor(again, (n,)), found),
+        "a second step from the same z ends elsewhere: gradients add up in z.grad."
+        " Use torch.autograd.grad, or a detached copy of z.",
+    )
+    require(
+        not getattr(again, "requires_grad", False),
         "what you return still hangs on the graph:"
         " a long run would keep every step in memory. Detach it.",
     )
@@ -385,8 +427,9 @@ def packed_logits(answer):
     for n in (2 * random.randint(4, 9), 6, 2):
         real, fake = torch.randn(n, 2).double(), torch.randn(n, 2).double() + 100
         weights, seen = torch.randn(4).double(), []
+        in_graph, learned = fake.clone().requires_grad_(), weights.clone().requires_grad_()
 
-        def D(pairs, weights=weights, seen=seen):
+        def D(pairs, weights=learned, seen=seen):
             pairs = torch.as_tensor(pairs)
             require(
                 pairs.ndim == 2 and pairs.shape[1] == 4,
@@ -395,7 +438,7 @@ def packed_logits(answer):
             seen.append(pairs.detach().double())
             return pairs.double() @ weights
 
-        back = answer(D, real.clone(), fake.clone())
+        back = answer(D, real.clone(), in_graph.clone())
         form = "two tensors of logits should come back, as `return real_logits, fake_logits`"
         back = parts(back, 2, form)
         require(bool(seen), "D was never called.")
@@ -438,6 +481,16 @@ def packed_logits(answer):
         require(
             len(which.unique()) == 2 * n,
             "some samples are in several pairs and others in none. Each belongs to one pair.",
+        )
+        require(
+            [isinstance(part, torch.Tensor) and part.requires_grad for part in back],
+            "the logits are right, but not tensors with a graph, so neither D nor G can learn:"
+            " no `.detach()`, `.item()`, `.tolist()` or `no_grad`.",
+        )
+        (slope,) = torch.autograd.grad(back[1].sum(), in_graph, allow_unused=True)
+        require(
+            slope is not None,
+            "the logits are right, but the fakes are detached on the way: G would learn nothing.",
         )
 
 

@@ -31,6 +31,9 @@ def noise(n):
     return torch.randn(n, 1, device=DEVICE)
 
 
+REALS, LATENTS = data(640), noise(640)
+
+
 def step(
     G, D, g_adam, d_adam, *, detach=True, clear="before", d_sign=1, fake_label=0, real_label=1,
     g_kind="nonsaturating", order="DG", fakes_seen=True, reals_seen=True, g_backward=True,
@@ -128,6 +131,35 @@ def few_fakes(G, D, g_adam, d_adam):
     return step(lambda z: G(z[:64]), D, g_adam, d_adam)
 
 
+def by_closures(G, D, g_adam, d_adam):
+    """Each step() is handed its turn, and gives back the loss, as torch's optimisers do."""
+
+    def d_turn():
+        d_adam.zero_grad()
+        loss = d_loss(D(data(640)), D(G(noise(640)).detach()))
+        loss.backward()
+        return loss
+
+    def g_turn():
+        g_adam.zero_grad()
+        loss = g_loss(D(G(noise(640))))
+        loss.backward()
+        return loss
+
+    return d_adam.step(d_turn).item(), g_adam.step(g_turn).item()
+
+
+def same_fakes_attached(G, D, g_adam, d_adam):
+    """The fakes of D's turn once more for G's, and no detach: the path is gone."""
+    fakes = G(noise(640))
+    return step(lambda z: fakes, D, g_adam, d_adam, detach=False)
+
+
+def seeded(G, D, g_adam, d_adam):
+    torch.manual_seed(0)
+    return step(G, D, g_adam, d_adam)
+
+
 class Careful:
     def __call__(self, G, D, g_adam, d_adam):
         return list(step(G, D, g_adam, d_adam))
@@ -215,6 +247,7 @@ ANSWERS = {
         on_one_tape,
         without_optimisers_clearing,
         Careful(),
+        by_closures,
     ],
     ch02.equilibrium: [
         (2 * LOG2, LOG2, -LOG2, False),
@@ -306,6 +339,10 @@ WRONG = [
     (ch02.careful, step_with(detach=False, clear="never"), "what D's turn has left in G"),
     (ch02.careful, step_with(real=noise), "look like noise"),
     (ch02.careful, few_fakes, "D's turn has 64 fakes"),
+    (ch02.careful, same_fakes_attached, "backward through the graph a second time"),
+    (ch02.careful, seeded, "every step has the same real points"),
+    (ch02.careful, step_with(real=lambda n: REALS), "the same real points"),
+    (ch02.careful, step_with(z=lambda n: LATENTS), "every step has the same noise"),
     (ch02.careful, step_with(z=data), "something else than noise"),
     (ch02.careful, step_with(real_label=0, fake_label=1), "labels are exchanged"),
     (ch02.careful, step_with(weight_fake=0), "leaves out the fakes"),
@@ -392,6 +429,15 @@ WRONG = [
     (ch02.both_losses, (lambda r, f: d_loss(r, f) / 2, g_loss), "half"),
     (ch02.both_losses, (lambda r, f: torch.cat([softplus(-r), softplus(f)]).mean(), g_loss),
         "one mean over all"),
+    (ch02.both_losses, (lambda r, f: 2 * torch.cat([softplus(-r), softplus(f)]).mean(), g_loss),
+        "twice one mean"),
+    (ch02.both_losses, (lambda r, f: d_loss(r, f) / LOG2, g_loss), "discriminator_loss is in bits"),
+    (ch02.both_losses, (lambda r, f: d_loss(r.sigmoid(), f.sigmoid()), g_loss),
+        "in discriminator_loss the sigmoid is applied twice"),
+    (ch02.both_losses, (d_loss, lambda f: g_loss(f) / LOG2), "generator_loss is in bits"),
+    (ch02.both_losses, (d_loss, lambda f: g_loss(f.sigmoid())),
+        "in generator_loss the sigmoid is applied twice"),
+    (ch02.both_losses, (d_loss, lambda f: (1 + (-f).exp()).log().mean()), "or of 1 . exp"),
     (ch02.both_losses, (lambda r, f: softplus(-r).sum() + softplus(f).sum(), g_loss), "take means"),
     (ch02.both_losses, (lambda r, f: softplus(r).mean() + softplus(f).mean(), g_loss),
         "real points have label 0"),

@@ -71,12 +71,32 @@ def graph(v, z, h, w):
     return z + h * (velocity - w * pull)
 
 
+def adding_up(v, z, h, w):
+    """Leaves its gradient in z, where the next one is added to it."""
+    z.requires_grad_()
+    (v(z).square().sum() / 2).backward()
+    return (z + h * (v(z) - w * z.grad)).detach()
+
+
+def overwriting(v, z, h, w):
+    y = z.detach().requires_grad_()  # the same memory
+    velocity = v(y)
+    (pull,) = torch.autograd.grad(velocity.square().sum() / 2, y)
+    with torch.no_grad():
+        y += h * (velocity - w * pull)
+    return y.detach()
+
+
 def mean_square(v):
     return v.square().mean()
 
 
 def by_jacobian(v, z, h, w):
     z = z.detach()
+    return z + h * (v(z) - w * torch.autograd.functional.jacobian(v, z).T @ v(z))
+
+
+def nothing_to_detach(v, z, h, w):
     return z + h * (v(z) - w * torch.autograd.functional.jacobian(v, z).T @ v(z))
 
 
@@ -162,6 +182,17 @@ def in_numpy(points, centers, std):
     return np.int64(len(set(nearest[good].tolist()))), good.mean(), kl
 
 
+def round_with(sigma=sigma, h_of_g=True, old=False):
+    """D first, with another probability, or without h in G's move, or with D's old number."""
+
+    def answer(theta, psi, h):
+        new = psi - h * theta * sigma(psi * theta)
+        moved = theta + (h if h_of_g else 1) * new * sigma(new * theta)
+        return moved, psi if old else new
+
+    return answer
+
+
 def in_a_loop(D, real, fake):
     return [
         torch.cat([D(torch.cat([x[2 * k], x[2 * k + 1]])[None]) for k in range(len(x) // 2)])
@@ -175,7 +206,7 @@ def at_once(D, real, fake):
 
 
 def shuffled(D, real, fake):
-    return tuple(D(x[torch.randperm(len(x))].float().reshape(-1, 4)).detach() for x in (real, fake))
+    return tuple(D(x[torch.randperm(len(x))].float().reshape(-1, 4)) for x in (real, fake))
 
 
 RIGHT_FATES = {"a": "out", "b": "round", "c": "in", "d": "out", "e": "out"}
@@ -204,6 +235,7 @@ ANSWERS = {
         lambda *a: consensus(*a).tolist(),
         lambda *a: consensus(*a).float().numpy(),
         by_jacobian,
+        nothing_to_detach,
     ],
     ch03.fates: [RIGHT_FATES, {k.upper(): f" {v.title()}" for k, v in RIGHT_FATES.items()}],
     ch03.three_numbers: [three, metrics.coverage, in_numpy, lambda *a: torch.tensor(three(*a))],
@@ -220,6 +252,18 @@ RIGHT = [(check, answer) for check, answers in ANSWERS.items() for answer in ans
 
 WRONG = [
     (ch03.noisy_eigenvalues, lambda s: noisy(s, sign=1), "Noise damps"),
+    (ch03.noisy_eigenvalues, lambda s: (noisy(s)[0],) * 2, "one eigenvalue twice"),
+    (ch03.noisy_eigenvalues, lambda s: (noisy(s)[1],) * 2, "one eigenvalue twice"),
+    (
+        ch03.noisy_eigenvalues,
+        lambda s: [-(s**2) / 4 + sign * 1j * abs(s**4 / 16 - 0.25) ** 0.5 for sign in (1, -1)],
+        "the root is real",
+    ),
+    (ch03.alternating_round, round_with(lambda v: sigma(-v)), "both players have the prob"),
+    (ch03.alternating_round, round_with(lambda v: 1), "missing from both moves"),
+    (ch03.alternating_round, round_with(lambda v: 0.5), "Compute it for each move"),
+    (ch03.alternating_round, round_with(h_of_g=False), "multiplied by h too"),
+    (ch03.alternating_round, round_with(old=True), "as it was before D's move"),
     (ch03.noisy_eigenvalues, lambda s: noisy(s, damping=1 / 8), "one side only"),
     (ch03.noisy_eigenvalues, lambda s: noisy(s, damping=1 / 2), "-1/4"),
     (ch03.noisy_eigenvalues, lambda s: noisy(s, power=1), "square belongs"),
@@ -322,6 +366,15 @@ WRONG = [
         lambda *a: consensus(*a, step=lambda z, v, pull, h, w: z + v - w * pull),
         "h has no effect",
     ),
+    (ch03.consensus, adding_up, "gradients add up in z.grad"),
+    (ch03.consensus, overwriting, "overwrites z"),
+    (
+        ch03.consensus,
+        lambda *a: consensus(*a, step=lambda z, v, pull, h, w: z - h * (v - w * pull)),
+        "goes backwards",
+    ),
+    (ch03.consensus, lambda v, z, h, w: consensus(v, z, w, h), "h and w are exchanged"),
+    (ch03.consensus, lambda v, z, h, w: consensus(v, z, h, h * w), "by h twice"),
     (ch03.consensus, lambda v, z, h, w: z + h * (v(z) - w * v(v(z))), "transposed"),
     (ch03.consensus, lambda v, z, h, w: z + h * (v(z) - w * v(z)), "Differentiate it by z"),
     (ch03.consensus, lambda v, z, h, w: z + h * (v(z) - w * z), "the pull is z"),
@@ -439,6 +492,10 @@ WRONG = [
         "as many logits",
     ),
     (ch03.packed_logits, lambda D, r, f: pack(D, r, f)[::-1], "wrong order"),
+    (ch03.packed_logits, lambda D, r, f: pack(D, r, f.detach()), "fakes are detached"),
+    (ch03.packed_logits, torch.no_grad()(pack), "tensors with a graph"),
+    (ch03.packed_logits, lambda *a: [x.tolist() for x in pack(*a)], "tensors with a graph"),
+    (ch03.packed_logits, lambda *a: [x.detach() for x in pack(*a)], "tensors with a graph"),
     (
         ch03.packed_logits,
         lambda D, r, f: tuple(D(torch.cat([x, x.roll(1, 0)], 1))[: len(x) // 2] for x in (r, f)),
