@@ -356,6 +356,19 @@ def guarded(answer, what: str = ""):
     return call
 
 
+def on_copies(answer, *given):
+    """What an answer returns for copies of what is given, or a `Mistake` if it writes into them."""
+    copies = [
+        x.clone() if isinstance(x, torch.Tensor) else x.copy() if isinstance(x, np.ndarray) else x
+        for x in given
+    ]
+    result = answer(*copies)
+    for was, now in zip(given, copies, strict=True):
+        equal = torch.equal if isinstance(was, torch.Tensor) else np.array_equal
+        require(equal(was, now), "your function changes what it is given: work on a copy.")
+    return result
+
+
 def _other_precision(value):
     other = {torch.float32: torch.float64, torch.float64: torch.float32}
     if not isinstance(value, torch.Tensor) or value.dtype not in other:

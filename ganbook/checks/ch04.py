@@ -14,6 +14,7 @@ from ganbook.checks import (
     guarded,
     near,
     number,
+    on_copies,
     recognise,
     require,
     same,
@@ -317,6 +318,11 @@ def _layers(layers):
         f"return a module, nn.Sequential(...); got {type(layers).__name__}",
     )
     if isinstance(layers, nn.Module):
+        require(
+            all(layer.training for layer in layers.modules()),
+            "the layers come in evaluation mode, in which batch norm takes no statistics from"
+            " the batch: leave out .eval()",
+        )
         layers.train()
     return guarded(layers, "what you return")
 
@@ -383,12 +389,17 @@ def sample(answer):
         images = answer(generator, given)
         after = _state(generator)
         for name, message in (
+            ("parameters", "sampling changed the weights"),
             (
                 "buffers",
                 "sampling changed the running statistics of batch norm:"
                 " the generator was in training mode",
             ),
-            ("parameters", "sampling changed the weights"),
+            (
+                "settings",
+                "sampling changed a setting of a layer, batch norm's momentum for example:"
+                " put it back",
+            ),
             ("gradients", "sampling changed the gradients of the weights"),
             ("needs", "the weights are left frozen: requires_grad is not what it was"),
         ):
@@ -438,11 +449,17 @@ def _state(generator):
         "gradients": [None if x.grad is None else x.grad.clone() for x in parameters],
         "needs": [x.requires_grad for x in parameters],
         "modes": [module.training for module in generator.modules()],
+        "settings": [
+            {k: v for k, v in vars(module).items() if k[0] != "_" and k != "training"}
+            for module in generator.modules()
+        ],
     }
 
 
 def _equal(x, y):
-    return torch.equal(x, y) if isinstance(x, torch.Tensor) and y is not None else x is y
+    if isinstance(x, torch.Tensor) and y is not None:
+        return x.dtype == y.dtype and torch.equal(x, y)
+    return x is y or (isinstance(x, dict) and x == y)
 
 
 @exercise("4.6")
@@ -466,7 +483,12 @@ def walk(answer):
         t = torch.linspace(0, 1, steps).double()
         right = arc(t * angle)
         a, b = right[0], right[-1]
-        path = tensor(answer(a.float(), b.float(), steps), (steps, n))
+        path = tensor(on_copies(answer, a.float(), b.float(), steps), (steps, n))
+        require(
+            torch.isfinite(path),
+            "the points are not finite:"
+            " is the cosine of your angle a @ b, divided by both lengths?",
+        )
         straight = torch.lerp(a, b, t[:, None])
         if steps > 2:
             recognise(

@@ -13,6 +13,7 @@ from ganbook.checks import (
     kind,
     near,
     number,
+    on_copies,
     parts,
     recognise,
     recognise_number,
@@ -92,7 +93,7 @@ def shrunk(answer):
         d = rng.normal(size=4)
         C = np.cov(h, rowvar=False)
         right = metrics.fid(h, h.mean(0) + d + c * (h - h.mean(0)))
-        found = number(answer(c, d.copy(), C.copy()))
+        found = number(on_copies(answer, c, d, C))
         shifts = (
             *(d @ d, math.sqrt(d @ d), 0.0, d.sum() ** 2, (d**2).mean(), abs(d).sum()),
             *(c**2 * (d @ d), (1 - c) ** 2 * (d @ d), -(d @ d)),
@@ -252,7 +253,7 @@ def unbiased(answer):
             # The last alone is below 0, which some cut off.
             if (1 if shift else -1) * _pairs(_cubic, a, b) > 0.05:
                 break
-        found = number(answer(a.copy(), b.copy()))
+        found = number(on_copies(answer, a, b))
 
         def distance(kernel, *settings, a=a, b=b, **more):
             return _pairs(kernel, a, b, *settings, **more)
@@ -360,10 +361,10 @@ def _pairs(kernel, a, b, own=True, divide=None, cross=2.0, cross_own=True):
 @exercise("5.4")
 def inception_score(answer):
     """Gives logits, some of them so sure that a probability is 0 in the computer."""
-    for n, classes in ((40, 5), (23, 7)):
+    for n, classes in ((40, 5), (23, 12)):
         _score(answer, 2 * torch.randn(n, classes, dtype=torch.float64))
     found = _finite(
-        answer(1000.0 * torch.eye(5)[torch.arange(20) % 5]),
+        on_copies(answer, 1000.0 * torch.eye(5)[torch.arange(20) % 5]),
         "for an image that is sure the score is NaN: 0 log 0 counts as 0."
         " log_softmax has no log of 0, xlogy knows it.",
     )
@@ -381,7 +382,7 @@ def _finite(value, nan):
 def _score(answer, logits):
     classes = logits.shape[1]
     found = _finite(
-        answer(logits.float()),
+        on_copies(answer, logits.float()),
         "the score is NaN: are you taking the log of logits, which may be negative?"
         " Softmax comes first.",
     )
@@ -469,13 +470,14 @@ def precision_recall(answer):
     for k, n, m, features in ((3, 70, 90, 3), (1, 60, 45, 2), (5, 140, 110, 2), (2, 24, 20, 0)):
         real, fake = _clouds(n, m, features, k) if features else _on_a_line(n, m, k)
         precision, recall = parts(
-            answer(real.clone(), fake.clone(), k),
+            on_copies(answer, real, fake, k),
             2,
             "return the two numbers, as `return precision, recall`",
         )
         found = [number(precision, "precision"), number(recall, "recall")]
         found = torch.tensor(found, dtype=torch.float64)
         right = _shares(real, fake, k)
+        hit = _shares(real, fake, k, count=lambda inside: inside.any(0))
         at = f"with k = {k}"
         recognise(
             found,
@@ -493,9 +495,18 @@ def precision_recall(answer):
                 f"{at}: the nearest to a sample is the sample itself."
                 " Your radius is that of neighbour k - 1.",
             ),
+            (_shares(real, fake, 3), f"{at}: your radius is that of neighbour 3, whatever k is."),
             (_shares(real, fake, k + 1), f"{at}: your radius is that of neighbour k + 1."),
+            *[
+                (
+                    own,
+                    f"{at}: you take the ball of the sample that you count."
+                    " It must lie in a ball of the other set.",
+                )
+                for own in (hit.flip(0), torch.stack([right[0], hit[0]]))
+            ],
             (
-                _shares(real, fake, k, count=lambda inside: inside.any(0)),
+                hit,
                 f"{at}: you count the balls that are hit."
                 " Precision and recall count the samples that lie in one.",
             ),

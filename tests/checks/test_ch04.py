@@ -133,6 +133,28 @@ def with_gradients_off(generator, z):
     return images
 
 
+def with_another_momentum(generator, z):
+    for layer in generator.modules():
+        if isinstance(layer, nn.BatchNorm1d):
+            layer.momentum = 0.0
+    return draw(generator, z)
+
+
+def in_float64(generator, z):
+    return draw(generator.double(), z.double())
+
+
+def without_the_lengths(a, b, steps):
+    t, angle = torch.linspace(0, 1, steps)[:, None], torch.arccos(a @ b)
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def walk_that_scales_a(a, b, steps):
+    path = slerp(a, b, steps)
+    a /= a.norm()
+    return path
+
+
 def with_a_backward(generator, z):
     images = draw(generator, z, graph=True)
     images.sum().backward()
@@ -197,6 +219,7 @@ WRONG = [
     (ch04.weight_scale, lambda: 0.06, "mean square 0.922"),
     (ch04.block, lambda a, b: layers(a, b, kernel=3), "2n - 1"),
     (ch04.block, lambda a, b: layers(a, b, eps=0.8), "eps, not momentum"),
+    (ch04.block, lambda a, b: layers(a, b).eval(), "come in evaluation mode"),
     (ch04.block, lambda a, b: layers(a, b, scale=0.0), "belong around 1"),
     (ch04.block, lambda a, b: layers(a, b, scale=0.1), "start around 0"),
     (ch04.block, lambda a, b: layers(a, b, order="relu norm"), "before the ReLU"),
@@ -239,6 +262,8 @@ WRONG = [
     (ch04.sample, with_the_mode_of_the_top_alone, "the layers in it have not"),
     (ch04.sample, with_frozen_weights, "left frozen"),
     (ch04.sample, with_gradients_off, "left switched off"),
+    (ch04.sample, with_another_momentum, "a setting of a layer"),
+    (ch04.sample, in_float64, "changed the weights"),
     (ch04.sample, with_a_backward, "changed the gradients"),
     (ch04.walk, lambda a, b, n: slerp(a, b, n, straight=True), "straight line"),
     (ch04.walk, lambda a, b, n: slerp(a, b, n, chord=True), "divide the angle"),
@@ -251,6 +276,8 @@ WRONG = [
     (ch04.walk, as_if_at_right_angles, "as long as a and b|end at b"),
     (ch04.walk, lambda a, b, n: slerp(a, b, n).T, "the shape should be"),
     (ch04.walk, weighted, "as long as a and b"),
+    (ch04.walk, without_the_lengths, "divided by both lengths"),
+    (ch04.walk, walk_that_scales_a, "changes what it is given"),
 ]
 
 

@@ -167,6 +167,26 @@ SOLVED = {
 }
 
 
+def by_own_balls(real, fake, k):
+    """Whose own ball holds a sample of the other set."""
+    return both(fake, real, k, count=lambda inside: inside.any(0).double().mean())
+
+
+def coverage_for_recall(real, fake, k):
+    return both(real, fake, k)[0], by_own_balls(real, fake, k)[1]
+
+
+def spoiling(answer, which):
+    """The answer, and then one of its inputs is set to 0."""
+
+    def call(*given):
+        result = answer(*given)
+        given[which][:] = 0
+        return result
+
+    return call
+
+
 def verdict(**changes):
     return {**SOLVED, **changes}
 
@@ -222,6 +242,8 @@ WRONG = [
         "2 faults are left: the length of d .*; you add up all entries",
     ),
     (ch05.shrunk, lambda c, d, C: C, "one number"),
+    (ch05.shrunk, spoiling(shrink(), 1), "changes what it is given"),
+    (ch05.shrunk, spoiling(shrink(), 2), "changes what it is given"),
     (
         ch05.frechet,
         published,
@@ -283,6 +305,7 @@ WRONG = [
     (ch05.unbiased, lambda a, b: mmd(a, b, power=2), "third power"),
     (ch05.unbiased, lambda a, b: mmd(a, b, one=0.0), "has a 1 in it"),
     (ch05.unbiased, no_own_across, "different samples"),
+    (ch05.unbiased, spoiling(mmd, 1), "changes what it is given"),
     (ch05.unbiased, lambda a, b: mmd(a, b) * 1.5, "unbiased value is"),
     (ch05.unbiased, lambda a, b: abs(mmd(a, b)), "no abs|cut it off"),
     (
@@ -337,6 +360,8 @@ WRONG = [
     ),
     (ch05.inception_score, with_log_of_0, "0 log 0 counts as 0"),
     (ch05.inception_score, lambda x: score(x) + 1, "score of these logits"),
+    (ch05.inception_score, lambda x: score(x[:, :10]), "score of these logits"),
+    (ch05.inception_score, spoiling(score, 0), "changes what it is given"),
     (
         ch05.inception_score,
         lambda x: torch.special.entr(x.softmax(1)).sum(1).mean().exp(),
@@ -389,6 +414,10 @@ WRONG = [
         "shares outside",
     ),
     (ch05.precision_recall, from_the_other_set, "in its own set"),
+    (ch05.precision_recall, lambda r, f, k: both(r, f, 3), "neighbour 3, whatever k is"),
+    (ch05.precision_recall, by_own_balls, "a ball of the other set"),
+    (ch05.precision_recall, coverage_for_recall, "a ball of the other set"),
+    (ch05.precision_recall, spoiling(both, 0), "changes what it is given"),
     (ch05.precision_recall, lambda r, f, k: (both(r, f, k)[0], 0.5), "recall is"),
     (ch05.precision_recall, lambda r, f, k: both(r, f, k)[0], "two numbers"),
     (ch05.precision_recall, without_the_edge, "<=, not <"),

@@ -35,6 +35,18 @@ def shuffle_one_in_place(images, labels, which):
     return result
 
 
+def spoiling(answer, which):
+    """The answer, and then one of its inputs is set to 0."""
+
+    def call(*given):
+        result = answer(*given)
+        with torch.no_grad():
+            given[which].zero_()
+        return result
+
+    return call
+
+
 def shuffle_by_seed(images, labels):
     return shuffle(
         images, labels, lambda n: torch.randperm(n, generator=torch.Generator().manual_seed(0))
@@ -294,6 +306,8 @@ WRONG = [
         "itself, not 1",
     ),
     (ch06.conditional_batch_norm, lambda *a: norm(*a)[0], "shape should be"),
+    (ch06.conditional_batch_norm, spoiling(norm, 0), "changes what it is given"),
+    (ch06.conditional_batch_norm, spoiling(norm, 2), "changes what it is given"),
     (
         ch06.conditional_batch_norm,
         lambda x, y, s, t, e: (
@@ -327,11 +341,14 @@ WRONG = [
     (ch06.projection, lambda *a: (parts(*a)[0].flip(1), parts(*a)[1]), "columns of v"),
     (ch06.projection, lambda *a: (parts(*a)[0].T, parts(*a)[1]), "shape should be"),
     (ch06.projection, lambda *a: (parts(*a)[0] * 1.1, parts(*a)[1]), "Expand both squares"),
+    (ch06.projection, spoiling(parts, 0), "changes what it is given"),
     (ch06.projection, lambda *a: parts(*a)[0], "return v and u"),
     (ch06.projection, lambda *a: (*parts(*a), 0), "return v and u"),
     (ch06.projection, lambda *a: dict(zip("vu", parts(*a), strict=True)), "return v and u"),
     (ch06.class_loss, lambda x, y: F.cross_entropy(x.softmax(1), y), "softmax is still there"),
     (ch06.class_loss, lambda x, y: -entropy(x, y), "sign is turned"),
+    (ch06.class_loss, lambda x, y: entropy(x[:, :10], y), "out of bounds|not the mean"),
+    (ch06.class_loss, spoiling(entropy, 0), "changes what it is given"),
     (ch06.class_loss, lambda x, y: entropy(x, y, reduce=torch.sum), "sum over the batch"),
     (ch06.class_loss, lambda x, y: entropy(x, y, reduce=lambda v: v), "one loss for each"),
     (
@@ -423,6 +440,7 @@ WRONG = [
     (ch06.class_weights, lambda y, n: torch.ones(n), "each image weighs the same"),
     (ch06.class_weights, lambda y, n: weights(y, n).sort(descending=True).values, "sorted by"),
     (ch06.class_weights, lambda y, n: weights(y, 10), "shape should be"),
+    (ch06.class_weights, spoiling(weights, 0), "changes what it is given"),
 ]
 
 
