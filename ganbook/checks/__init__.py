@@ -280,7 +280,13 @@ def exercise(number: str, *, value: bool = False):
         def run(answer):
             try:
                 with _own_random_numbers(), _kept_settings():
-                    check(_settled(answer) if value else guarded(answer))
+                    given = _settled(answer) if value else guarded(answer)
+                    check(given)
+                    require(
+                        not getattr(given, "leaves_gradients_off", False),
+                        "gradients are left switched off for all that comes after:"
+                        " use `with torch.no_grad():`, which switches them on again.",
+                    )
             except Open as part:
                 of = f" of {part}" if part.args else ""
                 is_open = (

@@ -177,6 +177,10 @@ def _mistakes_on_a_line(a, b, right, at):
     unwidened = "without their widths. Height times width is an area."
     mean_way = "give each point the earth 1/n, so that it is a mean distance and not a sum."
     apart = np.abs(np.repeat(np.sort(a), m) - np.repeat(np.sort(b), n))
+    before = np.abs([(a < x).mean() - (b < x).mean() for x in every[:-1]])
+    mixed = np.concatenate([a, b])  # not sorted
+    steps, heights = np.diff(mixed), [(a <= x).mean() - (b <= x).mean() for x in mixed[:-1]]
+    unsorted = "all points are to be sorted together, before the gaps and widths are taken."
     return (
         (a.mean() - b.mean(), means),
         (b.mean() - a.mean(), means),
@@ -206,6 +210,9 @@ def _mistakes_on_a_line(a, b, right, at):
             (gaps[1:] * widths).sum(),
             "between two points the staircases have the height of the left one, not the right one.",
         ),
+        ((before * widths).sum(), "F(x) counts the points at x, too: <=, not <."),
+        ((np.abs(heights) * steps).sum(), unsorted),
+        (np.abs(heights * steps).sum(), unsorted),
         (
             ((gaps[1:] + level) / 2 * widths).sum(),
             "between two points the staircases are level: no trapezoids.",
@@ -321,6 +328,11 @@ def critic_turn(answer):
         require(not same(play), message)
     require(same(_turn()), "the weights after one turn are not those of algorithm 1.")
     require(
+        all(turn.still_hangs for turn in found),
+        "the fakes that you are given lose their graph, which G's turn may need:"
+        " `fake.detach()` without the underscore makes a copy without it.",
+    )
+    require(
         all(turn.training and turn.trainable for turn in found),
         "the critic is left in another state: its mode, or what of it can be trained, is changed.",
     )
@@ -352,6 +364,7 @@ class _Played(NamedTuple):
     value: object
     weights: torch.Tensor
     leaks: bool
+    still_hangs: bool
     training: bool
     trainable: bool
     after: float
@@ -380,13 +393,16 @@ def _turns(play) -> list[_Played]:
             for weight in f.parameters():  # G's step went through f, and left this
                 weight.grad = torch.randn(weight.shape, generator=points)
             real_before = real.clone()
-            value = play(f, optimiser, real, latent * 1.0, c)
+            fake = latent * 1.0
+            value = play(f, optimiser, real, fake, c)
             with torch.no_grad():
                 after = (f(real_before).mean() - f(made).mean()).item()
                 weights = torch.cat([w.flatten() for w in f.parameters()])
             leaks = latent.grad is None or bool((latent.grad != 0.5).any())
             trainable = all(w.requires_grad for w in f.parameters())
-            results.append(_Played(value, weights, leaks, f.training, trainable, after))
+            results.append(
+                _Played(value, weights, leaks, fake.requires_grad, f.training, trainable, after)
+            )
     return results
 
 
@@ -470,6 +486,8 @@ def _turn(
             for weight in f.parameters():
                 if clip == "above":
                     weight.data.clamp_(max=c)
+                elif clip == "below":
+                    weight.data.clamp_(min=-c)
                 elif clip == "weights" or (clip == "matrices" and weight.ndim == 2):
                     weight.data.clamp_(-c, c)
 
@@ -518,6 +536,7 @@ def _other_turns():
             "you clip the norm of the gradient. It is the weights that must stay within c."),
         (_turn(clip="matrices"), "the biases are not clipped. The paper clips all parameters."),
         (_turn(clip="above"), "the weights are clipped at c alone. They must stay above -c, too."),
+        (_turn(clip="below"), "the weights are clipped at -c alone. They must stay below c, too."),
         (_turn(cut=True),
             "the critic learns from real points alone: cut the graph at the fakes, not behind f."),
         (_turn(steps=2), "there are two steps in this turn: algorithm 1 makes one."),

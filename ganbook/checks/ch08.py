@@ -167,6 +167,11 @@ def _reach(found, critic, x, weight, from_generator):
         found, (critic.bends, from_generator), allow_unused=True, retain_graph=True
     )
     require(
+        critic.bends.grad is None,
+        "your code leaves gradients in the critic's weights, which its next step would add:"
+        " take the slope by autograd.grad, not by backward.",
+    )
+    require(
         to_generator is None or to_generator.abs() < 1e-7,
         "x_hat still hangs on the generator:"
         " with one loss for both, G would learn what D pays. Detach it.",
@@ -216,6 +221,12 @@ def other_penalties(answer):
         at = f"for w = {w:.3g} and a weight of {weight:.3g}"
         best = _best(lambda a, w=w, weight=weight: a * w - weight / 2 * a.square())
         kinked = _best(lambda a, w=w, weight=weight: a * w - weight * (a.square() - 1).clamp(min=0))
+        found = torch.tensor([r1, absolute, trap])
+        right = torch.tensor([best, kinked, _trap_border(w)])
+        require(
+            near(found, right, 5e-3) or not near(found.sort()[0], right.sort()[0], 5e-3),
+            "the three have changed places: return r1, absolute, trap.",
+        )
         _r1(r1, best, kinked, w, weight, at)
         _absolute(absolute, kinked, w, weight, at)
         _trap(trap, w, weight, at)
@@ -422,7 +433,10 @@ def leak(answer):
     for name, critic, x, leaks in _networks():
         found = number(answer(critic, x.clone()), name)
         _asked(critic, name)
-        critic.train()
+        require(
+            all(part.training for part in critic.modules()),
+            f"{name} is left in evaluation mode: leave its mode as it is in training.",
+        )
         full = torch.autograd.functional.jacobian(critic, x).flatten(2)
         J = full.norm(dim=2)
         on, n = J.diagonal().sum(), len(x)

@@ -10,6 +10,7 @@ from scipy.stats import rankdata, ttest_ind
 from torch.nn.functional import conv2d, pad, softplus
 
 from ganbook.checks import (
+    Mistake,
     exercise,
     kind,
     near,
@@ -179,7 +180,29 @@ def least_squares_codes(answer):
 def relativistic_losses(answer):
     """Draws logits, and recognises every combination of the bugs that published code has."""
     for n in (12, 7):
-        _check_pairing(answer, *(3 * torch.randn(2, n)))
+        real, fake = 3 * torch.randn(2, n)
+        _check_pairing(answer, real, fake)
+        _nothing_cut(answer, real, fake)
+
+
+def _nothing_cut(answer, real, fake):
+    """A loss that has a graph reaches all logits that its player can move."""
+    given = [logits.clone().requires_grad_() for logits in (real, fake)]
+    try:
+        losses = answer(*(1 * logits for logits in given))
+    except Mistake:  # NumPy takes no logits that need gradients
+        return
+    right = softplus(given[1] - given[0]).mean(), softplus(given[0] - given[1]).mean()
+    for who, found, truth, own in zip("DG", losses, right, (given, given[1:]), strict=True):
+        if not isinstance(found, torch.Tensor) or not found.requires_grad:
+            continue
+        back = torch.autograd.grad(found, own, retain_graph=True, allow_unused=True)
+        for slope, wanted in zip(back, torch.autograd.grad(truth, own), strict=True):
+            require(
+                slope is not None and near(slope, wanted, 1e-3),
+                f"{who}'s loss: the value is right, but {who} learns nothing from some of its"
+                " logits: no detach here.",
+            )
 
 
 def _check_pairing(answer, real, fake):
@@ -298,7 +321,8 @@ def conv_norm(answer):
             (_norm(kernel, size, stride, 0), "the padding is missing."),
             (
                 _norm(kernel, size, stride, padding, mode="circular"),
-                "you wrap round at the edges; zeros are asked for.",
+                "this has no edges of zeros: do you wrap round, or leave the padding out of"
+                " conv_transpose2d, so that the maps grow?",
             ),
         ):
             # without a stride or padding, leaving it out is no mistake
@@ -310,6 +334,8 @@ def conv_norm(answer):
             + (
                 " A power iteration comes from below: more turns?"
                 if 0.8 < found / right < 1
+                else " Do the maps grow? conv_transpose2d takes the padding, too."
+                if 1 < found / right < 1.2 and padding
                 else ""
             ),
         )

@@ -89,15 +89,16 @@ def _crowd():
 def p_value(answer):
     """Draws splits of few digits until no two mistakes give the same number.
 
-    The actual split is twice among them. The numbers of fakes are powers of two, so that shares are
-    exact in any order of summation: no right answer loses a tie by rounding.
+    The actual split is twice among them, but not as the first. The numbers of fakes are powers of
+    two, so that shares are exact in any order of summation: no right answer loses a tie by
+    rounding.
     """
     for fakes, n, splits in ((32, 4, 37), (64, 6, 89)):
         values = []
         while not values or len({round(value, 6) for value, _ in values}) < len(values):
             nearest = torch.randint(2 * n, (fakes,))
             masks = torch.stack([torch.randperm(2 * n) < n for _ in range(splits)])
-            masks[0] = torch.arange(2 * n) < n
+            masks[splits // 2] = torch.arange(2 * n) < n
             values = _p_values(nearest, masks)
         given = nearest.clone(), masks.clone()
         found = number(answer(*given))
@@ -165,6 +166,11 @@ def _p_values(nearest, masks):
         (
             (1 + (shares >= 0.5).sum()) / (splits + 1),
             "this compares with one half. Compare with the share of the actual split.",
+        ),
+        (
+            (1 + (shares >= shares[0]).sum()) / (splits + 1),
+            "the first row of the masks is a random split. The actual one has the first n digits"
+            " in training.",
         ),
         (2 * (1 + high) / (splits + 1), "copies go up only: don't double it."),
     ]
@@ -403,13 +409,15 @@ def adapted(answer):
     share = torch.tensor([1.0] * 7 + [-1.0] * 3)  # r_t = 0.4, though the share above 0 is 0.7
     few_large = torch.tensor([50.0] * 5 + [-4.0] * 5)  # r_t = 0, though the mean is 23
     small = torch.tensor([0.1] * 9 + [50.0])  # r_t = 1, though the mean probability is 0.57
+    most = torch.tensor([2.0] * 9 + [-5.0])  # r_t = 0.8, though not all are above 0
     for logits in (
         high,
         low,
-        share,
         few_large,
+        share,
         small,
         *[torch.randn(40) + shift for shift in (-1.0, 0.4, 2.5)],
+        most,
     ):
         logits = logits[torch.randperm(len(logits))]  # noqa: PLW2901
         p, move = random.uniform(0.3, 0.7), random.uniform(0.02, 0.08)
@@ -436,6 +444,10 @@ def adapted(answer):
             (
                 by_probability,
                 "p goes where the mean probability sends it. r is the mean sign of the logits.",
+            ),
+            (
+                p + math.copysign(move, logits.min().item()),
+                "p goes up only where all logits are above 0. r is the mean sign of the logits.",
             ),
             (p + move, "p only goes up. Below the target it goes down."),
             (max(p, right), "p only goes up. Below the target it goes down."),

@@ -45,9 +45,9 @@ def all_plans():
 # ---- 7.3
 
 
-def area(a, b, gap=abs, widths=np.diff, whole=lambda x: x):
-    every = np.sort(np.concatenate([a, b]))
-    gaps = (a <= every[:-1, None]).mean(1) - (b <= every[:-1, None]).mean(1)
+def area(a, b, gap=abs, widths=np.diff, whole=lambda x: x, order=np.sort, below=np.less_equal):
+    every = order(np.concatenate([a, b]))
+    gaps = below(a, every[:-1, None]).mean(1) - below(b, every[:-1, None]).mean(1)
     return whole((gap(gaps) * widths(every)).sum())
 
 
@@ -236,6 +236,24 @@ def left_frozen(f, optimiser, real, fake, c):
     return value
 
 
+def cut_in_place(f, optimiser, real, fake, c):
+    fake.detach_()
+    return turn()(f, optimiser, real, fake, c)
+
+
+def gradients_off(f, optimiser, real, fake, c):
+    value = turn(clip=no_clip)(f, optimiser, real, fake, c)
+    torch.set_grad_enabled(False)
+    for weight in f.parameters():
+        weight.clamp_(-c, c)
+    return value
+
+
+def from_below(f, c):
+    for weight in f.parameters():
+        weight.data.clamp_(min=-c)
+
+
 # ---- 7.6
 
 
@@ -353,6 +371,9 @@ WRONG = [
         lambda a, b: area(a, b, widths=lambda x: np.diff(x) * np.ptp(x)),
         "enter twice",
     ),
+    (ch07.on_a_line, lambda a, b: area(a, b, order=lambda x: x), "sorted together"),
+    (ch07.on_a_line, lambda a, b: area(a, b, below=np.less), "<=, not <"),
+    (ch07.on_a_line, lambda a, b: area(a, b, below=np.greater_equal), "<=, not <"),
     (ch07.on_a_line, lambda a, b: area(a, b) + 0.1, "the distance is"),
     (ch07.on_a_line, lambda a, b: one_by_one(a, b) * len(b), "the earth 1/n"),
     (ch07.on_a_line, lambda a, b: one_by_one(a, b) * len(a) * len(b), "the earth 1/n"),
@@ -451,6 +472,9 @@ WRONG = [
     (ch07.critic_turn, twice, "two steps"),
     (ch07.critic_turn, afterwards, "Return the one before it"),
     (ch07.critic_turn, left_in_eval, "in another state"),
+    (ch07.critic_turn, cut_in_place, "lose their graph"),
+    (ch07.critic_turn, gradients_off, "left switched off"),
+    (ch07.critic_turn, turn(clip=from_below), "at -c alone"),
     (ch07.critic_turn, left_frozen, "in another state|RuntimeError"),
     (ch07.critic_turn, turn(gives=abs), "may be below 0"),
     (ch07.critic_turn, turn(gives=lambda value: (value, value)), "one number should come back"),

@@ -94,6 +94,18 @@ def in_place(critic, real, fake, weight=10.0):
     return weight * (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
+def by_backward(critic, real, fake, weight=10.0):
+    x_hat = torch.lerp(real, fake.detach(), torch.rand(len(real), *[1] * (real.ndim - 1)))
+    critic(x_hat.requires_grad_()).sum().backward(create_graph=True)
+    return weight * (x_hat.grad.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def gradients_off(critic, real, fake, weight=10.0):
+    found = penalty()(critic, real, fake, weight)
+    torch.set_grad_enabled(False)
+    return found
+
+
 def by_pixel(g):
     return g.norm(dim=1)
 
@@ -221,6 +233,10 @@ WRONG = [
     (ch08.other_penalties, three(trap=lambda w: 2 / (3 * 3**0.5)), "solve for λ"),
     (ch08.other_penalties, three(trap=lambda w: 0.1 * w), "above it has one; you say"),
     (ch08.other_penalties, lambda w, g: w / g, "three numbers"),
+    (ch08.other_penalties, lambda w, g: np.array(three()(w, g))[[1, 0, 2]], "changed places"),
+    (ch08.other_penalties, lambda w, g: three()(w, g)[::-1], "changed places"),
+    (ch08.repaired, by_backward, "leaves gradients in the critic"),
+    (ch08.repaired, gradients_off, "left switched off"),
     (ch08.other_penalties, three(r1=lambda w, g: -w / g), "climbs towards the real point"),
     (ch08.other_penalties, three(r1=lambda w, g: 1 / g), "the distance w is missing"),
     (ch08.other_penalties, three(absolute=lambda w, g: 0.0), "every bit of slope gains"),
@@ -356,6 +372,7 @@ WRONG = [
     (ch08.leak, "0", "a function should stand here"),
     (ch08.leak, mean_off_the_diagonal, "this is a mean"),
     (ch08.leak, in_evaluation, "in evaluation mode"),
+    (ch08.leak, lambda c, x: (share(jacobian(c, x)), c.eval())[0], "left in evaluation mode"),
     (
         ch08.leak,
         but(lambda found: 0.0 if found > 0.999 else found),

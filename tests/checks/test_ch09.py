@@ -78,13 +78,14 @@ def average(real, fake):
 # ---- 9.4
 
 
-def norm(kernel, size, stride, padding, turns=300, end=lambda y: y.norm()):
+def norm(kernel, size, stride, padding, turns=300, end=lambda y: y.norm(), back=None):
     lost = (size + 2 * padding - kernel.shape[-1]) % stride
     x = torch.randn(1, kernel.shape[1], size, size, dtype=kernel.dtype)
     for _ in range(turns):
         x = x / x.norm()
         y = conv2d(x, kernel, stride=stride, padding=padding)
-        x = conv_transpose2d(y, kernel, stride=stride, padding=padding, output_padding=lost)
+        edge = padding if back is None else back
+        x = conv_transpose2d(y, kernel, stride=stride, padding=edge, output_padding=lost)
     return end(y)
 
 
@@ -368,6 +369,21 @@ WRONG = [
         lambda r, f: pair(r, f, d=lambda r, f: (f - r).mean()),
         "softplus is missing",
     ),
+    (
+        ch09.relativistic_losses,
+        lambda r, f: (pair(r, f.detach())[0], pair(r, f)[1]),
+        "D learns nothing from some",
+    ),
+    (
+        ch09.relativistic_losses,
+        lambda r, f: (pair(r.detach(), f)[0], pair(r, f)[1]),
+        "D learns nothing from some",
+    ),
+    (
+        ch09.relativistic_losses,
+        lambda r, f: (pair(r, f)[0], pair(r, f.detach())[1]),
+        "G learns nothing from some",
+    ),
     (ch09.relativistic_losses, lambda r, f: pair(r, f)[0], "two numbers"),
     (ch09.relativistic_losses, lambda r, f: (*pair(r, f), 0), "two numbers.*there are 3"),
     (
@@ -415,6 +431,11 @@ WRONG = [
         ch09.conv_norm,
         lambda k, size, stride, padding: norm(k, size, stride, 0),
         "padding is missing",
+    ),
+    (
+        ch09.conv_norm,
+        lambda *x: norm(*x, turns=40, back=0),
+        "Do the maps grow",
     ),
     (ch09.conv_norm, lambda *x: 0.9 * norm(*x), "more turns"),
     (ch09.conv_norm, lambda *x: norm(*x) * (1 if x[3] else 0.996), "padding 0.* more turns"),

@@ -49,6 +49,11 @@ def value_in_a_loop(nearest, masks):
     return count / (1 + len(masks))
 
 
+def value_against_the_first(nearest, masks):
+    shares = masks[:, nearest].double().mean(1)
+    return (1 + (shares >= shares[0]).sum()) / (1 + len(masks))
+
+
 def value_on_both_sides(nearest, masks):
     actual = (nearest < masks.shape[1] // 2).double().mean()
     away = (masks[:, nearest].double().mean(1) - 0.5).abs()
@@ -118,6 +123,12 @@ def contrast_in_place(x):
 
 def contrast_by_numpy(x):
     return torch.from_numpy(contrast(x).detach().numpy())
+
+
+def contrast_and_no_gradients(x):
+    found = contrast(x)
+    torch.set_grad_enabled(False)
+    return found
 
 
 def contrast_by_seed(x):
@@ -218,6 +229,7 @@ WRONG = [
     ),
     (ch10.p_value, lambda near, masks: masks[:, near].double().mean(), "mean share"),
     (ch10.p_value, value_on_both_sides, "on either side"),
+    (ch10.p_value, value_against_the_first, "is a random split"),
     (ch10.p_value, lambda near, masks: value(near, masks, below=1 - len(masks)), "this is a count"),
     (ch10.p_value, lambda near, masks: 2 * value(near, masks), "don't double it"),
     (ch10.p_value, value_against_one_half, "compares with one half"),
@@ -277,6 +289,7 @@ WRONG = [
         "mean depends on the pixels",
     ),
     (ch10.contrasted, contrast_by_seed, "set no seed"),
+    (ch10.contrasted, contrast_and_no_gradients, "left switched off"),
     (
         ch10.contrasted,
         lambda x: contrast(x, mean=lambda x: x.mean((2, 3), keepdim=True)),
@@ -346,6 +359,12 @@ WRONG = [
         lambda p, x, *k: adapt(p, x, *k, up=-1),
         "direction is turned",
     ),
+    (
+        ch10.adapted,
+        lambda p, x, *k: adapt(p, x, *k, sign=lambda x: (x > 0).all()),
+        "only where all logits are above 0",
+    ),
+    (ch10.adapted, lambda p, x, *k: adapt(p, x, *k, sign=lambda x: x.mean().sign()), "mean logit"),
     (ch10.adapted, lambda p, x, *k: adapt(p, x, *k, high=9), "Cut it off at 1"),
     (ch10.adapted, lambda p, x, *k: adapt(p, x, *k, low=-9), "Cut it off at 0"),
     (ch10.adapted, lambda p, x, target, move: adapt(p, x, 0.6, move), "`target` has no effect"),
