@@ -69,7 +69,7 @@ minimax = Loss(d=_d_cross_entropy, g=_g_minimax, paired=False)
 Goodfellow et al. 2014, eq. 1 (arXiv:1406.2661). Chapters 1 and 2."""
 
 nonsaturating = Loss(d=_d_cross_entropy, g=_g_nonsaturating, paired=False)
-"""The same discriminator; G maximises log D(G(z)), whose gradient does not vanish while D wins.
+"""The same discriminator; G maximises log D(G(z)): while D wins, its gradient keeps its weight.
 
 Goodfellow et al. 2014, section 3 (arXiv:1406.2661). Chapter 2."""
 

@@ -265,7 +265,7 @@ def unbiased(answer):
             (
                 distance(_cubic, False, squares),
                 "the pairs of a sample with itself are still in."
-                " They lift the mean, the more the fewer samples.",
+                " They lift the mean, most where samples are few.",
             ),
             (
                 distance(_cubic, False),

@@ -21,6 +21,9 @@ def test_a_second_classifier_finds_dcgan_near_to_the_digits_and_reads_it_surely(
         assert max(float(row[name]) for row in halves) <= 0.04 * lowest
     unseen = float(halves[0]["second_sure"])
     assert min(float(row["second_sure"]) for row in last) >= 2 / 3 * unseen
+    clouds = [100 * float(row["second_sure"]) for row in gaussian]
+    text = (common.FOLDER.parent / "sources" / "04_dcgan.md").read_text(encoding="utf-8")
+    assert f"it reads {min(clouds):.0f} to {max(clouds):.0f} % surely" in " ".join(text.split())
 
 
 def test_the_picture_is_small_enough_for_the_readme():

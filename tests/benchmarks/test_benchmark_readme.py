@@ -39,7 +39,16 @@ def said():
     times = statistics.median(np.divide(speed["course"], speed["copied"]))
     yield f"trains on {times:.1f} times as many images"
     course, copied = (statistics.median(fid[rung]) for rung in ("course", "copied"))
-    yield f"Its Fréchet distance to the real digits is {course:.1f}; theirs is {copied:.0f}"
+    yield f"Its Fréchet distance to the real digits is {course:.1f}; the script's is {copied:.0f}"
+    fewer = [100 * (1 - a / b) for a, b in zip(speed["engine"], speed["copied"], strict=True)]
+    yield f"plays {span(fewer)} % fewer images"
+    for before, after in (("copied", "engine"), ("engine", "networks"), ("networks", "course")):
+        assert all(a > 10 * b for a, b in zip(speed[after], speed[before], strict=True)) == (
+            after == "networks"
+        )
+        assert all(4 * a < b for a, b in zip(fid[after], fid[before], strict=True)) == (
+            after == "course"
+        )
     yield f"regularisers, {len(rows('tournament')):,} games"
     long = rows("stacked", variant="long")
     assert len(long) == len(SEEDS) and all(row["modes"] == "1000" for row in long)
