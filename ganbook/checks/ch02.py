@@ -177,11 +177,12 @@ def _check_d(table, theta, weights, left):
         "G gets something else than noise. Its fakes are G(noise(640)).",
     )
     for what, drawn, draw in (
-        ("real points", points[~fake], "real.sample(640)"),
-        ("noise", latents, "noise(640)"),
+        ("real points", [part[part != theta] for part in seen], "real.sample(640)"),
+        ("noise", table.G.seen, "noise(640)"),
     ):
+        before = table.drawn.get(what, [])
         require(
-            not torch.equal(drawn, table.drawn.get(what, torch.zeros(0))),
+            not any(len(x) and torch.equal(x, y) for x in drawn for y in before),
             f"every step has the same {what}. Draw new ones each time, {draw}, without a seed.",
         )
         table.drawn[what] = drawn
@@ -557,6 +558,11 @@ def both_losses(answer):
             low, high = torch.full((3,), -sign * size), torch.full((5,), sign * size)
             _check_far(d_loss, "discriminator_loss", sign, size, (low, -1), (high, 1))
             _check_far(g_loss, "generator_loss", sign, size, (low, -1))
+    for name, loss in (("discriminator_loss", d_loss), ("generator_loss", g_loss)):
+        require(
+            not loss.leaves_gradients_off,
+            f"{name} leaves gradients switched off for all that comes after.",
+        )
 
 
 def _loss(function, name, *logits):
@@ -631,7 +637,7 @@ class _Table:
     def __init__(self):
         self.G, self.D = _OneFake(self).to(DEVICE), _Line(self).to(DEVICE)
         self.watch = {"G": _Watch(self, self.G), "D": _Watch(self, self.D)}
-        self.drawn = {}  # the real points and the noise of the step before
+        self.drawn = {}  # the real points and the noise of the step before, call by call
         self.clear()
         for player, network in (("G", self.G), ("D", self.D)):
             for weight in network.parameters():

@@ -15,6 +15,7 @@ from ganbook.checks import (
     kind,
     near,
     number,
+    on_copies,
     parts,
     recognise,
     recognise_number,
@@ -280,11 +281,16 @@ def consensus(answer):
         "a second step from the same z ends elsewhere: gradients add up in z.grad."
         " Use torch.autograd.grad, or a detached copy of z.",
     )
-    require(
-        not getattr(again, "requires_grad", False),
-        "what you return still hangs on the graph:"
-        " a long run would keep every step in memory. Detach it.",
-    )
+    for part in again if isinstance(again, (list, tuple)) else [again]:
+        require(
+            getattr(part, "grad_fn", None) is None,
+            "what you return still hangs on the graph:"
+            " a long run would keep every step in memory. Detach it.",
+        )
+        require(
+            not getattr(part, "requires_grad", False),
+            "what you return still asks for gradients. Detach it.",
+        )
 
 
 @exercise("3.2", value=True)
@@ -438,7 +444,7 @@ def packed_logits(answer):
             seen.append(pairs.detach().double())
             return pairs.double() @ weights
 
-        back = answer(D, real.clone(), in_graph.clone())
+        back = on_copies(answer, D, real, in_graph)
         form = "two tensors of logits should come back, as `return real_logits, fake_logits`"
         back = parts(back, 2, form)
         require(bool(seen), "D was never called.")
@@ -482,6 +488,12 @@ def packed_logits(answer):
             len(which.unique()) == 2 * n,
             "some samples are in several pairs and others in none. Each belongs to one pair.",
         )
+        back = [
+            torch.stack(list(part))
+            if isinstance(part, (list, tuple)) and all(isinstance(x, torch.Tensor) for x in part)
+            else part
+            for part in back
+        ]
         require(
             [isinstance(part, torch.Tensor) and part.requires_grad for part in back],
             "the logits are right, but not tensors with a graph, so neither D nor G can learn:"
@@ -489,8 +501,9 @@ def packed_logits(answer):
         )
         (slope,) = torch.autograd.grad(back[1].sum(), in_graph, allow_unused=True)
         require(
-            slope is not None,
-            "the logits are right, but the fakes are detached on the way: G would learn nothing.",
+            slope is not None and (slope != 0).any(dim=1),
+            "the logits are right, but fakes are detached on the way: G would learn nothing"
+            " from those.",
         )
 
 
@@ -508,7 +521,7 @@ def _three(answer, K, std, dim, rows):
     reach = torch.cat([torch.full((n, 1), r * std).double() for _, n, r in rows])
     points = (torch.cat(places) + reach * away)[torch.randperm(len(away))]
     back = parts(
-        answer(points.clone(), centers.clone(), std),
+        on_copies(answer, points, centers, std),
         3,
         "three numbers should come back, as `return modes, quality, reverse_kl`",
     )

@@ -332,6 +332,7 @@ def critic_turn(answer):
         "the fakes that you are given lose their graph, which G's turn may need:"
         " `fake.detach()` without the underscore makes a copy without it.",
     )
+    require(all(turn.kept for turn in found), "your turn changes the samples that it is given.")
     require(
         all(turn.training and turn.trainable for turn in found),
         "the critic is left in another state: its mode, or what of it can be trained, is changed.",
@@ -365,6 +366,7 @@ class _Played(NamedTuple):
     weights: torch.Tensor
     leaks: bool
     still_hangs: bool
+    kept: bool
     training: bool
     trainable: bool
     after: float
@@ -400,8 +402,10 @@ def _turns(play) -> list[_Played]:
                 weights = torch.cat([w.flatten() for w in f.parameters()])
             leaks = latent.grad is None or bool((latent.grad != 0.5).any())
             trainable = all(w.requires_grad for w in f.parameters())
+            training = all(part.training for part in f.modules())
+            kept = torch.equal(real, real_before) and torch.equal(fake.detach(), made)
             results.append(
-                _Played(value, weights, leaks, fake.requires_grad, f.training, trainable, after)
+                _Played(value, weights, leaks, fake.requires_grad, kept, training, trainable, after)
             )
     return results
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from ganbook.checks import exercise, kind, near, number, parts, recognise_number, require
+from ganbook.checks import exercise, kind, near, number, on_copies, parts, recognise_number, require
 
 
 @exercise("8.1")
@@ -431,11 +431,20 @@ def _networks():
 def leak(answer):
     """Tries critics with known leaks: none, all, and some, on points and on images."""
     for name, critic, x, leaks in _networks():
-        found = number(answer(critic, x.clone()), name)
+        found = number(on_copies(answer, critic, x), name)
         _asked(critic, name)
         require(
             all(part.training for part in critic.modules()),
             f"{name} is left in evaluation mode: leave its mode as it is in training.",
+        )
+        require(
+            all(weight.requires_grad for weight in critic.parameters()),
+            f"{name} is left frozen: requires_grad is not what it was, so it could not be trained.",
+        )
+        require(
+            all(weight.grad is None for weight in critic.parameters()),
+            f"{name}: your code leaves gradients in the critic's weights, which its next step"
+            " would add: take the slopes by autograd.grad or jacobian, not by backward.",
         )
         full = torch.autograd.functional.jacobian(critic, x).flatten(2)
         J = full.norm(dim=2)

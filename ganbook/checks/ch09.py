@@ -15,6 +15,7 @@ from ganbook.checks import (
     kind,
     near,
     number,
+    on_copies,
     parts,
     recognise,
     recognise_number,
@@ -95,7 +96,7 @@ def least_squares_codes(answer):
             if min(abs(a - b), abs(b - c), abs(c - a), abs(a), abs(b), abs(c)) > 0.3:
                 break
         D, found = parts(
-            answer(p.clone(), q.clone(), a, b, c),
+            on_copies(answer, p, q, a, b, c),
             2,
             "return two things, the best D (cells,) and the goal, as `return D, goal`",
         )
@@ -208,7 +209,7 @@ def _nothing_cut(answer, real, fake):
 def _check_pairing(answer, real, fake):
     n = len(real)
     d, g = parts(
-        answer(real.clone(), fake.clone()),
+        on_copies(answer, real, fake),
         2,
         "return two numbers, D's loss and G's, as `return d_loss, g_loss`",
     )
@@ -287,7 +288,7 @@ def conv_norm(answer):
     cases = (3, 2, 3, 6, 1, 1), (4, 2, 4, 8, 2, 1), (4, 3, 3, 7, 2, 1), (3, 2, 3, 6, 2, 0)
     for outputs, channels, k, size, stride, padding in cases:
         kernel = torch.randn(outputs, channels, k, k, generator=random_state)
-        found = number(answer(kernel.clone(), size, stride, padding))
+        found = number(on_copies(answer, kernel, size, stride, padding))
         kernel = kernel.double()
         at = f"{k} x {k}, stride {stride}, padding {padding}, maps of {size} x {size}"
         right = _norm(kernel, size, stride, padding)
@@ -390,7 +391,7 @@ def p_value(answer):
     # with ties, and of tenths: equal differences come out unequal by rounding
     tied = np.array([0.3, 0.5, 0.7, 0.4]), np.array([0.4, 0.8, 0.7, 0.8])
     for a, b in (_telling(rng, 5, 5), _telling(rng, 4, 6), _telling(rng, 5, 3), tied):
-        found = number(answer(a.copy(), b.copy()))
+        found = number(on_copies(answer, a, b))
         at, ways = f"{len(a)} against {len(b)}", math.comb(len(a) + len(b), len(a))
         right, mistakes = _dealt(a, b)
         recognise_number(

@@ -179,7 +179,7 @@ def smoothed(answer):
     for k in range(6):
         p, q = (2 * torch.randn(2, 7, dtype=torch.float64)).softmax(1)
         a, b = random.uniform(0.7, 0.95), 0.0 if k % 2 else random.uniform(0.05, 0.2)
-        found = tensor(answer(p.clone(), q.clone(), a, b), (7,))
+        found = tensor(on_copies(answer, p, q, a, b), (7,))
         right = (a * p + b * q) / (p + q)
         mistakes = [
             (p / (p + q), "this is D* without smoothing: the targets have no effect."),
@@ -422,7 +422,7 @@ def adapted(answer):
         if abs(sign - target) < 0.01:
             continue
         right = p + math.copysign(move, sign - target)
-        found = number(answer(p, logits.clone(), target, move))
+        found = number(on_copies(answer, p, logits, target, move))
         by_share = p + math.copysign(move, (logits > 0).double().mean().item() - target)
         by_mean = p + math.copysign(move, logits.mean().item() - target)
         by_probability = p + math.copysign(move, logits.sigmoid().mean().item() - target)

@@ -232,6 +232,25 @@ def stable_softplus(x):
     return torch.relu(x) + torch.log1p(torch.exp(-x.abs()))
 
 
+def same_noise_for_g(G, D, g_adam, d_adam):
+    turn = [noise(640), LATENTS]
+    return step(lambda z: G(turn.pop(0)), D, g_adam, d_adam)
+
+
+def same_noise_for_d(G, D, g_adam, d_adam):
+    turn = [LATENTS, noise(640)]
+    return step(lambda z: G(turn.pop(0)), D, g_adam, d_adam)
+
+
+def gradients_off(loss):
+    def answer(*logits):
+        value = loss(*logits)
+        torch.set_grad_enabled(False)
+        return value
+
+    return answer
+
+
 ANSWERS = {
     ch02.trajectory: [
         walks(),
@@ -290,6 +309,10 @@ ANSWERS = {
 RIGHT = [(check, answer) for check, answers in ANSWERS.items() for answer in answers]
 
 WRONG = [
+    (ch02.careful, same_noise_for_g, "every step has the same noise"),
+    (ch02.careful, same_noise_for_d, "every step has the same noise"),
+    (ch02.both_losses, (gradients_off(d_loss), g_loss), "discriminator_loss leaves gradients"),
+    (ch02.both_losses, (d_loss, gradients_off(g_loss)), "generator_loss leaves gradients"),
     (ch02.trajectory, walks(D_first=(0.0, 0.0)), "D does move"),
     (ch02.trajectory, walks(D_first=(0.5, -1.0)), "against its slope"),
     (ch02.trajectory, walks(D_first=(-0.5, 1.0)), "towards the data"),

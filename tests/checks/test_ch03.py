@@ -211,6 +211,34 @@ def shuffled(D, real, fake):
 
 RIGHT_FATES = {"a": "out", "b": "round", "c": "in", "d": "out", "e": "out"}
 
+
+def in_a_list(v, z, h, w):
+    return list(graph(v, z, h, w))
+
+
+def as_a_leaf(v, z, h, w):
+    return consensus(v, z, h, w).requires_grad_()
+
+
+def in_lists(D, real, fake):
+    return tuple([D(pair[None])[0] for pair in x.view(-1, 4)] for x in (real, fake))
+
+
+def half_detached(D, real, fake):
+    return D(real.view(-1, 4)), D(torch.cat([fake[::2], fake[1::2].detach()], dim=1))
+
+
+def shuffling_the_given(D, real, fake):
+    real[:] = real[torch.randperm(len(real))]
+    return pack(D, real, fake)
+
+
+def centring_the_given(points, centers, std):
+    result = three(points, centers, std)
+    points -= points.mean(dim=0)
+    return result
+
+
 ANSWERS = {
     ch03.noisy_eigenvalues: [
         noisy,
@@ -244,6 +272,7 @@ ANSWERS = {
         halves,
         lambda D, real, fake: list(pack(D, real, fake)),
         in_a_loop,
+        in_lists,
         at_once,
         shuffled,
     ],
@@ -251,6 +280,11 @@ ANSWERS = {
 RIGHT = [(check, answer) for check, answers in ANSWERS.items() for answer in answers]
 
 WRONG = [
+    (ch03.consensus, in_a_list, "hangs on the graph"),
+    (ch03.consensus, as_a_leaf, "asks for gradients"),
+    (ch03.packed_logits, half_detached, "fakes are detached"),
+    (ch03.packed_logits, shuffling_the_given, "changes what it is given"),
+    (ch03.three_numbers, centring_the_given, "changes what it is given"),
     (ch03.noisy_eigenvalues, lambda s: noisy(s, sign=1), "Noise damps"),
     (ch03.noisy_eigenvalues, lambda s: (noisy(s)[0],) * 2, "one eigenvalue twice"),
     (ch03.noisy_eigenvalues, lambda s: (noisy(s)[1],) * 2, "one eigenvalue twice"),

@@ -270,6 +270,19 @@ def layer_by_layer(c, width, depth, inputs):
     return found
 
 
+def layers_left_in_eval(f, optimiser, real, fake, c):
+    value = turn()(f, optimiser, real, fake, c)
+    for layer in f:
+        layer.eval()
+    return value
+
+
+def moving_the_given(f, optimiser, real, fake, c):
+    value = turn()(f, optimiser, real, fake, c)
+    real -= 1
+    return value
+
+
 RIGHT = [
     (ch07.plan, BEST),
     (ch07.plan, torch.tensor(BEST)),
@@ -306,6 +319,8 @@ RIGHT = [
 ]
 
 WRONG = [
+    (ch07.critic_turn, layers_left_in_eval, "its mode"),
+    (ch07.critic_turn, moving_the_given, "changes the samples"),
     (
         ch07.plan,
         [[0, 4, 0], [3, 0, 0], [0, 0, 2]],

@@ -184,6 +184,23 @@ def of_the_sum(critic, x):
     )
 
 
+def leak_by_backward(critic, x):
+    x = x.clone().requires_grad_()
+    rows = []
+    for logit in critic(x):
+        x.grad = None
+        logit.backward(retain_graph=True)
+        rows.append(x.grad.flatten(1).norm(dim=1))
+    J = torch.stack(rows)
+    return 1 - J.diagonal().sum() / J.sum()
+
+
+def leak_and_freeze(critic, x):
+    critic.requires_grad_(False)
+    J = torch.autograd.functional.jacobian(critic, x).flatten(2).norm(dim=2)
+    return 1 - J.diagonal().sum() / J.sum()
+
+
 RIGHT = [
     (ch08.other_penalties, three()),
     (ch08.other_penalties, lambda w, g: torch.tensor([w / g, max(1, w / g / 2), w * 27**0.5 / 8])),
@@ -211,6 +228,8 @@ RIGHT = [
 ]
 
 WRONG = [
+    (ch08.leak, leak_by_backward, "leaves gradients in the critic"),
+    (ch08.leak, leak_and_freeze, "left frozen"),
     (ch08.other_penalties, three(r1=lambda w, g: w / (2 * g)), "R1 has the factor ½"),
     (ch08.other_penalties, three(r1=lambda w, g: 2 * w / g), "derivative of ½γa²"),
     (ch08.other_penalties, three(r1=lambda w, g: 1 + w / g), "not for the distance from 1"),

@@ -171,6 +171,15 @@ def factors_by_numpy(x):
 
 RIGHT_LEAKS = {"a": "leaks", "b": "safe", "c": "leaks", "d": "safe", "e": "safe", "f": "leaks"}
 
+
+def smooth_in_place(p, q, a, b):
+    return p.mul_(a).add_(b * q) / (p / a - b * q / a + q)
+
+
+def adapt_in_place(p, logits, target, move):
+    return adapt(p, logits.sign_(), target, move)
+
+
 RIGHT = [
     (ch10.expected_share, share),
     (ch10.expected_share, lambda n, m, c: (n + c * m) / (n + m)),
@@ -199,6 +208,8 @@ RIGHT = [
 ]
 
 WRONG = [
+    (ch10.smoothed, smooth_in_place, "changes what it is given"),
+    (ch10.adapted, adapt_in_place, "changes what it is given"),
     (ch10.expected_share, lambda n, m, c: 0.5, "equal sets and no copies"),
     (ch10.expected_share, lambda n, m, c: m / (n + m), "n of the n . m, not m"),
     (ch10.expected_share, lambda n, m, c: n / m, "ratio"),
