@@ -76,3 +76,11 @@ def test_readme_says_of_the_recipe_what_modes_says():
     assert min(float(row["quality"]) for row in together) >= 0.965
     share = max(float(row["seconds"]) for row in together)
     assert f"at most {max(alone):.1f} seconds alone, {share:.0f} as one of ten" in FLAT
+
+
+def test_what_trains_is_as_long_as_readme_says():
+    names = ("game", "gan", "turns", "players", "losses", "penalties", "schedules")
+    files = [common.FOLDER.parent / "ganbook" / f"{name}.py" for name in names]
+    lines = sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
+    assert 1200 < lines < 1400
+    assert "are seven files of `ganbook`, under 1,400 lines together" in FLAT
