@@ -76,8 +76,9 @@ Goodfellow et al. 2014, section 3 (arXiv:1406.2661). Chapter 2."""
 relativistic = Loss(d=_d_relativistic, g=_g_relativistic)
 """D wants a real sample judged more real than a fake one, G the reverse: softplus of a difference.
 
-Relativistic pairing, Jolicoeur-Martineau 2018 (arXiv:1807.00734); with R1 and R2 in R3GAN, Huang et
-al. 2025, eq. 2 (arXiv:2501.05441). Chapters 4 and 9."""
+Relativistic pairing, Jolicoeur-Martineau 2018 (arXiv:1807.00734); with R1 and R2 in the code of
+R3GAN, Huang et al. 2025 (arXiv:2501.05441), whose eq. 2 has G minimise minus D's loss instead.
+Chapters 4 and 9."""
 
 hinge = Loss(d=_d_hinge, g=_g_height, paired=False)
 """D learns only from real logits below 1 and fake ones above -1; G makes fakes' logits high.
