@@ -41,7 +41,7 @@ def said():
     course, copied = (statistics.median(fid[rung]) for rung in ("course", "copied"))
     yield f"Its Fréchet distance to the real digits is {course:.1f}; the script's is {copied:.0f}"
     fewer = [100 * (1 - a / b) for a, b in zip(speed["engine"], speed["copied"], strict=True)]
-    yield f"plays {span(fewer)} % fewer images"
+    yield f"trains on {span(fewer)} % fewer images"
     for before, after in (("copied", "engine"), ("engine", "networks"), ("networks", "course")):
         assert all(a > 10 * b for a, b in zip(speed[after], speed[before], strict=True)) == (
             after == "networks"
