@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from spoilt import spoiling
 from torch import nn
 
 from ganbook import networks
@@ -33,18 +34,6 @@ def shuffle_one_in_place(images, labels, which):
     result = shuffle(images, labels)
     (images, labels)[which].zero_()
     return result
-
-
-def spoiling(answer, which):
-    """The answer, and then one of its inputs is set to 0."""
-
-    def call(*given):
-        result = answer(*given)
-        with torch.no_grad():
-            given[which].zero_()
-        return result
-
-    return call
 
 
 def shuffle_by_seed(images, labels):
