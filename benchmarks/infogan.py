@@ -25,7 +25,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
-from ganbook import data, losses, metrics, networks
+from ganbook import data, losses, networks
 from ganbook.device import DEVICE
 from ganbook.game import Game, Turn
 

@@ -28,7 +28,8 @@ def gaussian_code(answer):
     for a, s in ((1.0, 1.0), (2.0, 0.5), (-1.5, 0.7), (0.3, 2.0), (-3.0, 1.3)):
         found = parts(answer(a, s), 3, "return three numbers, the information, m and v")
         information, m, v = (
-            number(value, name) for value, name in zip(found, ("information", "m", "v"), strict=True)
+            number(value, name)
+            for value, name in zip(found, ("information", "m", "v"), strict=True)
         )
         ratio, total = a**2 / s**2, a**2 + s**2
         at = f"with a = {a:g} and s = {s:g}: "
@@ -36,14 +37,16 @@ def gaussian_code(answer):
         recognise_number(
             information,
             (2 * truth, "the information is twice too large: half the logarithm."),
-            (truth / math.log(2), "the information is in bits. In nats, take the natural logarithm."),
+            (truth / math.log(2), "this is in bits. For nats, take the natural logarithm."),
             (-truth, "the information has the wrong sign: knowing x can't raise the entropy."),
             (
                 math.log1p(abs(a) / s) / 2,
                 "inside the logarithm belongs the ratio of the variances, a²/s², not |a|/s.",
             ),
-            (math.log1p(a / s) / 2 if a / s > -1 else math.inf, "a code with a negative gain says"
-             " as much: a²/s² belongs inside the logarithm."),
+            (
+                math.log1p(a / s) / 2 if a / s > -1 else math.inf,
+                "a code with a negative gain says as much: a²/s² belongs inside the logarithm.",
+            ),
             (math.log(ratio) / 2, "the 1 is missing: x has the variance a² + s², and given c s²."),
             (math.log1p(1 / ratio) / 2, "a and s have changed places: s is the noise."),
             (
@@ -56,7 +59,7 @@ def gaussian_code(answer):
             ),
             truth=truth,
             of=at,
-        )  # fmt: skip
+        )
         recognise_number(
             m,
             (-a / total, "m has the wrong sign: with a below 0, a large x means a small c."),
@@ -85,16 +88,23 @@ def gaussian_code(answer):
             (m, a / total, "m"),
             (v, s**2 / total, "v"),
         ):
-            same(value, right, f"{at}{name} is not {value:.4g}. Multiply p(c) by p(x|c), and"
-                 " complete the square in c.")  # fmt: skip
+            same(
+                value,
+                right,
+                f"{at}{name} is not {value:.4g}. Multiply p(c) by p(x|c), and"
+                " complete the square in c.",
+            )
 
 
 _WORLDS = {
-    "a": (False, "a: after the move every place is as likely, whatever the code: nothing is left of it."),
+    "a": (
+        False,
+        "a: after the move every place is as likely, whatever the code: nothing is left of it.",
+    ),
     "b": (True, "b: a shift moves no digit from thin to thick: the code can still be read."),
     "c": (
         False,
-        "c: half a turn makes a 9 of a 6. A code that tells these two apart can't be read after it.",
+        "c: half a turn makes a 9 of a 6. A code that tells these apart can't be read after it.",
     ),
     "d": (
         True,
@@ -124,7 +134,7 @@ def survivors(answer):
         require(words[given[name]] == kept, why)
 
 
-@exercise("11.3")
+@exercise("11.5")
 def draw_codes(answer):
     """By the moments, range and independence of many draws."""
     for n, k in ((4000, 2), (3000, 3)):
@@ -175,14 +185,16 @@ def draw_codes(answer):
             f" a quarter of them lies below {ordered[n // 4].mean():.2f}, and should below -0.50.",
         )
         links = torch.corrcoef(found.T)[~torch.eye(k, dtype=torch.bool)].abs()
-        require(links < 0.1, f"the {k} codes of an image depend on each other. Draw each on its own.")
+        require(
+            links < 0.1, f"the {k} codes of an image depend on each other. Draw each on its own."
+        )
         follow = [torch.corrcoef(torch.stack([c[1:], c[:-1]]))[0, 1].abs() for c in found.T]
         require(
             max(follow) < 0.1, "each code depends on the one of the image before. Draw it afresh."
         )
 
 
-@exercise("11.4")
+@exercise("11.6")
 def continuous_loss(answer):
     """Against -log of the normal density summed over the codes, and its gradients."""
     for n, k in ((9, 2), (6, 3)):
@@ -257,11 +269,14 @@ def _check_continuous_loss(answer, n, k):
     for name, leaf, slope in zip(("mean", "log_std"), leaves, slopes, strict=True):
         (own,) = torch.autograd.grad(answered.sum(), leaf, allow_unused=True, retain_graph=True)
         require(own is not None, f"no gradient reaches {name}: something is detached.")
-        same(own.double(), slope, f"the loss is right, but its gradient by {name} is not: part of"
-             " it is detached.")  # fmt: skip
+        same(
+            own.double(),
+            slope,
+            f"the loss is right, but its gradient by {name} is not: part of it is detached.",
+        )
 
 
-@exercise("11.5")
+@exercise("11.4")
 def held_out_accuracy(answer):
     """Tables in which greedy, many-to-one and second matchings all give other shares."""
     for classes in (3, 5):
@@ -327,33 +342,51 @@ def _check_accuracy(found, classes, codes, labels, new, new_labels):
     truth = shares["right"]
     recognise_number(
         found,
-        (shares["on the new"], "the matching is chosen on the labels that then judge it. Choose it"
-         " on the known images alone."),
-        (shares["many on the new"], "the matching is chosen on the labels that then judge it."
-         " Choose it on the known images alone."),
+        (
+            shares["on the new"],
+            "the matching is chosen on the labels that then judge it. Choose it"
+            " on the known images alone.",
+        ),
+        (
+            shares["many on the new"],
+            "the matching is chosen on the labels that then judge it."
+            " Choose it on the known images alone.",
+        ),
         (shares["known"], "this is the share on the known images, which chose the matching."),
-        (shares["many"], "each code takes its most frequent class, so two codes may take the same"
-         " one. Match one to one."),
-        (shares["greedy"], "this takes the largest count first, which can block two others. The best"
-         " matching is `linear_sum_assignment`'s."),
-        (shares["least"], "this matching has the fewest images right: `linear_sum_assignment` finds"
-         " the lowest cost, so give it minus the counts."),
-        (shares["turned"], "rows and columns have changed places: a code's class is asked for, and"
-         " this is a class's code."),
+        (
+            shares["many"],
+            "each code takes its most frequent class, so two codes may take the same"
+            " one. Match one to one.",
+        ),
+        (
+            shares["greedy"],
+            "this takes the largest count first, which can block two others. The"
+            " best matching is `linear_sum_assignment`'s.",
+        ),
+        (
+            shares["least"],
+            "this matching has the fewest images right: `linear_sum_assignment` finds"
+            " the lowest cost, so give it minus the counts.",
+        ),
+        (
+            shares["turned"],
+            "rows and columns have changed places: a code's class is asked for, and"
+            " this is a class's code.",
+        ),
         (shares["none"], "code 3 need not be class 3: the codes are not matched at all."),
         (1 - truth, "this is the share of errors."),
         (100 * truth, "a share from 0 to 1, please, not in per cent."),
         (truth * len(new), "this is a number of images. Divide it by how many there are."),
         truth=truth,
         within=1e-6,
-    )  # fmt: skip
+    )
     require(
         abs(found - truth) < 1e-6,
         f"with these {classes} codes the share is {truth:.4f}; yours is {found:.4f}.",
     )
 
 
-@exercise("11.6")
+@exercise("11.3")
 def highest_accuracy(answer):
     """Against the sum of the smaller shares, for classes as even and as uneven as can be."""
     even = [1 / 4] * 4
@@ -367,25 +400,38 @@ def highest_accuracy(answer):
         at = "with the shares " + ", ".join(f"{share:.2f}" for share in shares.tolist()) + ": "
         recognise_number(
             found,
-            (shares.max().item(), "this is the share of the largest class, as if all images had one"
-             " code."),
-            (1.0, "1 would need a code for each class that is as frequent as the class. All codes"
-             f" are drawn equally often, {1 / k:.2f} of the time each."),
-            (k * shares.min().item(), "this counts the smallest class for all. Each class is counted"
-             " by itself."),
+            (
+                shares.max().item(),
+                "this is the share of the largest class, as if all images had one code.",
+            ),
+            (
+                1.0,
+                "1 would need a code for each class that is as frequent as the class. All codes"
+                f" are drawn equally often, {1 / k:.2f} of the time each.",
+            ),
+            (
+                k * shares.min().item(),
+                "this counts the smallest class for all. Each class is counted by itself.",
+            ),
             (shares.square().sum().item(), "this is the chance that two images have one class."),
-            (shares.clamp(min=1 / k).sum().item(), "take the smaller of the two shares, not the"
-             " larger."),
-            (shares.clamp(max=0.1).sum().item() if k != 10 else math.inf, "this is for ten codes."
-             " Here there are as many as classes."),
-            ((k * shares).clamp(max=1).sum().item(), "this is a sum of shares of the classes. Weigh"
-             " each by how frequent the class is."),
+            (
+                shares.clamp(min=1 / k).sum().item(),
+                "take the smaller of the two shares, not the larger.",
+            ),
+            (
+                shares.clamp(max=0.1).sum().item() if k != 10 else math.inf,
+                "this is for ten codes. Here there are as many as classes.",
+            ),
+            (
+                (k * shares).clamp(max=1).sum().item(),
+                "this is a sum of shares of the classes. Weigh each by how frequent the class is.",
+            ),
             (1 - truth, "this is the lowest share of errors."),
             (1 / k, "this is chance."),
             truth=truth,
             of=at,
             within=1e-6,
-        )  # fmt: skip
+        )
         require(
             abs(found - truth) < 1e-5,
             f"{at}the highest accuracy is not {found:.4f}. A code is drawn for {1 / k:.4f} of the"

@@ -33,7 +33,9 @@ def gaussian_by_entropies(a, s):
     a, s = torch.tensor(a), torch.tensor(s)
     of_x = Normal(0.0, (a.square() + s.square()).sqrt())
     precision = 1 + a.square() / s.square()
-    return torch.stack([of_x.entropy() - Normal(0.0, s).entropy(), a / s**2 / precision, 1 / precision])
+    return torch.stack(
+        [of_x.entropy() - Normal(0.0, s).entropy(), a / s**2 / precision, 1 / precision]
+    )
 
 
 def information_alone(change):
@@ -96,7 +98,8 @@ def share_by_brute_force(codes, labels, new, new_labels):
 
     k = int(max(codes.max(), labels.max())) + 1
     best = max(
-        permutations(range(k)), key=lambda p: sum((labels[codes == c] == p[c]).sum() for c in range(k))
+        permutations(range(k)),
+        key=lambda p: sum((labels[codes == c] == p[c]).sum() for c in range(k)),
     )
     right = sum((new_labels[new == c] == best[c]).sum() for c in range(k))
     return right / len(new)
