@@ -25,7 +25,7 @@ from ganbook.checks import (
 @exercise("11.1")
 def gaussian_code(answer):
     """Against the closed forms, at gains of both signs and noise above and below 1."""
-    for a, s in ((1.0, 1.0), (2.0, 0.5), (-1.5, 0.7), (0.3, 2.0), (-3.0, 1.3)):
+    for a, s in ((1.2, 0.9), (2.0, 0.5), (-1.5, 0.7), (0.3, 2.0), (-3.0, 1.3)):
         found = parts(answer(a, s), 3, "return three numbers, the information, m and v")
         information, m, v = (
             number(value, name)
@@ -62,11 +62,10 @@ def gaussian_code(answer):
         )
         recognise_number(
             m,
-            (-a / total, "m has the wrong sign: with a below 0, a large x means a small c."),
+            (-a / total, "m has the sign of a: with a below 0, a large x means a small c."),
             (1 / a, "x/a is what c would be without noise. The best guess is nearer to 0."),
             (a, "this is the slope of x by c. Asked is that of c by x."),
             (a**2 / total, "m is a over a² + s²: one a too many."),
-            (abs(a) / total, "m has the sign of a."),
             (a / s**2, "the prior is missing: c itself has variance 1, so a² + s² stands below."),
             (a / (a**2 + s), "the noise's variance is s², not s."),
             truth=a / total,
@@ -206,8 +205,11 @@ def _check_continuous_loss(answer, n, k):
     log_std = 0.5 * torch.randn(n, k) - 0.3
     leaves = [mean.clone().requires_grad_(), log_std.clone().requires_grad_()]
     answered = on_copies(answer, *leaves, code)
-    shape = tuple(getattr(answered, "shape", ()))
-    require(shape != (), f"one loss for each of {n} images, please, (N,), not their mean.")
+    shape = getattr(answered, "shape", None)
+    require(
+        shape is None or tuple(shape) != (),
+        f"one loss for each of {n} images, please, (N,), not their mean.",
+    )
     require(shape != (n, k), f"add up the {k} codes of an image: they are drawn independently.")
     found = tensor(answered, (n,))
     exact = [mean.double().requires_grad_(), log_std.double().requires_grad_()]
@@ -391,7 +393,7 @@ def highest_accuracy(answer):
     """Against the sum of the smaller shares, for classes as even and as uneven as can be."""
     even = [1 / 4] * 4
     draws = [[random.random() ** 2 + 0.01 for _ in range(k)] for k in (3, 5, 8)]
-    for weights in ([0.7, 0.2, 0.1], even, [0.5, 0.3, 0.1, 0.06, 0.04], *draws):
+    for weights in ([0.6, 0.25, 0.15], even, [0.5, 0.3, 0.1, 0.06, 0.04], *draws):
         shares = torch.tensor(weights, dtype=torch.float64)
         shares = shares / shares.sum()
         k = len(shares)

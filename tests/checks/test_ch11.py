@@ -151,8 +151,8 @@ WRONG = [
     (ch11.gaussian_code, information_alone(lambda a, s: math.log(a**2 / s**2) / 2), "1 is missing"),
     (
         ch11.gaussian_code,
-        information_alone(lambda a, s: math.log(1 + s**2 / a**2) / 2 + (a == s)),
-        "changed places|not",
+        information_alone(lambda a, s: math.log(1 + s**2 / a**2) / 2),
+        "changed places",
     ),
     (
         ch11.gaussian_code,
@@ -169,7 +169,7 @@ WRONG = [
     (
         ch11.gaussian_code,
         lambda a, s: gaussian(a, s, m=lambda a, s: -a / (a**2 + s**2)),
-        "wrong sign",
+        "sign of a",
     ),
     (
         ch11.gaussian_code,
