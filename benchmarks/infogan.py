@@ -172,8 +172,8 @@ def accuracies(clusters, held_clusters) -> dict:
     true, held = (data.digits(split).labels.cpu().numpy() for split in ("train", "test"))
     match = matched(clusters, true)
     return {
-        "accuracy": (match[np.asarray(clusters)] == true).mean(),
-        "held_out": (match[np.asarray(held_clusters)] == held).mean(),
+        "accuracy": float((match[np.asarray(clusters)] == true).mean()),
+        "held_out": float((match[np.asarray(held_clusters)] == held).mean()),
     }
 
 
