@@ -304,10 +304,6 @@ def _check_mean_loss(answered, leaves, x, a, b):
             per_image((x - (a + b) / 2) ** 2 - (a - b) ** 2 / 2),
             "the whole variance, (a - b)²/2, is taken off: the mean of two has half of it.",
         ),
-        (
-            per_image((x - (a + b) / 2) ** 2 + (a - b) ** 2 / 4),
-            "the half variance is added. Take it off.",
-        ),
         (per_image(x - a) * per_image(x - b), "the product comes first, pixel by pixel."),
         truth=right,
     )
