@@ -18,7 +18,7 @@ from ganbook.checks import (
 )
 
 
-@exercise("12.3")
+@exercise("12.2")
 def kl(answer):
     """Against the closed form of torch.distributions, value and gradient."""
     for n, d in ((7, 3), (4, 6)):
@@ -139,7 +139,7 @@ def _check_faded(found, x, alpha):
     same(found, right, "this is not alpha times x plus (1 - alpha) times its coarse version.")
 
 
-@exercise("12.2")
+@exercise("12.3")
 def best_logit(answer):
     """Random tables whose labels are not equally frequent, and several shares of mismatches."""
     for labels, places in ((3, 5), (4, 7)):
