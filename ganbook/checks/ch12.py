@@ -27,8 +27,7 @@ def kl(answer):
         leaves = [part.clone().requires_grad_() for part in (mean, log_variance)]
         answered = answer(*leaves)
         require(
-            torch.equal(leaves[0].detach(), mean)
-            and torch.equal(leaves[1].detach(), log_variance),
+            torch.equal(leaves[0].detach(), mean) and torch.equal(leaves[1].detach(), log_variance),
             "your function changes what it is given: work on a copy.",
         )
         _check_kl(answered, leaves, mean.double(), log_variance.double())
@@ -143,8 +142,10 @@ def _check_faded(found, x, alpha):
 def best_logit(answer):
     """Random tables whose labels are not equally frequent, and several shares of mismatches."""
     for labels, places in ((3, 5), (4, 7)):
-        p, q = (1.5 * torch.randn(2, labels * places, dtype=torch.float64)).softmax(1).view(
-            2, labels, places
+        p, q = (
+            (1.5 * torch.randn(2, labels * places, dtype=torch.float64))
+            .softmax(1)
+            .view(2, labels, places)
         )
         # Fakes have the labels of the real pairs.
         q = q / q.sum(1, keepdim=True) * p.sum(1, keepdim=True)
@@ -235,9 +236,7 @@ def plane(answer):
         ),
     }
     for name in names:
-        recognise_number(
-            found[name], *said[name], truth=right[name], of=f"{name}: ", within=4e-3
-        )
+        recognise_number(found[name], *said[name], truth=right[name], of=f"{name}: ", within=4e-3)
         require(
             abs(found[name] - right[name]) < 4e-3,
             f"{name}: not {found[name]:.3g}. Write E(X - X̂)² as Var X + Var X̂ - 2 Cov(X, X̂).",
@@ -294,7 +293,10 @@ def _check_mean_loss(answered, leaves, x, a, b):
         (per_image((x - b) ** 2), "the first sample is not used."),
         (-right, "the sign is turned: one factor is x - a, the other a sample minus x."),
         (pixels * right, "this is the sum over the pixels: take their mean."),
-        (per_image(((x - a) * (x - b)).abs()), "no absolute value: it would no longer average out."),
+        (
+            per_image(((x - a) * (x - b)).abs()),
+            "no absolute value: it would no longer average out.",
+        ),
         (
             per_image((x - (a + b) / 2) ** 2 - (a - b) ** 2),
             "the variance is taken off four times too often: it is (a - b)²/2,"
