@@ -119,7 +119,7 @@ class Second(nn.Module):
         super().__init__()
         self.first = first.eval().requires_grad_(False)
         self.read = nn.Sequential(nn.Conv2d(3, 2 * width, 3, padding=1), nn.ReLU())
-        self.double = up(2 * width, width)
+        self.twice = up(2 * width, width)
         self.to_image = nn.Conv2d(width, 1, 3, padding=1)
 
     def train(self, mode: bool = True):
@@ -132,7 +132,7 @@ class Second(nn.Module):
 
     def fine(self, coarse):
         noise = torch.randn(len(coarse), 2, *coarse.shape[2:], device=coarse.device)
-        h = self.double(self.read(torch.cat([coarse, noise], dim=1)))
+        h = self.twice(self.read(torch.cat([coarse, noise], dim=1)))
         return (self.to_image(h) + 2 * enlarged(coarse)).tanh()
 
 
