@@ -87,8 +87,8 @@ class UNet(nn.Module):
         for layer, kept in ((self.up2, quarter), (self.up1, half)):
             h = relu(layer(torch.cat([h, kept], dim=1) if self.skips else h))
         if self.skips:
-            return (self.out(torch.cat([h, x], dim=1)) + 2 * x[:, :1]).tanh()
-        return self.out(h).tanh()
+            return self.out(torch.cat([h, x], dim=1)) + x[:, :1]
+        return self.out(h)
 
 
 class Pool(nn.Module):
@@ -242,7 +242,7 @@ def filling(seed, weight=10.0, critics=True):
 
 @torch.no_grad()
 def translated(network, images):
-    return torch.cat([network.eval()(part) for part in images.split(250)])
+    return torch.cat([network.eval()(part).clamp(-1, 1) for part in images.split(250)])
 
 
 def measured(images, truth) -> dict:
