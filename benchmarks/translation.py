@@ -1,4 +1,4 @@
-"""Image translation: outlines to digits with and without pairs, and holes; six seeds each.
+"""Image translation, with pairs and without, of outlines, colours and holes; six seeds each.
 
     OMP_NUM_THREADS=1 python benchmarks/translation.py
     python benchmarks/translation.py --task unpaired --only "as in the chapter" --seed 0
@@ -22,7 +22,7 @@ from ganbook.schedules import falling
 
 SEEDS = range(6)
 BATCH = 16
-STEPS = {"pairs": 1000, "unpaired": 1600, "holes": 1500}
+STEPS = {"pairs": 1000, "colour": 1000, "unpaired": 1600, "holes": 1500}
 PAIRS = {  # what the translator minimises, what its critic sees, how the translator is built
     "L1 alone": {"critic": None},
     "L1 and critic of pairs": {},
@@ -30,15 +30,17 @@ PAIRS = {  # what the translator minimises, what its critic sees, how the transl
     "critic of pairs alone": {"weight": 0.0},
     "L1 and critic of pairs, no skips": {"skips": False},
 }
+COLOUR = {"L1 alone": {"critic": None}, "L1 and critic of pairs": {}}
 UNPAIRED = {"as in the chapter": {}, "no cycle": {"weight": 0.0}, "no pool": {"pool": False}}
 HOLES = {"L1 alone": {"critics": False}, "critics": {"weight": 0.0}, "critics and L1": {}}
 ROWS = [
     *(("pairs", name) for name in PAIRS),
+    *(("colour", name) for name in COLOUR),
     *(("unpaired", name) for name in UNPAIRED),
     *(("holes", name) for name in HOLES),
 ]
 KEYS = [(*row, seed) for row in ROWS for seed in SEEDS]
-MEASURES = ("l1", "l1_back", "kept", "fid", "spread")
+MEASURES = ("l1", "l1_back", "kept", "fid", "spread", "colourful")
 
 
 def outlines(images):
@@ -86,9 +88,7 @@ class UNet(nn.Module):
         h = relu(self.middle(quarter))
         for layer, kept in ((self.up2, quarter), (self.up1, half)):
             h = relu(layer(torch.cat([h, kept], dim=1) if self.skips else h))
-        if self.skips:
-            return self.out(torch.cat([h, x], dim=1)) + x[:, :1]
-        return self.out(h)
+        return self.out(torch.cat([h, x], dim=1)) + x[:, :1] if self.skips else self.out(h)
 
 
 class Pool(nn.Module):
@@ -129,11 +129,11 @@ class Piles:
         return tuple(pile[own] for pile, own in zip(self.piles, rows, strict=True))
 
 
-def paired(seed, weight=100.0, critic="pairs", skips=True):
-    """pix2pix on outlines: the game, and its translator."""
+def paired(seed, weight=100.0, critic="pairs", skips=True, outputs=1):
+    """pix2pix from one channel to `outputs`: the game, and its translator."""
     torch.manual_seed(seed)
-    loss, translator = losses.nonsaturating, UNet(skips=skips)
-    judge_of = patch_critic(2 if critic == "pairs" else 1)
+    loss, translator = losses.nonsaturating, UNet(1, outputs, skips=skips)
+    judge_of = patch_critic(outputs + (critic == "pairs"))
 
     def logits(x, y):
         return judge_of(torch.cat([x, y], dim=1) if critic == "pairs" else y)
@@ -279,6 +279,11 @@ def run(task: str, variant: str, seed: int, steps: int, drawn: Path | None = Non
     if task == "pairs":
         game, network = paired(seed, **PAIRS[variant])
         batches = Piles((outlines(training), training), BATCH, seed, together=True)
+    elif task == "colour":
+        game, network = paired(seed, **COLOUR[variant], outputs=3)
+        photos = [data.photographs(32, split=split).images for split in ("train", "test")]
+        grey = [images.mean(1, keepdim=True) for images in photos]
+        batches = Piles((grey[0], photos[0]), BATCH, seed, together=True)
     elif task == "unpaired":
         game, network, back = unpaired(seed, **UNPAIRED[variant])
         piles = outlines(training[:2000]), training[2000:]
@@ -292,6 +297,10 @@ def run(task: str, variant: str, seed: int, steps: int, drawn: Path | None = Non
     x = outlines(y)
     if task == "holes":
         found = of_holes(game.averages["translator"][0])
+    elif task == "colour":
+        painted = translated(network, grey[1])
+        found = {"l1": (painted - photos[1]).abs().mean().item()}
+        found["colourful"] = (painted.std(1).mean() / photos[1].std(1).mean()).item()
     else:
         found = measured(translated(network, x), y)
     if task == "unpaired":

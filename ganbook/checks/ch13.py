@@ -165,7 +165,7 @@ def _reached(layers) -> int:
 
 @exercise("13.3")
 def translators_terms(answer):
-    """The sum of the means, and its gradient for each translator; then what is known to go wrong."""
+    """The sum of the means, and its gradients, against those of the four terms."""
     for weight in (10.0, 0.7):
         networks = [_small() for _ in range(4)]
         a, b = torch.randn(2, 5, 1, 6, 6)
@@ -250,8 +250,14 @@ def _check_total(total, wants, weights, weight) -> None:
             "there and back again must be where it started: F(G(a)) belongs to a.",
         ),
         (fools + weight * wants["wrong way"], "the way is a, G(a), F(G(a)): G takes images of A."),
-        (fools + weight * wants["squared"], "the cycle loss is the absolute difference, not squared."),
-        (fools + weight * wants["one way"], "a translation shall not equal its input: go back first."),
+        (
+            fools + weight * wants["squared"],
+            "the cycle loss is the absolute difference, not squared.",
+        ),
+        (
+            fools + weight * wants["one way"],
+            "a translation need not equal its input: go back first.",
+        ),
         (fools + weight * wants["paired"], "a and b are no pairs: G(a) has no reason to equal b."),
     ]
     for name, factor in weights.items():
@@ -364,7 +370,7 @@ def perfect_translations(prediction):
 
 @exercise("13.5")
 def adain(answer):
-    """Against its definition, on images of two sizes, with an eps that is large enough to be seen."""
+    """Against its definition, on images of two sizes, with an eps large enough to be seen."""
     for n, channels, size, other in ((3, 4, (6, 5), (7, 8)), (2, 3, (4, 9), (4, 9))):
         scale = 0.5 + torch.rand(2, n, channels, 1, 1)
         shift = torch.randn(2, n, channels, 1, 1)
