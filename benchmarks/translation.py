@@ -192,8 +192,8 @@ def unpaired(seed, weight=10.0, pool=True):
 def holes(n, seed=None):
     """n masks (n, 1, 28, 28), 1 in a rectangle of 10 to 15 pixels a side at a random place."""
     draw = torch.Generator().manual_seed(seed) if seed is not None else None
-    height, width = sides = torch.randint(10, 16, (2, n, 1, 1), generator=draw)
-    top, left = (4 + torch.rand(2, n, 1, 1, generator=draw) * (20 - sides)).long()
+    height, width = sides = torch.randint(10, 16, (2, n, 1, 1, 1), generator=draw)
+    top, left = (4 + torch.rand(2, n, 1, 1, 1, generator=draw) * (20 - sides)).long()
     down, across = torch.arange(28)[:, None], torch.arange(28)[None, :]
     inside = (down >= top) & (down < top + height) & (across >= left) & (across < left + width)
     return inside.float()
