@@ -147,7 +147,7 @@ def with_noise(answer):
     )
 
 
-@exercise("14.3")
+@exercise("14.4")
 def truncated(answer):
     """Against the definition, for shares between 0 and 1 and all numbers of layers."""
     for n, layers, size, first, psi in ((4, 5, 3, 2, 0.6), (3, 4, 2, 4, 0.3), (2, 3, 6, 1, 0.8)):
@@ -203,7 +203,7 @@ def truncated(answer):
         same(found, right, "this is not centre + psi (w - centre) in the first layers.")
 
 
-@exercise("14.4", value=True)
+@exercise("14.3", value=True)
 def outcomes(answer):
     """Five predictions, each a consequence of the formulas of the layer."""
     names = ("a", "b", "c", "d", "e")
