@@ -42,7 +42,7 @@ MIXED = [f"{name}_{k}" for name in ("class", "slant", "ink") for k in range(1, L
 COLUMNS = [*MEASURES, *TRUNCATED, *PROBES, *PATHS, *MIXED]
 
 
-# ---- The networks, as chapter 14 builds them (a test holds the two together)
+# ---- The networks, as chapter 14 builds them
 
 
 def dense(inputs: int, outputs: int) -> nn.Linear:
