@@ -38,7 +38,12 @@ MEASURES = ["fid", "precision", "recall"]
 TRUNCATED = [f"{name}_{psi:g}" for psi in PSIS[1:] for name in MEASURES]
 PROBES = [f"{name}_{space}" for name in ("class", "slant", "ink") for space in "zw"]
 PATHS = ["ppl_z", "ppl_w", "length", "length_spread"]
-MIXED = [f"{name}_{k}" for name in ("class", "slant", "ink") for k in range(1, LAYERS + 1)]
+MIXED = [
+    f"{name}_{way}{k}"
+    for way in ("", "to_")
+    for name in ("class", "slant", "ink")
+    for k in range(1, LAYERS + 1)
+]
 COLUMNS = [*MEASURES, *TRUNCATED, *PROBES, *PATHS, *MIXED]
 
 
@@ -300,15 +305,16 @@ def truncation(generator, w) -> dict:
 
 
 def mixing(generator, w, source) -> dict:
-    """How far each property moves if one layer alone has the source's w."""
+    """How far each property moves with the source's w in one layer, or in all layers up to it."""
     ends = drawn(generator, w), drawn(generator, source)
     found = {}
-    for k in range(LAYERS):
-        ws = each_layer(w).clone()
-        ws[:, k] = source
-        images = drawn(generator, ws)
-        for name, (of, compare) in PROPERTIES.items():
-            found[f"{name}_{k + 1}"] = compare(of(ends[0]), of(images), of(ends[1]))
+    for way in ("", "to_"):
+        for k in range(LAYERS):
+            ws = each_layer(w).clone()
+            ws[:, 0 if way else k : k + 1] = source[:, None]
+            images = drawn(generator, ws)
+            for name, (of, compare) in PROPERTIES.items():
+                found[f"{name}_{way}{k + 1}"] = compare(of(ends[0]), of(images), of(ends[1]))
     return found
 
 
