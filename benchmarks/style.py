@@ -34,6 +34,7 @@ SEEDS = range(6)
 KEYS = [(variant, seed) for variant in STEPS for seed in SEEDS]
 PSIS = (1.0, 0.8, 0.6, 0.4, 0.2)
 LAYERS = 5
+PAIRS = 1000
 MEASURES = ["fid", "precision", "recall"]
 TRUNCATED = [f"{name}_{psi:g}" for psi in PSIS[1:] for name in MEASURES]
 PROBES = [f"{name}_{space}" for name in ("class", "slant", "ink") for space in "zw"]
@@ -268,7 +269,7 @@ def measure(gan: GAN) -> dict:
     z = latents(5000, gan.latent, seed=1)
     images = gan.decode(z)
     found = dict(zip(MEASURES, judged(images), strict=True))
-    a, b = z[:1000], z[1000:2000]
+    a, b = z[:PAIRS], z[PAIRS : 2 * PAIRS]
     style = isinstance(generator, StyleGenerator)
 
     def of_z(z):
@@ -280,8 +281,9 @@ def measure(gan: GAN) -> dict:
         if style:
             spaces["w"] = w = generator.mapping(z)
             to_image = functools.partial(drawn, generator)
-            found["ppl_w"] = perceptual_path_length(to_image, torch.lerp, w[:1000], w[1000:2000])
-            found |= truncation(generator, w) | mixing(generator, w[:1000], w[1000:2000])
+            pairs = w[:PAIRS], w[PAIRS : 2 * PAIRS]
+            found["ppl_w"] = perceptual_path_length(to_image, torch.lerp, *pairs)
+            found |= truncation(generator, w) | mixing(generator, *pairs)
     values = {"class": reads(images), "slant": slant(images), "ink": ink(images)}
     for space, table in spaces.items():
         found[f"class_{space}"] = class_probe(table, values["class"])
