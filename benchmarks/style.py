@@ -29,6 +29,7 @@ STEPS = {  # as many as take the same seconds of one core; see README.md
     "no mapping": 900,
     "mixing": 900,
     "path length": 830,
+    "untrained": 1,  # what the probes read where nothing has been learned
 }
 SEEDS = range(6)
 KEYS = [(variant, seed) for variant in STEPS for seed in SEEDS]
@@ -236,6 +237,8 @@ def probe(table, values) -> float:
 def class_probe(table, classes) -> float:
     """The share of held-out classes that a logistic regression reads; rows are split."""
     table, half = table.cpu().double(), len(table) // 2
+    if len(classes[:half].unique()) < 2:
+        return math.nan
     scaled = ((table - table.mean(dim=0)) / table.std(dim=0)).numpy()
     rule = LogisticRegression(max_iter=500).fit(scaled[:half], classes[:half])
     return float(rule.score(scaled[half:], classes[half:]))
