@@ -59,6 +59,13 @@ def dense(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
+class Normalised(nn.Module):
+    """Scales each latent of (N, latent) so that the mean of its squares is 1."""
+
+    def forward(self, z):
+        return z / z.square().mean(dim=1, keepdim=True).sqrt()
+
+
 class Mapping(nn.Module):
     """The mapping network: z (N, latent) to w (N, latent)."""
 
@@ -73,7 +80,7 @@ class Mapping(nn.Module):
         )
 
     def forward(self, z):
-        return self.layers(z / z.square().mean(dim=1, keepdim=True).sqrt())
+        return self.layers(Normalised()(z))
 
 
 def modulated_conv(x, kernel, style):
@@ -116,13 +123,14 @@ def crossed(ws, others, share: float):
 class StyleGenerator(nn.Module):
     """z (N, latent) to images (N, 1, 28, 28).
 
-    mapping: False leaves z as it is. mixing: the share of images with two latents, in training.
+    mapping: False scales z to a fixed length, and does no more.
+    mixing: the share of images with two latents, in training.
     """
 
     def __init__(self, latent: int = 16, mapping: bool = True, mixing: float = 0.0):
         super().__init__()
         self.latent, self.mixing = latent, mixing
-        self.mapping = Mapping(latent) if mapping else nn.Identity()
+        self.mapping = Mapping(latent) if mapping else Normalised()
         self.start = nn.Parameter(torch.randn(1, 32, 7, 7))
         sizes = [(32, 32, 1), (32, 32, 1), (32, 24, 2), (24, 16, 1), (16, 8, 2)]
         self.layers = nn.ModuleList(StyledConv(i, o, latent, scale) for i, o, scale in sizes)

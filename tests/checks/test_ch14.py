@@ -30,7 +30,7 @@ def kernels_in_numpy(weight, style, eps):
 
 
 def kernels_by_rsqrt(weight, style, eps):
-    n, (o, i, *size) = len(style), weight.shape
+    n, (o, i, *_) = len(style), weight.shape
     w = weight.unsqueeze(0) * style.reshape(n, 1, i, 1, 1)
     return w * torch.rsqrt(w.flatten(2).pow(2).sum(2) + eps).view(n, o, 1, 1, 1)
 
