@@ -64,7 +64,8 @@ def said():
     how = [row["kind"] for row in rows("mistakes") if row["mistake"] != "none"]
     seen = [kind for kind in how if kind in ("claim", "check", "output", "error")]
     yield f"Of {len(how)} mistakes planted in the chapters"
-    yield f"{len(seen)} are noticed by the chapter itself, {seen.count('claim')} of them by a claim"
+    yield f"{len(seen)} are noticed when that chapter and its solutions are run"
+    yield f"{seen.count('claim')} of them by a claim"
     half, single = (
         round(column("gpu", "samples_per_second", game="digits", precision=precision)[0], -2)
         for precision in ("bfloat16", "float32")
