@@ -13,7 +13,15 @@ from ganbook.data.batches import Batch, Batches
 from ganbook.data.folder import folder
 from ganbook.data.images import Images, Stacks, long_tail
 from ganbook.data.points import Mixture, Points, grid, mixture_1d, ring, spiral, two_moons
-from ganbook.data.sets import cifar10, digits, fashion_mnist, load, mnist, stacked_digits
+from ganbook.data.sets import (
+    cifar10,
+    digits,
+    fashion_mnist,
+    load,
+    mnist,
+    photographs,
+    stacked_digits,
+)
 from ganbook.files import DataError
 
 __all__ = [
@@ -33,6 +41,7 @@ __all__ = [
     "long_tail",
     "mixture_1d",
     "mnist",
+    "photographs",
     "ring",
     "spiral",
     "stacked_digits",

@@ -7,9 +7,19 @@ import io
 import numpy as np
 
 from ganbook import downloads, files
-from ganbook.arguments import check_choice
+from ganbook.arguments import check_choice, check_count
 from ganbook.data import formats
 from ganbook.data.images import Images, Stacks
+from ganbook.files import DataError
+
+# {name of a photograph: the function of skimage.data that reads it}
+_IN_COLOUR = {
+    "astronaut": "astronaut",
+    "cat": "chelsea",
+    "coffee": "coffee",
+    "rocket": "rocket",
+}
+_GREY = {"brick": "brick", "grass": "grass", "gravel": "gravel"}
 
 
 def digits(split: str = "all") -> Images:
@@ -37,6 +47,45 @@ def stacked_digits(split: str = "all") -> Stacks:
     other split. Metz et al. 2017, section 3.3.1 (arXiv:1611.02163). Chapters 5 and 9.
     """
     return Stacks(digits(split))
+
+
+def photographs(size: int = 32, names=tuple(_IN_COLOUR), split: str = "all") -> Images:
+    """Return square patches of photographs, (N, C, size, size), labelled by their photograph.
+
+    size: height and width of a patch, 4 to 300 pixels. Patches lie half a patch apart.
+    names: which photographs. "astronaut", "cat", "coffee" and "rocket" are in colour, "brick",
+        "grass" and "gravel" are grey textures. Beside coloured ones a grey one has three equal
+        channels; otherwise it has one.
+    split: "all" of a photograph, its left three quarters, "train", or the rest, "test". No pixel is
+        in both.
+    They are installed with the course, in scikit-image's wheel. Raises ValueError for any other
+    size, name or split, or if a patch is wider than a part of a photograph, and DataError if a
+    photograph can't be read. Chapters 12 and 13.
+    """
+    check_count("size", size, least=4, most=300)
+    check_choice("split", split, ["train", "test", "all"])
+    names = [names] if isinstance(names, str) else list(names)
+    for name in names:
+        check_choice("names", name, [*_IN_COLOUR, *_GREY])
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"names={names!r}: give each photograph once, and one at least")
+    pictures = [_photograph(name) for name in names]
+    channels = max(picture.shape[0] for picture in pictures)
+    patches = []
+    for name, picture in zip(names, pictures, strict=True):
+        cut = picture.shape[2] * 3 // 4
+        part = {"train": picture[..., :cut], "test": picture[..., cut:], "all": picture}[split]
+        if size > min(part.shape[1:]):
+            height, width = part.shape[1:]
+            raise ValueError(
+                f"size={size}: split={split!r} of {name!r} is {height} x {width} pixels"
+            )
+        windows = np.lib.stride_tricks.sliding_window_view(part, (size, size), axis=(1, 2))
+        windows = windows[:, :: size // 2, :: size // 2].transpose(1, 2, 0, 3, 4)
+        own = windows.reshape(-1, *windows.shape[2:])
+        patches.append(np.broadcast_to(own, (len(own), channels, size, size)))
+    labels = np.repeat(np.arange(len(names)), [len(own) for own in patches])
+    return Images(np.concatenate(patches), labels, names)
 
 
 def mnist(split: str = "train") -> Images:
@@ -109,3 +158,18 @@ def _decoded_digits() -> tuple[np.ndarray, np.ndarray]:
     np.savez(buffer, pixels=pixels, labels=labels)
     files.keep("digits.npz", buffer.getvalue())
     return pixels, labels
+
+
+@functools.cache
+def _photograph(name: str) -> np.ndarray:
+    """The pixels of a photograph, bytes (3, H, W), or (1, H, W) if it is grey."""
+    try:
+        import skimage.data
+
+        pixels = getattr(skimage.data, (_IN_COLOUR | _GREY)[name])()
+    except Exception as error:  # what is missing, each version and each system says in its own way
+        raise DataError(
+            f"the photograph {name!r} can't be read: {error}; install scikit-image again, from pip"
+            " or conda-forge"
+        ) from error
+    return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))
