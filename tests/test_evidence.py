@@ -31,8 +31,21 @@ def test_what_a_table_does_not_have_is_said(rows):
         evidence.measured(rows, "fid", way="c")
     with pytest.raises(ValueError, match="no row of the table has {'way': 1}"):
         evidence.measured(rows, "fid", way=1)
-    with pytest.raises(ValueError, match="'fid' is blank in 1 of 3 rows"):
-        evidence.measured(rows, "fid")
+    with pytest.raises(ValueError, match="'fid' is '' in a row with {'way': 'b'}"):
+        evidence.measured(rows, "fid", way="b")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "twelve"])
+def test_what_is_no_finite_number_is_refused(value, tmp_path):
+    (tmp_path / "table.csv").write_text(f"seed,fid\n0,3\n1,{value}\n")
+    with pytest.raises(ValueError, match=f"'fid' is '{value}' in a row"):
+        evidence.measured(evidence.table(tmp_path / "table.csv"), "fid")
+
+
+def test_a_table_that_was_cut_off_is_refused(tmp_path):
+    (tmp_path / "table.csv").write_text("seed,fid\n0,3\n1")
+    with pytest.raises(ValueError, match="too few values"):
+        evidence.measured(evidence.table(tmp_path / "table.csv"), "fid")
 
 
 def by_counting(a, b) -> float:
@@ -71,3 +84,16 @@ def test_six_against_six_are_enough_for_23_questions_and_not_for_24():
     apart = np.arange(6.0), np.arange(6.0) + 10
     assert len(evidence.differ(dict.fromkeys(range(23), apart))) == 23
     assert evidence.differ(dict.fromkeys(range(24), apart)) == set()
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        (([1, 2, np.nan], [1, 2, 3]), "two finite numbers or more"),
+        (([1], [2]), "two finite numbers or more"),
+        ((np.arange(12.0), np.arange(12.0)), "too many numbers"),
+    ],
+)
+def test_a_question_that_has_no_answer_is_refused(pair, said):
+    with pytest.raises(ValueError, match=f"'FD' .*{said}"):
+        evidence.differ({"FD": pair})

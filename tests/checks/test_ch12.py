@@ -122,6 +122,7 @@ RIGHT = [
     (ch12.best_logit, logit_by_loop),
     (ch12.best_logit, lambda p, q, share: logit(p.float(), q.float(), share).numpy()),
     (ch12.plane, RIGHT_PLANE),
+    (ch12.plane, RIGHT_PLANE | {"c": 0.59}),
     (ch12.plane, {"a": torch.tensor(0.5), "b": 1, "c": 0.586, "d": np.float32(2)}),
     (ch12.mean_loss, product),
     (ch12.mean_loss, product_by_halves),
@@ -255,6 +256,8 @@ WRONG = [
     (ch12.mean_loss, lambda x, a, b: product(x, a, b).detach(), "no gradient comes through"),
     (ch12.mean_loss, spoiling(product, 0), "changes what it is given"),
     (ch12.mean_loss, lambda x, a, b: product(x, a, b) + 1, "endless samples"),
+    (ch12.mean_loss, lambda x, a, b: squares(x - a) - squares(a - b) / 2, "change places"),
+    (ch12.mean_loss, lambda x, a, b: squares(x - b) - squares(a - b) / 2, "change places"),
 ]
 
 
