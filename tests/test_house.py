@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "ganbook"
 ROOMS = (
     "device", "arguments", "schedules", "files", "downloads", "plotting", "losses", "penalties",
     "data", "networks", "players", "sense", "metrics", "guards", "built", "checkpoints",
-    "turns", "game", "gan", "widgets", "claims", "explorers", "playground", "checks",
+    "turns", "game", "gan", "widgets", "claims", "evidence", "explorers", "playground", "checks",
 )  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -10,6 +10,8 @@ COLUMNS = {
     "gpu": "game precision pairs batch samples_per_second inline_samples_per_second time_ratio low"
     " high machine",
     "speed": "part yardstick pairs ratio low high machine",
+    "captions": "wrong seed steps seconds class leaning width stroke kept_class kept_leaning"
+    " kept_width kept_stroke fid precision recall spread machine",
     "dcgan_ablation": "variant seed steps seconds fid machine",
     "conditional": "data variant r1 seed steps seconds accuracy fid class_fid precision recall"
     " entropy width "
@@ -19,6 +21,9 @@ COLUMNS = {
     "mutants": "file number line kind before after caught_by machine",
     "overfitting": "images remedy seed steps step seconds train_logit held_logit fake_logit"
     " train_told held_told fid fid_choosing fid_reporting copies centre margin p machine",
+    "stacking": "data way seed seconds played fid precision recall coarse_kept steps machine",
+    "superresolution": "data charge weight seed steps seconds psnr psnr_of_mean bicubic fid kept"
+    " scatter edges machine",
     "stacked": "variant seed steps seconds cpu_seconds modes reverse_kl confidence machine",
     "tournament": "data loss regulariser factor turns seed steps seconds modes quality"
     " reverse_kl w1 confidence machine",

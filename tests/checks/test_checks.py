@@ -14,6 +14,7 @@ import test_ch07
 import test_ch08
 import test_ch09
 import test_ch10
+import test_ch12
 import torch
 
 from ganbook import checks
@@ -30,6 +31,7 @@ CHAPTERS = (
     test_ch08,
     test_ch09,
     test_ch10,
+    test_ch12,
 )
 RIGHT = [(check, answer) for chapter in CHAPTERS for check, answer in chapter.RIGHT]
 WRONG = [wrong for chapter in CHAPTERS for wrong in chapter.WRONG]
