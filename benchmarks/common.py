@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from ganbook import data, device, files, metrics
+from ganbook import data, device, evidence, files, metrics
 
 FOLDER = Path(__file__).parent
 
@@ -63,10 +63,7 @@ def distance(images: torch.Tensor) -> float:
 
 def read_table(path: Path) -> list[dict]:
     """The rows of a table as dictionaries of strings; none if there is no table yet."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    return evidence.table(path) if path.exists() else []
 
 
 def write_table(path: Path, rows: list[dict]) -> None:

@@ -1,4 +1,4 @@
-"""Coarse, then fine: the direct network, a growing one, and two stages, at equal seconds.
+"""Coarse, then fine: the direct network, a growing one, and two stages, in about the same time.
 
     OMP_NUM_THREADS=1 python benchmarks/stacking.py
     python benchmarks/stacking.py --data "one digit" --way growing --seed 0
@@ -156,15 +156,14 @@ class Pictures:
 def adversaries(G, D, seed: int) -> Game:
     """The course's recipe; real images are faded as the discriminator's new layer is."""
     penalty = penalties.r1(R1, every=4)
-    alpha = getattr(D, "alpha", torch.tensor(1.0))
 
     def noise(n):
         return torch.randn(n, LATENT, device=DEVICE)
 
     def judge(batch):
         x, turn = batch.x, made.turns_done["discriminator"]
-        if alpha < 1:
-            x = torch.lerp(enlarged(halved(x)), x, alpha)
+        if D.alpha < 1:
+            x = torch.lerp(enlarged(halved(x)), x, D.alpha)
         x = x.detach().requires_grad_(penalty.due(turn))
         with torch.no_grad():
             fake = G(noise(len(x)))

@@ -30,13 +30,10 @@ def measured(rows: list[dict], column: str, **which) -> np.ndarray:
     chosen = [row for row in rows if all(same(row[name], v) for name, v in which.items())]
     if not chosen:
         raise ValueError(f"no row of the table has {which}")
-    values = [number(row[column]) for row in chosen]
-    if not np.isfinite(values).all():
-        (first, *_) = [
-            row[column] for row, value in zip(chosen, values, strict=True) if not np.isfinite(value)
-        ]
-        raise ValueError(f"{column!r} is {first!r} in a row with {which}, and no finite number")
-    return np.array(values)
+    for text in (row[column] for row in chosen):
+        if not math.isfinite(number(text)):
+            raise ValueError(f"{column!r} is {text!r} in a row with {which}, and no finite number")
+    return np.array([number(row[column]) for row in chosen])
 
 
 def number(text: str) -> float:

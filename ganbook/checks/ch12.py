@@ -75,13 +75,7 @@ def _check_kl(answered, leaves, mean, log_variance):
         truth=right,
     )
     same(found, right, "this is not ½ Σ (mean² + variance - 1 - log variance).")
-    missing = "no gradient comes through: return a tensor, without .item() or .detach()."
-    require(isinstance(answered, torch.Tensor) and answered.requires_grad, missing)
-    slopes = torch.autograd.grad(answered.sum(), leaves, allow_unused=True)
-    wanted = mean, (variance - 1) / 2
-    for name, slope, right in zip(("mean", "log_variance"), slopes, wanted, strict=True):
-        require(slope is not None, f"no gradient reaches {name}: it is detached.")
-        same(slope.double(), right, f"the value is right, but not its gradient with {name}.")
+    _same_slopes(answered, {"mean": mean, "log_variance": (variance - 1) / 2}, leaves)
 
 
 @exercise("12.1")
@@ -322,10 +316,14 @@ def _check_mean_loss(answered, leaves, x, a, b):
         "for endless samples its mean must be the squared error of the estimator's mean."
         " Two independent samples have independent errors: what is the mean of their product?",
     )
+    _same_slopes(answered, {"a": -(x - b) / pixels, "b": -(x - a) / pixels}, leaves)
+
+
+def _same_slopes(answered, wanted, leaves):
+    """wanted: by name the gradients of the sum of what was answered with the leaves, in order."""
     missing = "no gradient comes through: return a tensor, without .item() or .detach()."
     require(isinstance(answered, torch.Tensor) and answered.requires_grad, missing)
     slopes = torch.autograd.grad(answered.sum(), leaves, allow_unused=True)
-    wanted = -(x - b) / pixels, -(x - a) / pixels
-    for name, slope, right in zip("ab", slopes, wanted, strict=True):
+    for (name, right), slope in zip(wanted.items(), slopes, strict=True):
         require(slope is not None, f"no gradient reaches {name}: it is detached.")
         same(slope.double(), right, f"the value is right, but not its gradient with {name}.")

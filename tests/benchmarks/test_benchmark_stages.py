@@ -133,7 +133,7 @@ def test_growing_networks_are_the_chapters():
         assert torch.equal(x, others[0](z)) and torch.equal(D(x), others[1](x))
 
 
-def test_a_layer_is_faded_in_for_both_players_and_in_real_images(monkeypatch, batch):
+def test_a_layer_is_faded_in_for_both_players_and_in_real_images(batch):
     """The discriminator of a stage at alpha 0 sees blocks, at alpha 1 the images."""
     widths = (64, 32, 16)
     G, D = stacking.Generator(widths).to(DEVICE), stacking.Discriminator(widths).to(DEVICE)
@@ -148,7 +148,7 @@ def test_a_layer_is_faded_in_for_both_players_and_in_real_images(monkeypatch, ba
         assert torch.allclose(real, CHAPTER["faded"](batch.x.detach(), alpha), atol=1e-6)
 
 
-def test_a_stage_of_growing_is_a_game_of_its_own(monkeypatch):
+def test_a_stage_of_growing_is_a_game_of_its_own():
     widths = (64, 32, 16)
     G, D = stacking.Generator(widths).to(DEVICE), stacking.Discriminator(widths).to(DEVICE)
     seen = []
