@@ -1,0 +1,381 @@
+"""Style-based generators against the DCGAN at equal seconds, and with parts changed; six seeds.
+
+    OMP_NUM_THREADS=1 python benchmarks/style.py
+    python benchmarks/style.py --only "style" --seed 0
+
+Writes style.csv after every run, and goes on where it stopped. The style-based game of seed 0 also
+draws style.png, a grid of mixed digits. Chapter 14 shows the table, and plays that game again.
+Protocol: README.md in this folder.
+"""
+
+import functools
+import math
+import time
+from pathlib import Path
+
+import common
+import torch
+from dcgan import LATENT, RECIPE, picture
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+from torch.nn.functional import conv2d, interpolate, leaky_relu
+
+from ganbook import GAN, data, metrics, networks
+from ganbook.device import DEVICE
+
+STEPS = {  # as many as take the same seconds of one core; see README.md
+    "DCGAN": 1600,
+    "style": 900,
+    "no mapping": 900,
+    "mixing": 900,
+    "path length": 830,
+    "untrained": 1,  # what the probes read where nothing has been learned
+}
+SEEDS = range(6)
+KEYS = [(variant, seed) for variant in STEPS for seed in SEEDS]
+PSIS = (1.0, 0.8, 0.6, 0.4, 0.2)
+LAYERS = 5
+PAIRS = 1000
+MEASURES = ["fid", "precision", "recall"]
+TRUNCATED = [f"{name}_{psi:g}" for psi in PSIS[1:] for name in MEASURES]
+PROBES = [f"{name}_{space}" for name in ("class", "slant", "ink") for space in "zw"]
+PATHS = ["ppl_z", "ppl_w", "length", "length_spread"]
+MIXED = [
+    f"{name}_{way}{k}"
+    for way in ("", "to_")
+    for name in ("class", "slant", "ink")
+    for k in range(1, LAYERS + 1)
+]
+COLUMNS = [*MEASURES, *TRUNCATED, *PROBES, *PATHS, *MIXED]
+
+
+# ---- The networks, as chapter 14 builds them
+
+
+def dense(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.kaiming_normal_(layer.weight, 0.2)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Normalised(nn.Module):
+    """Scales each latent of (N, latent) so that the mean of its squares is 1."""
+
+    def forward(self, z):
+        return z / z.square().mean(dim=1, keepdim=True).sqrt()
+
+
+class Mapping(nn.Module):
+    """The mapping network: z (N, latent) to w (N, latent)."""
+
+    def __init__(self, latent: int, width: int = 64):
+        super().__init__()
+        self.layers = nn.Sequential(
+            dense(latent, width),
+            nn.LeakyReLU(0.2),
+            dense(width, width),
+            nn.LeakyReLU(0.2),
+            dense(width, latent),
+        )
+
+    def forward(self, z):
+        return self.layers(Normalised()(z))
+
+
+def modulated_conv(x, kernel, style):
+    y = conv2d(x * style[:, :, None, None], kernel, padding=1)
+    square = style.square() @ kernel.square().sum(dim=(2, 3)).T
+    return y / (square + 1e-8).sqrt()[:, :, None, None]
+
+
+class StyledConv(nn.Module):
+    """Maps (N, inputs, H, W) and w (N, latent) to (N, outputs, scale * H, scale * W)."""
+
+    def __init__(self, inputs: int, outputs: int, latent: int, scale: int = 1):
+        super().__init__()
+        self.scale = scale
+        self.style = nn.Linear(latent, inputs)
+        nn.init.ones_(self.style.bias)
+        self.kernel = nn.Parameter(torch.randn(outputs, inputs, 3, 3) / math.sqrt(9 * inputs))
+        self.bias = nn.Parameter(torch.zeros(outputs, 1, 1))
+        self.strength = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x, w, noise=1.0):
+        x = interpolate(x, scale_factor=self.scale)
+        x = modulated_conv(x, self.kernel, self.style(w))
+        x = x + noise * self.strength * torch.randn_like(x[:, :1])
+        return leaky_relu(x + self.bias, 0.2) * math.sqrt(2)
+
+
+def each_layer(w):
+    return w[:, None].expand(-1, LAYERS, -1)
+
+
+def crossed(ws, others, share: float):
+    """`others` (N, 5, latent) in place of ws, from a random layer on, for a share of the images."""
+    cut = torch.randint(1, LAYERS, (len(ws), 1, 1), device=ws.device)
+    later = torch.arange(LAYERS, device=ws.device)[:, None] >= cut
+    chosen = torch.rand(len(ws), 1, 1, device=ws.device) < share
+    return torch.where(chosen & later, others, ws)
+
+
+class StyleGenerator(nn.Module):
+    """z (N, latent) to images (N, 1, 28, 28).
+
+    mapping: False scales z to a fixed length, and does no more.
+    mixing: the share of images with two latents, in training.
+    """
+
+    def __init__(self, latent: int = 16, mapping: bool = True, mixing: float = 0.0):
+        super().__init__()
+        self.latent, self.mixing = latent, mixing
+        self.mapping = Mapping(latent) if mapping else Normalised()
+        self.start = nn.Parameter(torch.randn(1, 32, 7, 7))
+        sizes = [(32, 32, 1), (32, 32, 1), (32, 24, 2), (24, 16, 1), (16, 8, 2)]
+        self.layers = nn.ModuleList(StyledConv(i, o, latent, scale) for i, o, scale in sizes)
+        self.to_image = nn.Conv2d(8, 1, 1)
+
+    def draw(self, ws, noise=1.0):
+        x = self.start.expand(len(ws), -1, -1, -1)
+        for layer, w in zip(self.layers, ws.unbind(1), strict=True):
+            x = layer(x, w, noise)
+        return torch.tanh(self.to_image(x))
+
+    def forward(self, z):
+        ws = each_layer(self.mapping(z))
+        if self.training and self.mixing:
+            ws = crossed(ws, each_layer(self.mapping(torch.randn_like(z))), self.mixing)
+        return self.draw(ws)
+
+
+class Smoothed(GAN):
+    """A GAN whose generator also minimises (|J^T y| - a)^2, at every fourth of its turns."""
+
+    weight = 2.0
+
+    def g_objective(self, batch):
+        terms = super().g_objective(batch)
+        if self.turns_done["generator"] % 4:
+            return terms | {"path": 0}
+        generator = self.generator
+        lengths = path_lengths(generator, torch.randn(16, generator.latent, device=DEVICE))
+        generator.mean_length.lerp_(lengths.detach().mean(), 0.02)
+        return terms | {"path": 4 * self.weight * (lengths - generator.mean_length) ** 2}
+
+
+def path_lengths(generator, z):
+    """|J^T y| (N,) of the images by w, one y for each of the latents z (N, latent)."""
+    w = generator.mapping(z)
+    w = w if w.requires_grad else w.detach().requires_grad_()
+    images = generator.draw(each_layer(w), noise=0.0)
+    y = torch.randn_like(images) / math.sqrt(images[0].numel())
+    (slope,) = torch.autograd.grad((images * y).sum(), w, create_graph=True)
+    return slope.norm(dim=1)
+
+
+def game(variant: str, seed: int) -> GAN:
+    """The game of a row: chapter 4's recipe and discriminator, with the variant's generator."""
+    torch.manual_seed(seed)
+    if variant == "DCGAN":
+        return GAN(*networks.dcgan(latent=LATENT), **RECIPE, seed=seed)
+    generator = StyleGenerator(
+        mapping=variant != "no mapping", mixing=0.5 if variant == "mixing" else 0.0
+    )
+    kind = GAN
+    if variant == "path length":
+        generator.register_buffer("mean_length", torch.zeros(()))
+        kind = Smoothed
+    return kind(generator, networks.dcgan()[1], **RECIPE, seed=seed)
+
+
+# ---- What is measured
+
+
+def ink(images):
+    return ((images.cpu() + 1) / 2).mean(dim=(1, 2, 3))
+
+
+def slant(images):
+    """How far each digit (N, 1, 28, 28) leans: pixels to the right for each pixel up."""
+    weight = (images[:, 0].cpu() + 1) / 2
+    weight = weight / weight.sum(dim=(1, 2), keepdim=True)
+    rows, columns = weight.sum(dim=2), weight.sum(dim=1)
+    up, right = torch.arange(28).flip(0) * 1.0, torch.arange(28) * 1.0
+    both = (weight * up[:, None] * right).sum(dim=(1, 2))
+    return (both - (rows @ up) * (columns @ right)) / (rows @ up**2 - (rows @ up) ** 2)
+
+
+def reads(images):
+    return metrics.digit_logits(images).argmax(dim=1)
+
+
+def moved(before, mixed, source):
+    way = source - before
+    return ((mixed - before) * way).sum() / way.square().sum()
+
+
+def changed_class(before, mixed, source):
+    differ = before != source
+    return (mixed == source)[differ].double().mean()
+
+
+PROPERTIES = {"class": (reads, changed_class), "slant": (slant, moved), "ink": (ink, moved)}
+
+
+def latents(n: int, size: int, seed: int):
+    return torch.randn(n, size, generator=torch.Generator().manual_seed(seed)).to(DEVICE)
+
+
+@torch.no_grad()
+def drawn(generator, ws, noise: float = 0.0):
+    ws = each_layer(ws) if ws.ndim == 2 else ws
+    return torch.cat([generator.draw(part, noise) for part in ws.split(500)])
+
+
+def probe(table, values) -> float:
+    """The share of the variance of held-out values that a linear rule reads; rows are split."""
+    table = torch.cat([table.cpu(), torch.ones(len(table), 1)], dim=1).double()
+    values, half = values.double(), len(table) // 2
+    rule = torch.linalg.lstsq(table[:half], values[:half, None]).solution[:, 0]
+    rest = values[half:] - table[half:] @ rule
+    return (1 - rest.square().mean() / values[half:].var(unbiased=False)).item()
+
+
+def class_probe(table, classes) -> float:
+    """The share of held-out classes that a logistic regression reads; rows are split."""
+    table, half = table.cpu().double(), len(table) // 2
+    if len(classes[:half].unique()) < 2:
+        return math.nan
+    scaled = ((table - table.mean(dim=0)) / table.std(dim=0)).numpy()
+    rule = LogisticRegression(max_iter=500).fit(scaled[:half], classes[:half])
+    return float(rule.score(scaled[half:], classes[half:]))
+
+
+def perceptual_path_length(image_of, between, a, b, small: float = 0.02) -> float:
+    """E |phi(t) - phi(t + small)|^2 / small^2 on the course's features, t ~ U[0, 1].
+
+    image_of: points to images. between: (a, b, shares) to points on the way.
+    """
+    t = torch.rand(len(a), 1, generator=torch.Generator().manual_seed(0)).to(a)
+    features = [metrics.digit_features(image_of(between(a, b, share))) for share in (t, t + small)]
+    return ((features[0] - features[1]).square().sum(dim=1).mean() / small**2).item()
+
+
+def on_arc(a, b, t):
+    cosine = (a * b).sum(1, keepdim=True) / (a.norm(dim=1) * b.norm(dim=1))[:, None]
+    angle = torch.arccos(cosine)
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def judged(images) -> list[float]:
+    """FD, precision and recall of 5,000 images against the 5,000 digits."""
+    features, real = metrics.digit_features(images), common.real_features()
+    return [metrics.fid(features, real), *metrics.precision_recall(real, features)]
+
+
+def measure(gan: GAN) -> dict:
+    generator = gan.averaged
+    torch.manual_seed(0)  # of the noise
+    z = latents(5000, gan.latent, seed=1)
+    images = gan.decode(z)
+    found = dict(zip(MEASURES, judged(images), strict=True))
+    a, b = z[:PAIRS], z[PAIRS : 2 * PAIRS]
+    style = isinstance(generator, StyleGenerator)
+
+    def of_z(z):
+        return drawn(generator, generator.mapping(z)) if style else gan.decode(z)
+
+    spaces = {"z": z}
+    with torch.no_grad():
+        found["ppl_z"] = perceptual_path_length(of_z, on_arc, a, b)
+        if style:
+            spaces["w"] = w = generator.mapping(z)
+            to_image = functools.partial(drawn, generator)
+            pairs = w[:PAIRS], w[PAIRS : 2 * PAIRS]
+            found["ppl_w"] = perceptual_path_length(to_image, torch.lerp, *pairs)
+            found |= truncation(generator, w) | mixing(generator, *pairs)
+    values = {"class": reads(images), "slant": slant(images), "ink": ink(images)}
+    for space, table in spaces.items():
+        found[f"class_{space}"] = class_probe(table, values["class"])
+        for name in ("slant", "ink"):
+            found[f"{name}_{space}"] = probe(table, values[name])
+    if style:
+        with torch.enable_grad():
+            lengths = torch.cat([path_lengths(generator, part).detach() for part in a.split(250)])
+        found["length"] = lengths.mean().item()
+        found["length_spread"] = (lengths.std() / lengths.mean()).item()
+    return {name: round(float(found[name]), 4) if name in found else "" for name in COLUMNS}
+
+
+def truncation(generator, w) -> dict:
+    centre = generator.mapping(latents(10_000, generator.latent, seed=2)).mean(dim=0)
+    found = {}
+    for psi in PSIS[1:]:
+        values = judged(drawn(generator, centre + psi * (w - centre), noise=1.0))
+        found |= {f"{name}_{psi:g}": v for name, v in zip(MEASURES, values, strict=True)}
+    return found
+
+
+def mixing(generator, w, source) -> dict:
+    """How far each property moves with the source's w in one layer, or in all layers up to it."""
+    ends = drawn(generator, w), drawn(generator, source)
+    found = {}
+    for way in ("", "to_"):
+        for k in range(LAYERS):
+            ws = each_layer(w).clone()
+            ws[:, 0 if way else k : k + 1] = source[:, None]
+            images = drawn(generator, ws)
+            for name, (of, compare) in PROPERTIES.items():
+                found[f"{name}_{way}{k + 1}"] = compare(of(ends[0]), of(images), of(ends[1]))
+    return found
+
+
+def draw_grid(generator, path: Path) -> None:
+    """Parents in the first column and the top row; a row's w in layers 1 and 2, then a column's."""
+    rows, columns = (generator.mapping(latents(n, generator.latent, seed=s)) for n, s in
+                     ((6, 11), (12, 12)))  # fmt: skip
+    first, top = drawn(generator, rows), drawn(generator, columns)
+    picture_rows = [torch.full_like(top[:1], 1.0), *top.split(1)]
+    for k in range(len(rows)):
+        ws = each_layer(columns).clone()
+        ws[:, :2] = rows[k]
+        picture_rows += [first[k : k + 1], *drawn(generator, ws).split(1)]
+    picture(torch.cat(picture_rows), 1 + len(columns), path, scale=2)
+
+
+def run(variant: str, seed: int = 0, steps: int | None = None, drawn: Path | None = None) -> dict:
+    """Play one game; the row of the table. drawn: where to put a picture of mixed digits."""
+    steps = steps or STEPS[variant]
+    gan = game(variant, seed)
+    batches = data.digits("train").batches(32, seed)
+    start = time.process_time()  # the processor's, so that other work on the machine does no harm
+    for _ in gan.train(batches, steps):
+        pass
+    common.wait()
+    seconds = round(time.process_time() - start, 1)
+    if drawn:
+        with torch.no_grad():
+            draw_grid(gan.averaged, drawn)
+    row = {"variant": variant, "seed": seed, "steps": steps, "seconds": seconds}
+    return row | measure(gan)
+
+
+def report(rows: list[dict]) -> None:
+    print(
+        "{variant:12s} seed {seed}  {steps} steps {seconds:>6} s  FD {fid:>8}  precision"
+        " {precision}  recall {recall}".format(**rows[0])
+    )
+
+
+if __name__ == "__main__":
+    common.measure(
+        "style",
+        KEYS,
+        run,
+        report,
+        columns={"variant": "--only", "seed": "--seed"},
+        length=lambda variant, seed: STEPS[variant],
+        order=lambda key: key[-1],
+        pictures={("style", 0): "style.png"},
+    )
