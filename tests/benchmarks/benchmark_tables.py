@@ -2,6 +2,7 @@
 
 import common
 
+QUALITY, PROPERTIES = ("fid", "precision", "recall"), ("class", "slant", "ink")
 COLUMNS = {
     "dcgan": "what seed step seconds images_per_s fid second_fid second_sure machine",
     "baseline": "rung seed seconds images_per_s fid fid_same_way machine",
@@ -25,6 +26,13 @@ COLUMNS = {
     "superresolution": "data charge weight seed steps seconds psnr psnr_of_mean bicubic fid kept"
     " scatter edges machine",
     "stacked": "variant seed steps seconds cpu_seconds modes reverse_kl confidence machine",
+    "style": "variant seed steps seconds "
+    + " ".join(f"{m}{p}" for p in ("", "_0.8", "_0.6", "_0.4", "_0.2") for m in QUALITY)
+    + " "
+    + " ".join(f"{name}_{space}" for name in PROPERTIES for space in "zw")
+    + " ppl_z ppl_w length length_spread "
+    + " ".join(f"{p}_{w}{k}" for w in ("", "to_") for p in PROPERTIES for k in range(1, 6))
+    + " machine",
     "tournament": "data loss regulariser factor turns seed steps seconds modes quality"
     " reverse_kl w1 confidence machine",
 }

@@ -23,6 +23,7 @@ ONE = {  # of each table, the quickest rows
     "overfitting": ["--images", "50", "--only", "none", "--seed", "1"],
     "stacked": ["--only", "DCGAN", "--seed", "1"],
     "stacking": ["--data", "one digit", "--way", "growing", "--seed", "1", "--seconds", "0.5"],
+    "style": ["--only", "DCGAN", "--seed", "1"],
     "superresolution": ["--data", "digits", "--charge", "each answer", "--weight", "0"]
     + ["--seed", "1"],
     "tournament": ["--data", "grid", "--loss", "hinge", "--regulariser", "none"],

@@ -15,6 +15,7 @@ import test_ch08
 import test_ch09
 import test_ch10
 import test_ch12
+import test_ch14
 import torch
 
 from ganbook import checks
@@ -32,6 +33,7 @@ CHAPTERS = (
     test_ch09,
     test_ch10,
     test_ch12,
+    test_ch14,
 )
 RIGHT = [(check, answer) for chapter in CHAPTERS for check, answer in chapter.RIGHT]
 WRONG = [wrong for chapter in CHAPTERS for wrong in chapter.WRONG]
