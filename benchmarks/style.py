@@ -23,21 +23,22 @@ from torch.nn.functional import conv2d, interpolate, leaky_relu, linear
 from ganbook import GAN, data, metrics, networks
 from ganbook.device import DEVICE
 
-STEPS = {  # as many as take the same seconds of one core; see README.md
-    "DCGAN": 1600,
+STEPS = {
+    "DCGAN": 1600,  # takes as many seconds of one core as the next one; see README.md
     "style": 900,
     "no mapping": 900,
+    "full rate": 900,
     "mixing": 900,
-    "path length": 830,
+    "path length": 900,
     "untrained": 1,  # what the probes read where nothing has been learned
 }
 SEEDS = range(6)
 KEYS = [(variant, seed) for variant in STEPS for seed in SEEDS]
-PSIS = (1.0, 0.8, 0.6, 0.4, 0.2)
+PSIS = (0.8, 0.6, 0.4, 0.2)  # of style alone; at 1, nothing is truncated
 LAYERS = 5
 PAIRS = 1000
 MEASURES = ["fid", "precision", "recall"]
-TRUNCATED = [f"{name}_{psi:g}" for psi in PSIS[1:] for name in MEASURES]
+TRUNCATED = [f"{name}_{psi:g}" for psi in PSIS for name in MEASURES]
 PROBES = [f"{name}_{space}" for name in ("class", "slant", "ink") for space in "zw"]
 PATHS = ["ppl_z", "ppl_w", "length", "length_spread"]
 MIXED = [
@@ -47,7 +48,6 @@ MIXED = [
     for k in range(1, LAYERS + 1)
 ]
 SIZES = [(64, 48, 1), (48, 48, 1), (48, 24, 2), (24, 16, 1), (16, 8, 2)]
-NOISE = 0.3
 COLUMNS = [*MEASURES, *TRUNCATED, *PROBES, *PATHS, *MIXED]
 
 
@@ -55,16 +55,17 @@ COLUMNS = [*MEASURES, *TRUNCATED, *PROBES, *PATHS, *MIXED]
 
 
 class Slow(nn.Module):
-    """A dense layer that learns a hundredth as fast: its weights are stored 100 times as large."""
+    """A dense layer that learns at `rate` times the others' rate: its weights are stored larger."""
 
-    def __init__(self, inputs: int, outputs: int):
+    def __init__(self, inputs: int, outputs: int, rate: float = 0.01):
         super().__init__()
+        self.rate = rate
         weight = nn.init.kaiming_normal_(torch.empty(outputs, inputs), 0.2)
-        self.weight = nn.Parameter(100 * weight)
+        self.weight = nn.Parameter(weight / rate)
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x):
-        return linear(x, 0.01 * self.weight, 0.01 * self.bias)
+        return linear(x, self.rate * self.weight, self.rate * self.bias)
 
 
 class Normalised(nn.Module):
@@ -77,14 +78,14 @@ class Normalised(nn.Module):
 class Mapping(nn.Module):
     """The mapping network: z (N, latent) to w (N, latent)."""
 
-    def __init__(self, latent: int, width: int = 64):
+    def __init__(self, latent: int, width: int = 64, rate: float = 0.01):
         super().__init__()
         self.layers = nn.Sequential(
-            Slow(latent, width),
+            Slow(latent, width, rate),
             nn.LeakyReLU(0.2),
-            Slow(width, width),
+            Slow(width, width, rate),
             nn.LeakyReLU(0.2),
-            Slow(width, latent),
+            Slow(width, latent, rate),
         )
 
     def forward(self, z):
@@ -109,8 +110,7 @@ class StyledConv(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, 3, bias=False)
         nn.init.normal_(self.conv.weight, std=1 / math.sqrt(9 * inputs))
         self.bias = nn.Parameter(torch.zeros(outputs, 1, 1))
-        self.strength = nn.Parameter(torch.tensor(NOISE))
-        self.to_image = nn.Conv2d(outputs, 1, 1)
+        self.strength = nn.Parameter(torch.tensor(0.3))
 
     def forward(self, x, w, noise=1.0):
         x = interpolate(x, scale_factor=self.scale)
@@ -134,24 +134,27 @@ def crossed(ws, others, share: float):
 class StyleGenerator(nn.Module):
     """z (N, latent) to images (N, 1, 28, 28).
 
-    mapping: False scales z to a fixed length, and does no more.
+    mapping: its layers' learning rate, as a share of all others'; None scales z to a fixed length,
+        and does no more.
     mixing: the share of images with two latents, in training.
     """
 
-    def __init__(self, latent: int = 16, mapping: bool = True, mixing: float = 0.0):
+    def __init__(self, latent: int = 16, mapping: float | None = 0.01, mixing: float = 0.0):
         super().__init__()
         self.latent, self.mixing = latent, mixing
-        self.mapping = Mapping(latent) if mapping else Normalised()
+        self.mapping = Mapping(latent, rate=mapping) if mapping else Normalised()
         self.start = nn.Parameter(torch.randn(1, SIZES[0][0], 7, 7))
         self.layers = nn.ModuleList(StyledConv(i, o, latent, scale) for i, o, scale in SIZES)
+        self.to_image = nn.ModuleList(nn.Conv2d(SIZES[k][1], 1, 1) for k in (1, 3, 4))
 
     def draw(self, ws, noise=1.0):
-        x = self.start.expand(len(ws), -1, -1, -1)
-        image = torch.zeros_like(x[:, :1])
-        for layer, w in zip(self.layers, ws.unbind(1), strict=True):
+        x, image = self.start.expand(len(ws), -1, -1, -1), 0
+        for k, (layer, w) in enumerate(zip(self.layers, ws.unbind(1), strict=True)):
             x = layer(x, w, noise)
-            image = interpolate(image, scale_factor=layer.scale) + layer.to_image(x)
-        return torch.tanh(image)
+            if k in (1, 3):
+                image = image + self.to_image[k // 2](x)
+                image = interpolate(image, scale_factor=2, mode="bilinear")
+        return torch.tanh(image + self.to_image[2](x))
 
     def forward(self, z):
         ws = each_layer(self.mapping(z))
@@ -190,9 +193,8 @@ def game(variant: str, seed: int) -> GAN:
     torch.manual_seed(seed)
     if variant == "DCGAN":
         return GAN(*networks.dcgan(latent=LATENT), **RECIPE, seed=seed)
-    generator = StyleGenerator(
-        mapping=variant != "no mapping", mixing=0.5 if variant == "mixing" else 0.0
-    )
+    rate = {"no mapping": None, "full rate": 1.0}.get(variant, 0.01)
+    generator = StyleGenerator(mapping=rate, mixing=0.5 if variant == "mixing" else 0.0)
     kind = GAN
     if variant == "path length":
         generator.register_buffer("mean_length", torch.zeros(()))
@@ -285,7 +287,7 @@ def judged(images) -> list[float]:
     return [metrics.fid(features, real), *metrics.precision_recall(real, features)]
 
 
-def measure(gan: GAN) -> dict:
+def measure(gan: GAN, psis: tuple = ()) -> dict:
     generator = gan.averaged
     torch.manual_seed(0)  # of the noise
     z = latents(5000, gan.latent, seed=1)
@@ -305,7 +307,7 @@ def measure(gan: GAN) -> dict:
             to_image = functools.partial(drawn, generator)
             pairs = w[:PAIRS], w[PAIRS : 2 * PAIRS]
             found["ppl_w"] = perceptual_path_length(to_image, torch.lerp, *pairs)
-            found |= truncation(generator, w) | mixing(generator, *pairs)
+            found |= truncation(generator, w, psis) | mixing(generator, *pairs)
     values = {"class": reads(images), "slant": slant(images), "ink": ink(images)}
     for space, table in spaces.items():
         found[f"class_{space}"] = class_probe(table, values["class"])
@@ -319,10 +321,10 @@ def measure(gan: GAN) -> dict:
     return {name: round(float(found[name]), 4) if name in found else "" for name in COLUMNS}
 
 
-def truncation(generator, w) -> dict:
+def truncation(generator, w, psis: tuple) -> dict:
     centre = generator.mapping(latents(10_000, generator.latent, seed=2)).mean(dim=0)
     found = {}
-    for psi in PSIS[1:]:
+    for psi in psis:
         values = judged(drawn(generator, centre + psi * (w - centre), noise=1.0))
         found |= {f"{name}_{psi:g}": v for name, v in zip(MEASURES, values, strict=True)}
     return found
@@ -369,7 +371,7 @@ def run(variant: str, seed: int = 0, steps: int | None = None, drawn: Path | Non
         with torch.no_grad():
             draw_grid(gan.averaged, drawn)
     row = {"variant": variant, "seed": seed, "steps": steps, "seconds": seconds}
-    return row | measure(gan)
+    return row | measure(gan, PSIS if variant == "style" else ())
 
 
 def report(rows: list[dict]) -> None:

@@ -1,0 +1,97 @@
+"""Chapter 14's benchmark: its table, and that it plays what the chapter writes."""
+
+import pytest
+import style
+import torch
+from benchmark_tables import rows
+from chapter_cells import definitions
+
+from ganbook import data
+from ganbook.device import DEVICE
+
+CHAPTER = definitions("14_style_generators")
+
+
+def twin(generator):
+    """The chapter's generator with the weights of the benchmark's."""
+    made = CHAPTER["StyleGenerator"]().to(DEVICE)
+    if hasattr(generator, "mean_length"):
+        made.register_buffer("mean_length", torch.zeros((), device=DEVICE))
+    made.load_state_dict(generator.state_dict())
+    return made.train(generator.training)
+
+
+def test_the_table_has_every_row_over_its_seeds_and_lengths():
+    table = rows("style")
+    assert [(row["variant"], int(row["seed"])) for row in table] == style.KEYS
+    for row in table:
+        assert row["steps"] == str(style.STEPS[row["variant"]])
+
+
+def test_both_sides_of_the_comparison_have_the_same_seconds():
+    """In the median over seeds, to 10 %; the table says what they took."""
+    seconds = {
+        variant: sorted(float(row["seconds"]) for row in rows("style", variant=variant))[2:4]
+        for variant in ("DCGAN", "style")
+    }
+    assert 0.9 < sum(seconds["DCGAN"]) / sum(seconds["style"]) < 1.1
+
+
+def test_the_game_is_drawn_as_in_the_chapter():
+    generator = style.game("style", 0).generator
+    torch.manual_seed(0)
+    for name, weight in CHAPTER["StyleGenerator"]().state_dict().items():
+        assert torch.equal(weight.to(DEVICE), generator.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(("variant", "share"), [("style", 0.0), ("mixing", 0.5)])
+def test_the_images_are_the_chapters(variant, share):
+    generator = style.game(variant, 1).generator
+    other = twin(generator)
+    other.mixing = share
+    z = torch.randn(64, 16).to(DEVICE)
+    for network in (generator, other):
+        torch.manual_seed(3)
+        network.drawn = network(z)
+    torch.testing.assert_close(generator.drawn, other.drawn)
+    torch.manual_seed(3)
+    assert torch.allclose(style.StyleGenerator.forward(generator.eval(), z), other.drawn) == (
+        share == 0
+    )
+
+
+def test_the_penalty_is_the_chapters(monkeypatch):
+    monkeypatch.setattr(CHAPTER["Smoothed"], "weight", style.Smoothed.weight)
+    game = style.game("path length", 0)
+    batch = data.digits().batches(8, seed=0)[0]
+    generator, terms = game.generator, []
+    CHAPTER["DEVICE"] = DEVICE
+    for kind, network in ((style.Smoothed, generator), (CHAPTER["Smoothed"], twin(generator))):
+        game.players["generator"][0:1] = [network]
+        torch.manual_seed(1)
+        terms.append(kind.g_objective(game, batch)["path"])
+    torch.testing.assert_close(*terms)
+    assert terms[0].mean() > 0
+
+
+def test_what_is_measured_is_measured_as_in_the_chapter():
+    generator = style.game("style", 0).averaged
+    other = twin(generator).eval()
+    CHAPTER.update(G=other, w=None)
+    CHAPTER["measures"] = {
+        name: (CHAPTER[of.__name__], CHAPTER[compare.__name__])
+        for name, (of, compare) in style.PROPERTIES.items()
+    }
+    w, source = torch.randn(2, 60, 16).to(DEVICE)
+    with torch.no_grad():
+        found = style.mixing(generator, w, source)
+        for alone, way in ((True, ""), (False, "to_")):
+            matrix = CHAPTER["mixing_matrix"](w, source, alone)
+            for row, name in zip(matrix, style.PROPERTIES, strict=True):
+                mine = [float(found[f"{name}_{way}{k}"]) for k in range(1, 6)]
+                torch.testing.assert_close(torch.tensor(mine), row.float(), atol=1e-4, rtol=1e-4)
+
+
+def test_a_generator_that_has_learned_nothing_is_measured_whole():
+    row = style.run("no mapping", seed=0, steps=1)
+    assert {name for name, value in row.items() if value == ""} == set(style.TRUNCATED)
