@@ -166,7 +166,7 @@ class StyleGenerator(nn.Module):
 class Smoothed(GAN):
     """A GAN whose generator also minimises (|J^T y| - a)^2, at every fourth of its turns."""
 
-    weight = 2.0
+    weight = 1 / (math.log2(28) - 1)  # Karras et al. 2020, appendix B
 
     def g_objective(self, batch):
         terms = super().g_objective(batch)

@@ -60,8 +60,7 @@ def test_the_images_are_the_chapters(variant, share):
     )
 
 
-def test_the_penalty_is_the_chapters(monkeypatch):
-    monkeypatch.setattr(CHAPTER["Smoothed"], "weight", style.Smoothed.weight)
+def test_the_penalty_is_the_chapters():
     game = style.game("path length", 0)
     batch = data.digits().batches(8, seed=0)[0]
     generator, terms = game.generator, []
