@@ -34,7 +34,7 @@ STEPS = {
 }
 SEEDS = range(6)
 KEYS = [(variant, seed) for variant in STEPS for seed in SEEDS]
-PSIS = (0.8, 0.6, 0.4, 0.2)  # of style alone; at 1, nothing is truncated
+PSIS = (0.8, 0.6, 0.4, 0.2)  # at 1, nothing is truncated
 LAYERS = 5
 PAIRS = 1000
 MEASURES = ["fid", "precision", "recall"]
@@ -72,7 +72,7 @@ class Normalised(nn.Module):
     """Scales each latent of (N, latent) so that the mean of its squares is 1."""
 
     def forward(self, z):
-        return z / z.square().mean(dim=1, keepdim=True).sqrt()
+        return z / (z.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
 
 
 class Mapping(nn.Module):
@@ -166,7 +166,7 @@ class StyleGenerator(nn.Module):
 class Smoothed(GAN):
     """A GAN whose generator also minimises (|J^T y| - a)^2, at every fourth of its turns."""
 
-    weight = 1 / (math.log2(28) - 1)  # Karras et al. 2020, appendix B
+    weight = 0.1
 
     def g_objective(self, batch):
         terms = super().g_objective(batch)
@@ -174,7 +174,8 @@ class Smoothed(GAN):
             return terms | {"path": 0}
         generator = self.generator
         lengths = path_lengths(generator, torch.randn(16, generator.latent, device=DEVICE))
-        generator.mean_length.lerp_(lengths.detach().mean(), 0.02)
+        share = 0.2 if generator.mean_length else 1.0  # the first mean is all of it
+        generator.mean_length.lerp_(lengths.detach().mean(), share)
         return terms | {"path": 4 * self.weight * (lengths - generator.mean_length) ** 2}
 
 
@@ -210,13 +211,17 @@ def ink(images):
 
 
 def slant(images):
-    """How far each digit (N, 1, 28, 28) leans: pixels to the right for each pixel up."""
-    weight = (images[:, 0].cpu() + 1) / 2
-    weight = weight / weight.sum(dim=(1, 2), keepdim=True)
+    """How far each digit (N, 1, 28, 28) leans: pixels to the right for each pixel up.
+
+    Ink below a tenth doesn't count, so a background that is not quite black doesn't either.
+    """
+    weight = ((images[:, 0].cpu() + 1) / 2 - 0.1).clamp(min=0)
+    weight = weight / weight.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6)
     rows, columns = weight.sum(dim=2), weight.sum(dim=1)
     up, right = torch.arange(28).flip(0) * 1.0, torch.arange(28) * 1.0
     both = (weight * up[:, None] * right).sum(dim=(1, 2))
-    return (both - (rows @ up) * (columns @ right)) / (rows @ up**2 - (rows @ up) ** 2)
+    around = rows @ up**2 - (rows @ up) ** 2
+    return (both - (rows @ up) * (columns @ right)) / around.clamp(min=1e-6)
 
 
 def reads(images):
@@ -224,8 +229,9 @@ def reads(images):
 
 
 def moved(before, mixed, source):
-    way = source - before
-    return ((mixed - before) * way).sum() / way.square().sum()
+    """The coefficient of source, where mixed is fitted by before, source and a constant."""
+    table = torch.stack([before, source, torch.ones_like(before)], dim=1)
+    return torch.linalg.lstsq(table, mixed[:, None]).solution[1, 0]
 
 
 def changed_class(before, mixed, source):
@@ -258,8 +264,6 @@ def probe(table, values) -> float:
 def class_probe(table, classes) -> float:
     """The share of held-out classes that a logistic regression reads; rows are split."""
     table, half = table.cpu().double(), len(table) // 2
-    if len(classes[:half].unique()) < 2:
-        return math.nan
     scaled = ((table - table.mean(dim=0)) / table.std(dim=0)).numpy()
     rule = LogisticRegression(max_iter=500).fit(scaled[:half], classes[:half])
     return float(rule.score(scaled[half:], classes[half:]))
@@ -287,44 +291,59 @@ def judged(images) -> list[float]:
     return [metrics.fid(features, real), *metrics.precision_recall(real, features)]
 
 
-def measure(gan: GAN, psis: tuple = ()) -> dict:
+def measure(gan: GAN, variant: str) -> dict:
+    """The measures of a row; those of w are taken where chapter 14 shows them."""
     generator = gan.averaged
     torch.manual_seed(0)  # of the noise
     z = latents(5000, gan.latent, seed=1)
     images = gan.decode(z)
     found = dict(zip(MEASURES, judged(images), strict=True))
-    a, b = z[:PAIRS], z[PAIRS : 2 * PAIRS]
-    style = isinstance(generator, StyleGenerator)
-
-    def of_z(z):
-        return drawn(generator, generator.mapping(z)) if style else gan.decode(z)
-
-    spaces = {"z": z}
-    with torch.no_grad():
-        found["ppl_z"] = perceptual_path_length(of_z, on_arc, a, b)
-        if style:
-            spaces["w"] = w = generator.mapping(z)
-            to_image = functools.partial(drawn, generator)
-            pairs = w[:PAIRS], w[PAIRS : 2 * PAIRS]
-            found["ppl_w"] = perceptual_path_length(to_image, torch.lerp, *pairs)
-            found |= truncation(generator, w, psis) | mixing(generator, *pairs)
-    values = {"class": reads(images), "slant": slant(images), "ink": ink(images)}
-    for space, table in spaces.items():
-        found[f"class_{space}"] = class_probe(table, values["class"])
-        for name in ("slant", "ink"):
-            found[f"{name}_{space}"] = probe(table, values[name])
-    if style:
-        with torch.enable_grad():
-            lengths = torch.cat([path_lengths(generator, part).detach() for part in a.split(250)])
-        found["length"] = lengths.mean().item()
-        found["length_spread"] = (lengths.std() / lengths.mean()).item()
+    if variant in ("style", "path length"):
+        found |= paths(generator, Normalised()(z[: 2 * PAIRS]))
+    if variant in ("style", "untrained"):
+        found |= probes(generator, z, images, classes=variant == "style")
+    if variant == "style":
+        with torch.no_grad():
+            w = generator.mapping(z)
+            found |= truncation(generator, w)
+            found |= mixing(generator, w[:PAIRS], w[PAIRS : 2 * PAIRS])
     return {name: round(float(found[name]), 4) if name in found else "" for name in COLUMNS}
 
 
-def truncation(generator, w, psis: tuple) -> dict:
+def paths(generator, z) -> dict:
+    """Perceptual path lengths in z (N, latent) of one length and in w, and the lengths of J^T y."""
+    with torch.no_grad():
+        w, half = generator.mapping(z), len(z) // 2
+        ends = (z[:half], z[half:]), (w[:half], w[half:])
+        found = {
+            "ppl_z": perceptual_path_length(
+                lambda z: drawn(generator, generator.mapping(z)), on_arc, *ends[0]
+            ),
+            "ppl_w": perceptual_path_length(
+                functools.partial(drawn, generator), torch.lerp, *ends[1]
+            ),
+        }
+    lengths = torch.cat([path_lengths(generator, part).detach() for part in z.split(250)])
+    return found | {"length": lengths.mean(), "length_spread": lengths.std() / lengths.mean()}
+
+
+def probes(generator, z, images, classes: bool) -> dict:
+    """What linear rules read of images (N, 1, 28, 28) from z (N, latent), scaled, and from w."""
+    found = {}
+    with torch.no_grad():
+        spaces = {"z": Normalised()(z), "w": generator.mapping(z)}
+    for space, table in spaces.items():
+        if classes:
+            found[f"class_{space}"] = class_probe(table, reads(images))
+        for name, measure in (("slant", slant), ("ink", ink)):
+            found[f"{name}_{space}"] = probe(table, measure(images))
+    return found
+
+
+def truncation(generator, w) -> dict:
     centre = generator.mapping(latents(10_000, generator.latent, seed=2)).mean(dim=0)
     found = {}
-    for psi in psis:
+    for psi in PSIS:
         values = judged(drawn(generator, centre + psi * (w - centre), noise=1.0))
         found |= {f"{name}_{psi:g}": v for name, v in zip(MEASURES, values, strict=True)}
     return found
@@ -371,7 +390,7 @@ def run(variant: str, seed: int = 0, steps: int | None = None, drawn: Path | Non
         with torch.no_grad():
             draw_grid(gan.averaged, drawn)
     row = {"variant": variant, "seed": seed, "steps": steps, "seconds": seconds}
-    return row | measure(gan, PSIS if variant == "style" else ())
+    return row | measure(gan, variant)
 
 
 def report(rows: list[dict]) -> None:

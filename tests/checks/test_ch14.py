@@ -43,6 +43,14 @@ def noisy(x, strength, draw=torch.randn, shape=lambda n, c, h, w: (n, 1, h, w)):
     return x + strength[:, None, None] * draw(shape(*x.shape))
 
 
+def halves_alike(shape):
+    return torch.randn(shape[0] // 2, *shape[1:]).repeat(2, 1, 1, 1)
+
+
+def laplace(shape):
+    return torch.distributions.Laplace(0.0, 0.5**0.5).sample(shape)
+
+
 def noisy_by_loop(x, strength):
     rows = []
     for image in x:
@@ -129,6 +137,14 @@ def lengths_retained(images, w):
     return torch.linalg.vector_norm(slope, dim=1)
 
 
+def lengths_by_width(images, w):
+    return lengths(images, w, scale=lambda n: 1 / images.shape[-1])
+
+
+def one_y_for_two(images):
+    return torch.randn_like(images[::2]).repeat_interleave(2, dim=0)
+
+
 def one_y(images):
     return torch.randn_like(images[:1]).expand_as(images)
 
@@ -138,7 +154,7 @@ def lengths_by_seed(images, w):
     return lengths(images, w, draw=lambda x: drawn)
 
 
-RIGHT_OUTCOMES = {"a": "same", "b": "other", "c": "other", "d": "same", "e": "same"}
+RIGHT_OUTCOMES = {"a": "same", "b": "other", "c": "other", "d": "other", "e": "same"}
 
 RIGHT = [
     (ch14.modulated_weights, kernels),
@@ -162,7 +178,6 @@ RIGHT = [
     (ch14.moments, lambda s: torch.stack(two(s.double()))),
     (ch14.path_lengths, lengths),
     (ch14.path_lengths, lengths_by_vector),
-    (ch14.path_lengths, lengths_of_signs),
     (ch14.path_lengths, lengths_retained),
 ]
 
@@ -203,9 +218,13 @@ WRONG = [
     (ch14.modulated_weights, spoiling(kernels, 0), "changes what it is given"),
     (ch14.modulated_weights, spoiling(kernels, 1), "changes what it is given"),
     (ch14.modulated_weights, lambda w, s, e: w * s, "raised RuntimeError|shape should be"),
-    (ch14.with_noise, lambda x, s: noisy(x, s, shape=lambda n, c, h, w: (h, w)), "all images"),
+    (ch14.with_noise, lambda x, s: noisy(x, s, shape=lambda n, c, h, w: (h, w)), "or all"),
+    (ch14.with_noise, lambda x, s: noisy(x, s, draw=halves_alike), "two images"),
+    (ch14.with_noise, lambda x, s: noisy(x, s, shape=lambda n, c, h, w: (n, 1, h, 1)), "a row"),
+    (ch14.with_noise, lambda x, s: noisy(x, s, shape=lambda n, c, h, w: (n, 1, 1, w)), "a column"),
+    (ch14.with_noise, lambda x, s: noisy(x, s, draw=laplace), "not normal"),
     (ch14.with_noise, lambda x, s: noisy(x, s, shape=lambda n, c, h, w: (n, c, h, w)), "share"),
-    (ch14.with_noise, lambda x, s: noisy(x, s, shape=lambda n, c, h, w: (n, 1, 1, 1)), "pixels"),
+    (ch14.with_noise, lambda x, s: noisy(x, s, shape=lambda n, c, h, w: (n, 1, 1, 1)), "a map"),
     (ch14.with_noise, lambda x, s: noisy(x, s, draw=torch.rand), "has the mean"),
     (
         ch14.with_noise,
@@ -258,7 +277,7 @@ WRONG = [
     (ch14.outcomes, RIGHT_OUTCOMES | {"a": "other"}, "divides by it"),
     (ch14.outcomes, RIGHT_OUTCOMES | {"b": "same"}, "without the demodulation"),
     (ch14.outcomes, RIGHT_OUTCOMES | {"c": "same"}, "weighed against each other"),
-    (ch14.outcomes, RIGHT_OUTCOMES | {"d": "other"}, "at the centre"),
+    (ch14.outcomes, RIGHT_OUTCOMES | {"d": "same"}, "change theirs"),
     (ch14.outcomes, RIGHT_OUTCOMES | {"e": "other"}, "one length"),
     (ch14.outcomes, RIGHT_OUTCOMES | {"e": "double"}, "two words"),
     (ch14.outcomes, {"a": "same"}, "a dictionary"),
@@ -280,6 +299,10 @@ WRONG = [
     (ch14.path_lengths, lambda x, w: lengths(x, w, scale=lambda n: 1.0), "number of pixels"),
     (ch14.path_lengths, lambda x, w: lengths(x, w, scale=lambda n: 1 / n), "root of that"),
     (ch14.path_lengths, lambda x, w: lengths(x, w, draw=one_y), "one y"),
+    (ch14.path_lengths, lambda x, w: lengths(x, w, draw=one_y_for_two), "serves several"),
+    (ch14.path_lengths, lengths_of_signs, "drawn anew"),
+    (ch14.path_lengths, lambda x, w: lengths(x, w, draw=torch.rand_like), "mean of the squared"),
+    (ch14.path_lengths, lengths_by_width, "mean of the squared"),
     (ch14.path_lengths, lambda x, w: lengths(x, w, draw=torch.ones_like), "drawn anew"),
     (ch14.path_lengths, lengths_by_seed, "drawn anew"),
     (
