@@ -240,7 +240,7 @@ def outcomes(answer):
     )
     require(
         answer["e"] == "same",
-        "e: the mapping scales z to one length before its first layer.",
+        "e: the norm of the kernel is doubled as well, and the demodulation divides by it.",
     )
 
 

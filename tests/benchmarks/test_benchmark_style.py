@@ -55,22 +55,23 @@ def test_the_images_are_the_chapters(variant, share):
         network.drawn = network(z)
     torch.testing.assert_close(generator.drawn, other.drawn)
     torch.manual_seed(3)
-    assert torch.allclose(style.StyleGenerator.forward(generator.eval(), z), other.drawn) == (
-        share == 0
-    )
+    in_use = generator.eval()(z)  # nothing is mixed
+    assert ((in_use - other.drawn).abs().max() < 1e-4) == (share == 0)
 
 
 def test_the_penalty_is_the_chapters():
-    game = style.game("path length", 0)
-    batch = data.digits().batches(8, seed=0)[0]
-    generator, terms = game.generator, []
-    CHAPTER["DEVICE"] = DEVICE
-    for kind, network in ((style.Smoothed, generator), (CHAPTER["Smoothed"], twin(generator))):
-        game.players["generator"][0:1] = [network]
-        torch.manual_seed(1)
-        terms.append(kind.g_objective(game, batch)["path"])
-    torch.testing.assert_close(*terms)
-    assert terms[0].mean() > 0
+    """At the first turn, where the mean is that of its lengths, and at the next, where it follows."""
+    CHAPTER.update(recipe=style.RECIPE, DEVICE=DEVICE)
+    games = style.game("path length", 0), CHAPTER["smooth_game"](0)
+    batch = data.Batch(data.digits().batches(8, seed=0)[0].x)
+    for seed in (1, 2):
+        terms = []
+        for game in games:
+            torch.manual_seed(seed)
+            terms.append(game.g_objective(batch)["path"])
+        torch.testing.assert_close(*terms)
+        assert terms[0].shape == (16,) and terms[0].mean() > 0
+    torch.testing.assert_close(*(game.generator.mean_length for game in games))
 
 
 def test_what_is_measured_is_measured_as_in_the_chapter():
@@ -91,6 +92,20 @@ def test_what_is_measured_is_measured_as_in_the_chapter():
                 torch.testing.assert_close(torch.tensor(mine), row.float(), atol=1e-4, rtol=1e-4)
 
 
-def test_a_generator_that_has_learned_nothing_is_measured_whole():
-    row = style.run("no mapping", seed=0, steps=1)
-    assert {name for name, value in row.items() if value == ""} == set(style.TRUNCATED)
+@pytest.mark.parametrize("variant", ["DCGAN", "untrained", "path length"])
+def test_a_row_has_the_measures_that_the_chapter_shows(variant):
+    row = style.run(variant, seed=0, steps=1)
+    there = set(style.MEASURES)
+    there |= set(style.PATHS) if variant == "path length" else set()
+    if variant == "untrained":
+        there |= {name for name in style.PROBES if not name.startswith("class")}
+    assert {name for name in style.COLUMNS if row[name] != ""} == there
+
+
+def test_probes_see_z_as_the_mapping_network_does():
+    """The longest z of a direction reads like the shortest."""
+    generator = style.game("style", 0).averaged
+    z = torch.randn(400, 16).to(DEVICE)
+    images = style.drawn(generator, generator.mapping(z))
+    found = [style.probes(generator, k * z, images, classes=True) for k in (1.0, 3.0)]
+    assert found[0] == pytest.approx(found[1], abs=1e-4)

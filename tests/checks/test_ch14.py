@@ -278,7 +278,7 @@ WRONG = [
     (ch14.outcomes, RIGHT_OUTCOMES | {"b": "same"}, "without the demodulation"),
     (ch14.outcomes, RIGHT_OUTCOMES | {"c": "same"}, "weighed against each other"),
     (ch14.outcomes, RIGHT_OUTCOMES | {"d": "same"}, "change theirs"),
-    (ch14.outcomes, RIGHT_OUTCOMES | {"e": "other"}, "one length"),
+    (ch14.outcomes, RIGHT_OUTCOMES | {"e": "other"}, "as well"),
     (ch14.outcomes, RIGHT_OUTCOMES | {"e": "double"}, "two words"),
     (ch14.outcomes, {"a": "same"}, "a dictionary"),
     (ch14.outcomes, "same", "a dictionary"),
