@@ -166,7 +166,7 @@ class StyleGenerator(nn.Module):
 class Smoothed(GAN):
     """A GAN whose generator also minimises (|J^T y| - a)^2, at every fourth of its turns."""
 
-    weight = 0.1
+    weight = 0.03
 
     def g_objective(self, batch):
         terms = super().g_objective(batch)

@@ -60,7 +60,7 @@ def test_the_images_are_the_chapters(variant, share):
 
 
 def test_the_penalty_is_the_chapters():
-    """At the first turn, where the mean is that of its lengths, and at the next, where it follows."""
+    """At the first turn, where the mean is that of its lengths, and when it follows."""
     CHAPTER.update(recipe=style.RECIPE, DEVICE=DEVICE)
     games = style.game("path length", 0), CHAPTER["smooth_game"](0)
     batch = data.Batch(data.digits().batches(8, seed=0)[0].x)
