@@ -59,7 +59,8 @@ def said():
     chapters = sorted({row["chapter"] for row in claims})
     assert chapters[:11] == [f"{k:02}" for k in range(11)]
     yield (
-        f"Of the {len(claims)} claims of chapters 00 to 10 and {' and '.join(chapters[11:])},"
+        f"Of the {len(claims)} claims of chapters 00 to 10, {', '.join(chapters[11:-1])} and"
+        f" {chapters[-1]},"
         f" {always} also hold in each of five runs with every seed shifted"
     )
     how = [row["kind"] for row in rows("mistakes") if row["mistake"] != "none"]
