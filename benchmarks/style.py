@@ -68,11 +68,9 @@ class Slow(nn.Module):
         return linear(x, self.rate * self.weight, self.rate * self.bias)
 
 
-class Normalised(nn.Module):
-    """Scales each latent of (N, latent) so that the mean of its squares is 1."""
-
-    def forward(self, z):
-        return z / (z.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
+def normalised(z):
+    """Latents (N, n), each scaled so that the mean of its squares is 1."""
+    return z / (z.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
 
 
 class Mapping(nn.Module):
@@ -89,7 +87,7 @@ class Mapping(nn.Module):
         )
 
     def forward(self, z):
-        return self.layers(Normalised()(z))
+        return self.layers(normalised(z))
 
 
 def modulated_conv(x, kernel, style):
@@ -142,7 +140,7 @@ class StyleGenerator(nn.Module):
     def __init__(self, latent: int = 16, mapping: float | None = 0.01, mixing: float = 0.0):
         super().__init__()
         self.latent, self.mixing = latent, mixing
-        self.mapping = Mapping(latent, rate=mapping) if mapping else Normalised()
+        self.mapping = Mapping(latent, rate=mapping) if mapping else normalised
         self.start = nn.Parameter(torch.randn(1, SIZES[0][0], 7, 7))
         self.layers = nn.ModuleList(StyledConv(i, o, latent, scale) for i, o, scale in SIZES)
         self.to_image = nn.ModuleList(nn.Conv2d(SIZES[k][1], 1, 1) for k in (1, 3, 4))
@@ -280,6 +278,7 @@ def perceptual_path_length(image_of, between, a, b, small: float = 0.02) -> floa
 
 
 def on_arc(a, b, t):
+    """Points (N, n) a share t (N, 1) of the way from a to b (N, n), latents of one length."""
     cosine = (a * b).sum(1, keepdim=True) / (a.norm(dim=1) * b.norm(dim=1))[:, None]
     angle = torch.arccos(cosine)
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
@@ -299,7 +298,7 @@ def measure(gan: GAN, variant: str) -> dict:
     images = gan.decode(z)
     found = dict(zip(MEASURES, judged(images), strict=True))
     if variant in ("style", "path length"):
-        found |= paths(generator, Normalised()(z[: 2 * PAIRS]))
+        found |= paths(generator, normalised(z[: 2 * PAIRS]))
     if variant in ("style", "untrained"):
         found |= probes(generator, z, images, classes=variant == "style")
     if variant == "style":
@@ -329,15 +328,16 @@ def paths(generator, z) -> dict:
 
 def probes(generator, z, images, classes: bool) -> dict:
     """What linear rules read of images (N, 1, 28, 28) from z (N, latent), scaled, and from w."""
-    found = {}
     with torch.no_grad():
-        spaces = {"z": Normalised()(z), "w": generator.mapping(z)}
-    for space, table in spaces.items():
-        if classes:
-            found[f"class_{space}"] = class_probe(table, reads(images))
-        for name, measure in (("slant", slant), ("ink", ink)):
-            found[f"{name}_{space}"] = probe(table, measure(images))
-    return found
+        spaces = {"z": normalised(z), "w": generator.mapping(z)}
+    measured = [("slant", probe, slant(images)), ("ink", probe, ink(images))]
+    if classes:
+        measured.append(("class", class_probe, reads(images)))
+    return {
+        f"{name}_{space}": read(table, values)
+        for name, read, values in measured
+        for space, table in spaces.items()
+    }
 
 
 def truncation(generator, w) -> dict:
@@ -352,6 +352,7 @@ def truncation(generator, w) -> dict:
 def mixing(generator, w, source) -> dict:
     """How far each property moves with the source's w in one layer, or in all layers up to it."""
     ends = drawn(generator, w), drawn(generator, source)
+    at_ends = {name: [of(images) for images in ends] for name, (of, _) in PROPERTIES.items()}
     found = {}
     for way in ("", "to_"):
         for k in range(LAYERS):
@@ -359,7 +360,8 @@ def mixing(generator, w, source) -> dict:
             ws[:, 0 if way else k : k + 1] = source[:, None]
             images = drawn(generator, ws)
             for name, (of, compare) in PROPERTIES.items():
-                found[f"{name}_{way}{k + 1}"] = compare(of(ends[0]), of(images), of(ends[1]))
+                before, after = at_ends[name]
+                found[f"{name}_{way}{k + 1}"] = compare(before, of(images), after)
     return found
 
 
@@ -368,7 +370,7 @@ def draw_grid(generator, path: Path) -> None:
     rows, columns = (generator.mapping(latents(n, generator.latent, seed=s)) for n, s in
                      ((6, 11), (12, 12)))  # fmt: skip
     first, top = drawn(generator, rows), drawn(generator, columns)
-    picture_rows = [torch.full_like(top[:1], 1.0), *top.split(1)]
+    picture_rows = [torch.ones_like(top[:1]), *top.split(1)]
     for k in range(len(rows)):
         ws = each_layer(columns).clone()
         ws[:, :2] = rows[k]

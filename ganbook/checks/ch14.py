@@ -211,37 +211,36 @@ def truncated(answer):
         same(found, right, "this is not centre + psi (w - centre) in the first layers.")
 
 
+PREDICTIONS = {
+    "a": ("same", "the kernel's norm is doubled too, and the demodulation divides by it."),
+    "b": ("other", "without the demodulation the maps are twice as large."),
+    "c": (
+        "other",
+        "inputs are weighed against each other. The norm takes out what is common to all of them,"
+        " and no more.",
+    ),
+    "d": (
+        "other",
+        "the norm of the kernel does not see the sign of the style, so all maps change theirs.",
+    ),
+    "e": (
+        "same",
+        "the norm of the kernel is doubled as well, and the demodulation divides by it.",
+    ),
+}
+
+
 @exercise("14.3", value=True)
 def outcomes(answer):
     """Five predictions, each a consequence of the formulas of the layer."""
-    names = ("a", "b", "c", "d", "e")
     require(
-        isinstance(answer, dict) and set(answer) == set(names),
+        isinstance(answer, dict) and set(answer) == set(PREDICTIONS),
         'write a dictionary, {"a": "same", "b": ..., "c": ..., "d": ..., "e": ...}.',
     )
     answer = {name: str(value).strip().lower() for name, value in answer.items()}
     require(set(answer.values()) <= {"same", "other"}, 'there are two words, "same" and "other".')
-    require(
-        answer["a"] == "same",
-        "a: the kernel's norm is doubled too, and the demodulation divides by it.",
-    )
-    require(
-        answer["b"] == "other",
-        "b: without the demodulation the maps are twice as large before the bias is added.",
-    )
-    require(
-        answer["c"] == "other",
-        "c: inputs are weighed against each other. The norm takes out what is common to all of"
-        " them, and no more.",
-    )
-    require(
-        answer["d"] == "other",
-        "d: the norm of the kernel does not see the sign of the style, so all maps change theirs.",
-    )
-    require(
-        answer["e"] == "same",
-        "e: the norm of the kernel is doubled as well, and the demodulation divides by it.",
-    )
+    for name, (right, why) in PREDICTIONS.items():
+        require(answer[name] == right, f"{name}: {why}")
 
 
 @exercise("14.5")
