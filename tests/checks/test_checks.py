@@ -14,6 +14,7 @@ import test_ch07
 import test_ch08
 import test_ch09
 import test_ch10
+import test_ch11
 import test_ch12
 import test_ch14
 import torch
@@ -32,6 +33,7 @@ CHAPTERS = (
     test_ch08,
     test_ch09,
     test_ch10,
+    test_ch11,
     test_ch12,
     test_ch14,
 )
