@@ -112,8 +112,8 @@ _WORLDS = {
     ),
     "e": (
         False,
-        "e: a slant next to the border may now come from either side of it, so that something is"
-        " lost, if not all.",
+        "e: the larger of the small and the smaller of the large may now come from either side, so"
+        " that something is lost, if not all.",
     ),
 }
 
@@ -167,7 +167,7 @@ def draw_codes(answer):
             f"the codes run from {low:.2f} to {high:.2f}. None may lie outside of [-1, 1].",
         )
         require(
-            low < -0.9 and high > 0.9,
+            low < -0.99 and high > 0.99,
             f"the codes run from {low:.2f} to {high:.2f}, and should fill [-1, 1].",
         )
         steps = found.diff(dim=0)
@@ -183,7 +183,12 @@ def draw_codes(answer):
             "they lie in [-1, 1], but not evenly:"
             f" a quarter of them lies below {ordered[n // 4].mean():.2f}, and should below -0.50.",
         )
-        links = torch.corrcoef(found.T)[~torch.eye(k, dtype=torch.bool)].abs()
+        require(
+            len(found.unique(dim=0)) > 0.9 * n,
+            "some images have the codes of another one. Draw codes for each of the n images.",
+        )
+        both = torch.cat([found.T, found.abs().T])  # a code may follow another's size alone
+        links = torch.corrcoef(both)[~torch.eye(k, dtype=torch.bool).repeat(2, 2)].abs()
         require(
             links < 0.1, f"the {k} codes of an image depend on each other. Draw each on its own."
         )
@@ -281,7 +286,7 @@ def _check_continuous_loss(answer, n, k):
 @exercise("11.4")
 def held_out_accuracy(answer):
     """Tables in which greedy, many-to-one and second matchings all give other shares."""
-    for classes in (4, 6):
+    for classes in (5, 6):
         for _ in range(2):
             given, told, new, new_told = _clusters(classes)
             found = number(on_copies(answer, given, told, new, new_told))
@@ -291,24 +296,40 @@ def held_out_accuracy(answer):
 def _clusters(classes):
     """Codes and labels of known, and of new images: the two would choose different matchings."""
     while True:
-        table = torch.randint(1, 40, (classes, classes))
-        rows = torch.repeat_interleave(torch.arange(classes**2), table.flatten())
-        rows = rows[torch.randperm(len(rows))]
-        fresh = torch.randint(classes**2, (400,))
-        sets = rows // classes, rows % classes, fresh // classes, fresh % classes
+        sets = []
+        for _ in range(2):
+            sizes = torch.randint(1, 6, (classes, 1))  # some codes are drawn more often
+            table = sizes * torch.randint(1, 40, (classes, classes))
+            rows = torch.repeat_interleave(torch.arange(classes**2), table.flatten())
+            rows = rows[torch.randperm(len(rows))]
+            sets += [rows // classes, rows % classes]
         shares = _shares(classes, *(x.numpy() for x in sets))
         values = sorted(shares.values())
-        if min(b - a for a, b in itertools.pairwise(values)) > 2e-3:
+        apart = min(b - a for a, b in itertools.pairwise(values)) > 2e-3
+        if apart and not _tied(_counted(classes, *sets[:2])):
             return sets
+
+
+def _counted(classes, codes, labels):
+    """How many have each pair of a code and a label: (classes, classes)."""
+    table = np.zeros((classes, classes), dtype=int)
+    np.add.at(table, (np.asarray(codes), np.asarray(labels)), 1)
+    return table
+
+
+def _tied(table) -> bool:
+    """Whether a second matching has as many right as the best: without one of its pairs, each."""
+    rows, match = linear_sum_assignment(-table)
+    others = []
+    for row in rows:
+        without = table.copy()
+        without[row, match[row]] = -table.sum()
+        others.append(without[linear_sum_assignment(-without)].sum())
+    return max(others) == table[rows, match].sum()
 
 
 def _shares(classes, codes, labels, new, new_labels) -> dict[str, float]:
     """The right share, and those of known mistakes."""
-
-    def counted(codes, labels):
-        table = np.zeros((classes, classes), dtype=int)
-        np.add.at(table, (codes, labels), 1)
-        return table
 
     def one_to_one(table):
         return linear_sum_assignment(-table)[1]
@@ -321,7 +342,7 @@ def _shares(classes, codes, labels, new, new_labels) -> dict[str, float]:
             table[row], table[:, column] = -1, -1
         return match
 
-    old, now = counted(codes, labels), counted(new, new_labels)
+    old, now = (_counted(classes, *pair) for pair in ((codes, labels), (new, new_labels)))
     ways = {
         "right": one_to_one(old),
         "on the new": one_to_one(now),
@@ -331,6 +352,8 @@ def _shares(classes, codes, labels, new, new_labels) -> dict[str, float]:
         "least": one_to_one(-old),
         "turned": np.argsort(one_to_one(old)),
         "none": np.arange(classes),
+        "shares": one_to_one(old / old.sum(1, keepdims=True)),
+        "pooled": one_to_one(old + now),
     }
     shares = {name: float((match[new] == new_labels).mean()) for name, match in ways.items()}
     shares["known"] = float((ways["right"][codes] == labels).mean())
@@ -372,6 +395,15 @@ def _check_accuracy(found, classes, codes, labels, new, new_labels):
             shares["turned"],
             "rows and columns have changed places: a code's class is asked for, and"
             " this is a class's code.",
+        ),
+        (
+            shares["shares"],
+            "this maximises the sum of the codes' shares. As many images as possible should agree:"
+            " match on the counts.",
+        ),
+        (
+            shares["pooled"],
+            "the new labels have a say in the matching. Choose it on the known images alone.",
         ),
         (shares["none"], "code 3 need not be class 3: the codes are not matched at all."),
         (1 - truth, "this is the share of errors."),

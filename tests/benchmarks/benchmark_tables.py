@@ -19,6 +19,8 @@ COLUMNS = {
     + " ".join(f"{what}_{c}" for what in ("accuracy", "fid") for c in range(10))
     + " machine",
     "modes": "data variant games steps seed seconds modes quality reverse_kl machine",
+    "infogan": "method seed steps seconds accuracy held_out accuracy_8 held_out_8 bound read"
+    " survives fid neighbours slant_0 slant_1 ink_0 ink_1 machine",
     "mutants": "file number line kind before after caught_by machine",
     "overfitting": "images remedy seed steps step seconds train_logit held_logit fake_logit"
     " train_told held_told fid fid_choosing fid_reporting copies centre margin p machine",

@@ -19,6 +19,7 @@ ONE = {  # of each table, the quickest rows
     "conditional": ["--data", "all digits", "--only", "unconditional", "--seed", "1"],
     "dcgan": ["--what", "dcgan", "--seed", "1"],
     "dcgan_ablation": ["--only", "no activation", "--seed", "1"],
+    "infogan": ["--only", "both, two codes", "--seed", "11"],
     "modes": ["--data", "ring", "--only", "plain"],
     "overfitting": ["--images", "50", "--only", "none", "--seed", "1"],
     "stacked": ["--only", "DCGAN", "--seed", "1"],

@@ -1,5 +1,6 @@
 """Checks of chapter 11: right answers pass, and each wrong answer is named for what it is."""
 
+import itertools
 import math
 import random
 
@@ -49,6 +50,18 @@ def uniform(n, k):
     return 2 * torch.rand(n, k) - 1
 
 
+def fresh():
+    """A generator of numpy's that follows torch's seed."""
+    return np.random.default_rng(torch.randint(1 << 30, ()).item())
+
+
+def by_size(n, k):
+    """The second code follows the size of the first, and not its sign."""
+    code = uniform(n, k)
+    code[:, 1] = 2 * code[:, 0].abs() - 1
+    return code
+
+
 def in_place(n, k):
     return torch.empty(n, k).uniform_(-1, 1)
 
@@ -80,6 +93,10 @@ def table_of(codes, labels):
     return table
 
 
+def best(table):
+    return linear_sum_assignment(-table)[1]
+
+
 def share(codes, labels, new, new_labels, match=None, judge=None):
     match = (match or (lambda table: linear_sum_assignment(-table)[1]))(table_of(codes, labels))
     judge = (new, new_labels) if judge is None else judge
@@ -94,15 +111,10 @@ def share_by_torch(codes, labels, new, new_labels):
 
 
 def share_by_brute_force(codes, labels, new, new_labels):
-    from itertools import permutations
-
-    k = int(max(codes.max(), labels.max())) + 1
-    best = max(
-        permutations(range(k)),
-        key=lambda p: sum((labels[codes == c] == p[c]).sum() for c in range(k)),
-    )
-    right = sum((new_labels[new == c] == best[c]).sum() for c in range(k))
-    return right / len(new)
+    known, table = table_of(codes, labels), table_of(new, new_labels)
+    ways = itertools.permutations(range(len(known)))
+    match = max(ways, key=lambda way: sum(row[k] for row, k in zip(known, way, strict=True)))
+    return sum(row[k] for row, k in zip(table, match, strict=True)) / len(new)
 
 
 def greedy(table):
@@ -128,7 +140,7 @@ RIGHT = [
     (ch11.draw_codes, uniform),
     (ch11.draw_codes, in_place),
     (ch11.draw_codes, lambda n, k: np.random.uniform(-1, 1, (n, k))),  # noqa: NPY002
-    (ch11.draw_codes, lambda n, k: np.random.default_rng().uniform(-1, 1, (n, k))),
+    (ch11.draw_codes, lambda n, k: fresh().uniform(-1, 1, (n, k))),
     (ch11.draw_codes, lambda n, k: [[random.uniform(-1, 1) for _ in range(k)] for _ in range(n)]),
     (ch11.continuous_loss, nll),
     (ch11.continuous_loss, nll_by_torch),
@@ -200,6 +212,9 @@ WRONG = [
     (ch11.draw_codes, lambda n, k: uniform(n, k).sign(), "only a few values"),
     (ch11.draw_codes, lambda n, k: uniform(1, k).expand(n, k), "every row is the same"),
     (ch11.draw_codes, lambda n, k: uniform(n, 1).expand(n, k), "the same number"),
+    (ch11.draw_codes, lambda n, k: 0.93 * uniform(n, k), "should fill"),
+    (ch11.draw_codes, lambda n, k: uniform(n // 2, k).repeat(2, 1), "codes of another"),
+    (ch11.draw_codes, by_size, "depend on each other"),
     (ch11.draw_codes, lambda n, k: uniform(n, k).sort(0).values, "in order of size"),
     (ch11.draw_codes, lambda n, k: torch.linspace(-1, 1, n)[:, None].expand(n, k), "same codes"),
     (
@@ -255,6 +270,16 @@ WRONG = [
         lambda *a: share(*a, match=lambda table: table.argmax(1)),
         "Match one to one",
     ),
+    (
+        ch11.held_out_accuracy,
+        lambda a, b, c, d: share(torch.cat([a, c]), torch.cat([b, d]), c, d),
+        "have a say in the matching",
+    ),
+    (
+        ch11.held_out_accuracy,
+        lambda *a: share(*a, match=lambda t: best(t / t.sum(1, keepdims=True))),
+        "match on the counts",
+    ),
     (ch11.held_out_accuracy, lambda *a: share(*a, match=greedy), "largest count first|with these"),
     (
         ch11.held_out_accuracy,
@@ -269,7 +294,7 @@ WRONG = [
     (ch11.held_out_accuracy, lambda *a: 1 - share(*a), "share of errors"),
     (ch11.held_out_accuracy, lambda *a: 100 * share(*a), "per cent"),
     (ch11.held_out_accuracy, lambda *a: share(*a) * len(a[2]), "number of images"),
-    (ch11.held_out_accuracy, lambda *a: share(*a) + 0.01, "with these"),
+    (ch11.held_out_accuracy, lambda *a: share(*a) + 0.0123, "with these"),
     (ch11.held_out_accuracy, lambda *a: (share(*a), 1), "one number"),
     (ch11.held_out_accuracy, spoiling(share, 3), "changes what it is given"),
     (ch11.highest_accuracy, lambda p: 1.0, "equally often"),

@@ -60,7 +60,9 @@ def noisy_by_loop(x, strength):
 
 
 def noisy_in_numpy(x, strength):
-    drawn = np.random.default_rng(torch.randint(1 << 30, ()).item()).standard_normal((len(x), 1, *x.shape[2:]))
+    drawn = np.random.default_rng(torch.randint(1 << 30, ()).item()).standard_normal(
+        (len(x), 1, *x.shape[2:])
+    )
     return x.double().numpy() + strength.double().numpy()[None, :, None, None] * drawn
 
 
