@@ -41,7 +41,6 @@ SEEDS = range(10, 16)  # the recipe was chosen on seeds 0 to 2
 CODES, CONTINUOUS, NOISE = 10, 2, 30
 CHANGES = {  # how much what D sees and what Q sees is changed at random
     "none": (0, 0),
-    "D alone": (0.1, 0),
     "Q alone": (0, 0.2),
     "both": (0.1, 0.2),
 }

@@ -60,7 +60,7 @@ def test_what_is_changed_is_changed_as_in_the_chapter():
     assert (found[0] - x).abs().mean() > 0.05
 
 
-@pytest.mark.parametrize(("method", "for_d", "for_q"), [("none", 0, 0), ("D alone", 1, 0)])
+@pytest.mark.parametrize(("method", "for_d", "for_q"), [("none", 0, 0), ("Q alone", 0, 1)])
 def test_a_change_stands_where_the_row_says(method, for_d, for_q, monkeypatch):
     """Both turns call it for D, G's turn alone for Q."""
     amounts = []
