@@ -22,6 +22,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
+from style import ink, slant
 from torch import nn
 from torch.nn.functional import (
     affine_grid,
@@ -51,10 +52,11 @@ PLANE = "both, two codes"  # no code of 10, only the two continuous ones
 LENGTHS = {PLANE: 3000, ALONE: 5000}  # in steps; ALONE takes about the seconds of "both"
 ROWS = (*CHANGES, PLANE, ALONE, *CLUSTERINGS, *EMBEDDINGS)
 KEYS = [(method, seed) for method in ROWS for seed in SEEDS]
+PROPERTIES = {"slant": slant, "ink": ink}
 MEASURES = [
     "accuracy", "held_out", "accuracy_8", "held_out_8", "bound", "read", "survives", "fid",
     "neighbours",
-    *(f"{name}_{k}" for name in ("slant", "ink") for k in range(CONTINUOUS)),
+    *(f"{name}_{k}" for name in PROPERTIES for k in range(CONTINUOUS)),
 ]  # fmt: skip
 
 
@@ -230,21 +232,6 @@ def distance(images: torch.Tensor) -> float:
     return metrics.fid(*features)
 
 
-def ink_and_slant(images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The share of ink on each image, and how far it leans: pixels to the right for each up.
-
-    Ink below a tenth doesn't count for the slant.
-    """
-    ink = (images[:, 0].cpu().double() + 1) / 2
-    share = ink.mean((1, 2))
-    ink = (ink - 0.1).clamp(min=0)
-    ink = ink / ink.sum((1, 2), keepdim=True).clamp(min=1e-6)
-    up, right = torch.arange(ink.shape[1]).flip(0).double(), torch.arange(ink.shape[2]).double()
-    rows, columns = ink.sum(2), ink.sum(1)
-    both = (ink * up[:, None] * right).sum((1, 2)) - (rows @ up) * (columns @ right)
-    return {"slant": both / (rows @ up**2 - (rows @ up) ** 2).clamp(min=1e-6), "ink": share}
-
-
 def following(values: torch.Tensor, code: torch.Tensor, c: torch.Tensor | None) -> float:
     """|r| of values with a continuous code, both (N,): its mean over the ten codes, if there are.
 
@@ -270,7 +257,8 @@ def measure_game(own: Game, method: str) -> dict:
     else:
         sets = [half_size(split).images for split in ("train", "test")]
         found["neighbours"] = neighbours(*(logits_of(reader, x) for x in sets))
-    for name, values in ink_and_slant(samples).items():
+    for name, of in PROPERTIES.items():
+        values = of(samples).double()
         for k in range(CONTINUOUS):
             found[f"{name}_{k}"] = following(values, z[:, k].cpu().double(), c)
     return found

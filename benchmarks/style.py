@@ -209,14 +209,15 @@ def ink(images):
 
 
 def slant(images):
-    """How far each digit (N, 1, 28, 28) leans: pixels to the right for each pixel up.
+    """How far each digit (N, 1, H, W) leans: pixels to the right for each pixel up.
 
     Ink below a tenth doesn't count, so a background that is not quite black doesn't either.
     """
     weight = ((images[:, 0].cpu() + 1) / 2 - 0.1).clamp(min=0)
     weight = weight / weight.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6)
     rows, columns = weight.sum(dim=2), weight.sum(dim=1)
-    up, right = torch.arange(28).flip(0) * 1.0, torch.arange(28) * 1.0
+    up = torch.arange(images.shape[2]).flip(0) * 1.0
+    right = torch.arange(images.shape[3]) * 1.0
     both = (weight * up[:, None] * right).sum(dim=(1, 2))
     around = rows @ up**2 - (rows @ up) ** 2
     return (both - (rows @ up) * (columns @ right)) / around.clamp(min=1e-6)

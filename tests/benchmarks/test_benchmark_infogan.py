@@ -42,7 +42,7 @@ def test_the_game_is_the_chapters():
     for one, other in zip(*(own.players.values() for own in games), strict=True):
         for a, b in zip(parameters(one), parameters(other), strict=True):
             torch.testing.assert_close(a, b)
-    assert [own.lr for own in games][0] == games[1].lr
+    assert games[0].lr == games[1].lr
 
 
 def parameters(player):
@@ -119,7 +119,7 @@ def test_slant_and_ink_are_measured_as_they_are():
     for row in range(2, 12):
         strokes[0, 0, row, 7 + (7 - row) // 2] = 1  # one to the right for two up
     strokes[1, 0, 2:12, 7:9] = 1
-    found = infogan.ink_and_slant(strokes)
+    found = {name: of(strokes) for name, of in infogan.PROPERTIES.items()}
     assert found["slant"].tolist() == pytest.approx([0.5, 0], abs=0.03)
     assert found["ink"].tolist() == pytest.approx([10 / 196, 20 / 196])
 
