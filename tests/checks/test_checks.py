@@ -16,6 +16,7 @@ import test_ch09
 import test_ch10
 import test_ch11
 import test_ch12
+import test_ch13
 import test_ch14
 import torch
 
@@ -35,6 +36,7 @@ CHAPTERS = (
     test_ch10,
     test_ch11,
     test_ch12,
+    test_ch13,
     test_ch14,
 )
 RIGHT = [(check, answer) for chapter in CHAPTERS for check, answer in chapter.RIGHT]
