@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/translation.py
     python benchmarks/translation.py --task unpaired --only "no skips" --seed 10
 
-Writes translation.csv after every run, and resumes where it stopped. The first run without pairs
-also draws translation.png. Chapter 13 shows the table. Protocol: README.md in this folder.
+Writes translation.csv after every run, and resumes where it stopped. One run of three tasks also
+draws translation.png, colours.png or holes.png. Chapter 13 shows the table. Protocol: README.md in
+this folder.
 """
 
 import time
@@ -24,7 +25,7 @@ from ganbook.schedules import falling
 
 SEEDS = range(10, 16)  # the recipes were chosen on others
 BATCH = 16
-STEPS = {"pairs": 600, "colour": 400, "unpaired": 1600, "textures": 400, "holes": 800}
+STEPS = {"pairs": 600, "colour": 400, "unpaired": 1600, "textures": 400, "holes": 600}
 PAIRS = {  # what the translator minimises, what the discriminator sees, how the translator is built
     "squared error": {"D": None, "squared": True},
     "L1": {"D": None},
@@ -269,14 +270,15 @@ def measured(images) -> dict:
 
 
 @torch.no_grad()
-def of_holes(network) -> dict:
-    """Measures of filled holes; L1 and spread in the holes alone, over eight answers."""
-    y, mask = data.digits("test").images, holes(1000, seed=1)
-    draw = torch.Generator().manual_seed(2)
-    answers = torch.stack(
-        [complete(network.eval(), y, mask, torch.randn(1000, 2, 28, 28, generator=draw))
-         for _ in range(8)]
-    ).clamp(-1, 1)  # fmt: skip
+def eight_answers(network, y, mask) -> torch.Tensor:
+    """Images whose holes are filled with eight z, (8, N, 1, 28, 28)."""
+    draw, network = torch.Generator().manual_seed(2), network.eval()
+    z = [torch.randn(len(y), 2, 28, 28, generator=draw) for _ in range(8)]
+    return torch.stack([complete(network, y, mask, each) for each in z]).clamp(-1, 1)
+
+
+def of_holes(answers, mask) -> dict:
+    """Measures of filled holes; L1 and spread in the holes alone."""
     share = mask.mean().item()
     found = measured(answers[0])
     found["l1"] /= share
@@ -349,11 +351,14 @@ def run(task: str, way: str, seed: int, steps: int, drawn: Path | None = None) -
     y = data.digits("test").images
     x = outlines(y)
     if task == "holes":
-        found = of_holes(game.averages["translator"][0])
+        mask = holes(len(y), seed=1)
+        answers = eight_answers(game.averages["translator"][0], y, mask)
+        found = of_holes(answers, mask)
     elif task == "colour":
         photos = data.photographs(32, split="test")
         grey = photos.images.mean(1, keepdim=True)
-        found = of_colours(translated(networks[0], grey), photos.images, photos.labels)
+        answers = translated(networks[0], grey)
+        found = of_colours(answers, photos.images, photos.labels)
     elif task == "textures":
         a, b = (data.photographs(32, name, split="test").images for name in way.split(" to "))
         answers = translated(networks[0], a)
@@ -366,7 +371,13 @@ def run(task: str, way: str, seed: int, steps: int, drawn: Path | None = None) -
         back = translated(networks[1], y)
         found["l1_back"] = (back - x).abs().mean().item()
         found["cycle"] = (translated(networks[1], answers) - x).abs().mean().item()
-    if drawn:
+    if drawn and task == "colour":
+        parts = grey.expand_as(answers), answers, photos.images
+        picture(torch.cat([images[::46] for images in parts]), 16, drawn, scale=1)
+    elif drawn and task == "holes":
+        parts = y, y * (1 - mask), *answers[:4]
+        picture(torch.cat([images[:20] for images in parts]), 20, drawn, scale=2)
+    elif drawn:
         picture(torch.cat([x[:20], answers[:20], y[:20], back[:20]]), 20, drawn, scale=2)
     row = {"task": task, "way": way, "seed": seed, "steps": steps, "seconds": seconds}
     return row | {name: round(found[name], 4) if name in found else "" for name in MEASURES}
@@ -387,5 +398,9 @@ if __name__ == "__main__":
         columns={"task": "--task", "way": "--only", "seed": "--seed"},
         length=lambda task, way, seed: STEPS[task],
         order=lambda key: key[-1],  # a seed of every game before the next seed of any
-        pictures={("unpaired", "no skips", 10): "translation.png"},
+        pictures={
+            ("unpaired", "no skips", 10): "translation.png",
+            ("colour", "L1 and D of pairs", 10): "colours.png",
+            ("holes", "patches and whole", 10): "holes.png",
+        },
     )

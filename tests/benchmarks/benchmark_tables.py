@@ -37,6 +37,8 @@ COLUMNS = {
     + " machine",
     "tournament": "data loss regulariser factor turns seed steps seconds modes quality"
     " reverse_kl w1 confidence machine",
+    "translation": "task way seed steps seconds l1 l1_back cycle kept matched fid spread chroma"
+    " colourful style layout machine",
 }
 SEEDS = ["0", "1", "2"]
 SEVERAL_MACHINES = {"stacked", "tournament"}  # measured these; they compare no seconds

@@ -28,6 +28,7 @@ ONE = {  # of each table, the quickest rows
     "superresolution": ["--data", "digits", "--charge", "each answer", "--weight", "0"]
     + ["--seed", "1"],
     "tournament": ["--data", "grid", "--loss", "hinge", "--regulariser", "none"],
+    "translation": ["--task", "colour", "--only", "L1", "--seed", "11"],
 }
 ROOT = common.FOLDER.parent
 DOCUMENTS = [ROOT / "README.md", *sorted(common.FOLDER.glob("*.md")), *common.FOLDER.glob("*.py")]
