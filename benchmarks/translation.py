@@ -226,8 +226,8 @@ def filling(seed, weight=10.0, judges=("patches", "whole")):
     networks = {"patches": patch_discriminator(2), "whole": whole_discriminator(2)}
 
     def filled(x):
-        mask = holes(len(x))
-        return complete(translator, x, mask, torch.randn(len(x), 2, 28, 28)), mask
+        mask, noise = holes(len(x)).to(x.device), torch.randn(len(x), 2, 28, 28, device=x.device)
+        return complete(translator, x, mask, noise), mask
 
     def logits(images, mask):
         stack = torch.cat([images, mask], dim=1)
@@ -273,7 +273,7 @@ def measured(images) -> dict:
 def eight_answers(network, y, mask) -> torch.Tensor:
     """Images whose holes are filled with eight z, (8, N, 1, 28, 28)."""
     draw, network = torch.Generator().manual_seed(2), network.eval()
-    z = [torch.randn(len(y), 2, 28, 28, generator=draw) for _ in range(8)]
+    z = [torch.randn(len(y), 2, 28, 28, generator=draw).to(y.device) for _ in range(8)]
     return torch.stack([complete(network, y, mask, each) for each in z]).clamp(-1, 1)
 
 
@@ -351,7 +351,7 @@ def run(task: str, way: str, seed: int, steps: int, drawn: Path | None = None) -
     y = data.digits("test").images
     x = outlines(y)
     if task == "holes":
-        mask = holes(len(y), seed=1)
+        mask = holes(len(y), seed=1).to(y.device)
         answers = eight_answers(game.averages["translator"][0], y, mask)
         found = of_holes(answers, mask)
     elif task == "colour":
