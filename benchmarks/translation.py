@@ -322,7 +322,7 @@ def of_textures(a, found, b) -> dict:
 
 
 def play(task: str, way: str, seed: int, steps: int) -> tuple:
-    """Play one game; what it trained, its own batches' piles and the seconds it took."""
+    """Play one game: the game, the translators that it trained, and the seconds of training."""
     training = data.digits("train").images
     if task == "pairs":
         made, piles = paired(seed, **PAIRS[way]), (outlines(training), training)
