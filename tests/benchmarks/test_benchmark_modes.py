@@ -1,11 +1,15 @@
 """Which modes a generator covers: the table, packs, unrolling, what each variant switches."""
 
 import copy
+import itertools
 
 import modes
+import numpy as np
 import pytest
 import torch
 from benchmark_tables import rows
+from chapter_cells import ROOT, build
+from scipy.stats import permutation_test
 
 from ganbook import data
 
@@ -116,3 +120,20 @@ def test_r1_alone_among_the_remedies_is_the_first_half_of_r1_and_r2():
     alone, pair = (modes.HELP[name](2, 0) for name in ("R1", "R1 and R2"))
     assert alone.loss == pair.loss
     assert alone.penalty.terms == pair.penalty.terms[:1]
+
+
+def test_the_chapters_test_of_two_means_is_scipys():
+    cells = build.notebooks(ROOT / "sources/03_why_training_fails.md")["chapters"].cells
+    (cell,) = [cell.source for cell in cells if "def differ(a, b)" in cell.source]
+    chapter = {"itertools": itertools, "torch": torch}
+    exec(cell, chapter)
+    a, b = (
+        np.array([float(row["quality"]) for row in rows("modes", data="grid", variant=variant)])
+        for variant in ("recipe", "weight stays 0.1")
+    )
+    a, b = a[:10], b[:10]
+    p = permutation_test(
+        (a, b), lambda x, y, axis: x.mean(axis) - y.mean(axis), vectorized=True, n_resamples=np.inf
+    ).pvalue
+    assert 0.001 < p < 0.5
+    assert chapter["differ"](torch.tensor(a), torch.tensor(b)) == pytest.approx(min(10 * p, 1))
