@@ -1,8 +1,6 @@
 """ganbook.claims: what holds, what fails, and what is no truth at all."""
 
 import io
-import os
-import subprocess
 import sys
 
 import numpy as np
@@ -88,15 +86,13 @@ def test_arguments_the_wrong_way_round_are_noticed():
         ("ascii", "OK W ? 0, as Fr?chet says."),
     ],
 )
-def test_a_claim_is_printed_as_the_output_can(encoding, printed):
-    code = "from ganbook import claim; claim('W ≥ 0, as Fréchet says.', True)"
-    environment = os.environ | {
-        "PYTHONIOENCODING": encoding,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.decode(encoding).strip() == printed
+def test_a_claim_is_printed_as_the_output_can(encoding, printed, monkeypatch):
+    output = io.TextIOWrapper(io.BytesIO(), encoding)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", output)
+        claim("W ≥ 0, as Fréchet says.", True)
+        output.flush()
+    assert output.buffer.getvalue().decode(encoding).strip() == printed
 
 
 @pytest.mark.parametrize("output", [None, io.StringIO()])

@@ -1,8 +1,10 @@
 """ganbook.device: what the environment asks for, and which networks compute in bfloat16."""
 
 import os
+import pathlib
 import subprocess
 import sys
+import textwrap
 
 import pytest
 import torch
@@ -45,18 +47,27 @@ def test_cards_are_counted(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("code", "given", "found"),
+    ("loaded", "given", "found"),
     [
-        ("import ganbook", None, "20000"),
-        ("import ganbook", "7", "7"),
-        ("import torch; import ganbook", None, "None"),  # too late, and other programs inherit it
+        ("os", None, "20000"),
+        ("os", "7", "7"),
+        ("torch", None, "None"),  # too late, and other programs inherit it
     ],
 )
-def test_waiting_threads_spin_shortly_unless_somebody_has_said_how_long(code, given, found):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+def test_waiting_threads_spin_shortly_unless_somebody_has_said_how_long(loaded, given, found):
+    """It is said before anything is imported: seen where the import ends for want of packages."""
+    code = f"""
+        import os, sys
+        sys.modules.setdefault({loaded!r}, None)
+        try:
+            import ganbook
+        except ImportError:
+            print(os.environ.get("GOMP_SPINCOUNT"))
+    """
+    environment = os.environ | {"PYTHONPATH": str(pathlib.Path(device.__file__).parents[1])}
     environment.pop("GOMP_SPINCOUNT", None)
     environment |= {} if given is None else {"GOMP_SPINCOUNT": given}
-    command = [sys.executable, "-c", f"import os; {code}; print(os.environ.get('GOMP_SPINCOUNT'))"]
+    command = [sys.executable, "-S", "-c", textwrap.dedent(code)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == found
 

@@ -1,12 +1,12 @@
 """What every committed notebook promises: from its source, run, without answers or noise."""
 
 import base64
+import functools
 import importlib
 import importlib.util
 import io
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -37,6 +37,7 @@ each_notebook = pytest.mark.parametrize(
 )
 
 
+@functools.cache
 def cells(path):
     return nbformat.read(path, 4).cells
 
@@ -78,11 +79,8 @@ def test_the_maps_of_the_course_link_every_chapter_that_is_there_and_no_other(pa
     assert len(re.findall(r"\| \*?to come\*? \|", text)) == 20 - len(there)
 
 
-def test_notebooks_are_what_their_sources_make():
-    run = subprocess.run(
-        [sys.executable, ROOT / "sources" / "build.py", "--check"], capture_output=True, text=True
-    )
-    assert run.returncode == 0, run.stderr
+def test_notebooks_are_what_their_sources_make(capsys):
+    assert build.main(["--check"]) == 0, capsys.readouterr().err
 
 
 @each_notebook

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import functools
 import re
 import sys
 from pathlib import Path
@@ -34,6 +35,15 @@ def table(name):
         pytest.skip(f"{name}.csv is not measured yet: python sources/refute.py")
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+READ = functools.cache(build.read)
+
+
+@pytest.fixture
+def read_once(monkeypatch):
+    """A source is parsed for one test, and not again for the next."""
+    monkeypatch.setattr(build, "read", READ)
 
 
 @pytest.fixture(autouse=True)
@@ -365,6 +375,7 @@ def test_all_seeds_pass_through_the_functions_that_are_shifted():
     assert not found
 
 
+@pytest.mark.usefixtures("read_once")
 @each_chapter
 def test_every_claim_is_held_under_five_shifts_at_its_present_code(path):
     chapter = path.name[:2]
@@ -381,6 +392,7 @@ def test_every_claim_is_held_under_five_shifts_at_its_present_code(path):
     assert not [sentence for sentence in said.values() if sentence not in text]
 
 
+@pytest.mark.usefixtures("read_once")
 @each_chapter
 def test_what_a_mistake_changes_is_there_once_and_in_code(path):
     chapter, wrong = path.name[:2], []
@@ -408,6 +420,7 @@ def test_every_planted_mistake_is_one_of_a_chapter():
     assert {one.chapter for one in PLANNED} == {path.name[:2] for path in SOURCES}
 
 
+@pytest.mark.usefixtures("read_once")
 @each_chapter
 def test_the_table_of_mistakes_is_that_of_the_present_code(path):
     chapter = path.name[:2]

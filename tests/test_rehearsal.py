@@ -22,7 +22,7 @@ def test_what_only_a_gpu_runs_is_rehearsed():
     done = subprocess.run(
         [*command, "tests/test_cuda.py"],
         cwd=Path(__file__).parents[1],
-        env=os.environ | {"GANBOOK_CUDA_REHEARSAL": "1"},
+        env=os.environ | {"GANBOOK_CUDA_REHEARSAL": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
     )

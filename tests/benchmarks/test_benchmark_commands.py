@@ -1,6 +1,5 @@
 """The commands of benchmarks/: those that are written down work, and `--again` means it."""
 
-import csv
 import re
 import runpy
 import shlex
@@ -9,9 +8,10 @@ import sys
 
 import common
 import pytest
+import torch
 from benchmark_tables import COLUMNS, SEVERAL_MACHINES, rows
 
-from ganbook import GAN, metrics
+from ganbook import GAN, data, metrics
 
 ONE = {  # of each table, the quickest rows
     "baseline": ["--rung", "networks", "--seed", "0", "--seconds", "0.1"],
@@ -70,16 +70,36 @@ def test_a_command_that_is_written_down_reads_the_committed_table(command, run, 
     assert run(name, *options)
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Few digits and samples; and in place of slow measures, numbers of the same form."""
+
+    def features(images):
+        return torch.nn.functional.interpolate(images.cpu(), 8).flatten(1)
+
+    def few(split="all"):
+        found = digits(split)
+        return data.Images(found.images[:300], found.labels[:300]) if split == "train" else found
+
+    def samples(gan, n, **options):
+        return torch.cat([sample(gan, 200, **options)] * (n // 200))
+
+    digits, sample = data.digits, GAN.sample
+    monkeypatch.setattr(data, "digits", few)
+    monkeypatch.setattr(GAN, "sample", samples)
+    monkeypatch.setattr(metrics, "digit_features", features)
+    monkeypatch.setattr(metrics, "digit_logits", lambda images, *_: features(images)[:, :10])
+    monkeypatch.setattr(metrics, "precision_recall", lambda a, b: (0.5, 0.5))
+    monkeypatch.setattr(metrics, "earth_mover", lambda a, b: 1.0)
+    monkeypatch.setattr(common, "real_features", lambda: features(digits().images))
+
+
 @pytest.mark.parametrize("name", ONE)
-def test_a_table_is_gone_on_with_refused_elsewhere_and_measured_anew(
-    name, run, tmp_path, monkeypatch
-):
+@pytest.mark.usefixtures("quick")
+def test_a_table_is_gone_on_with_and_refused_elsewhere(name, run, tmp_path, monkeypatch):
     path = tmp_path / f"{name}.csv"
     steps = [] if "--seconds" in ONE[name] else ["--steps", "8"]
     options = ["--out", str(tmp_path), *ONE[name], *steps]
-    coverage = metrics.stacked_coverage  # quicker than of all samples
-    monkeypatch.setattr(metrics, "stacked_coverage", lambda images: coverage(images[:500]))
-    monkeypatch.setattr(metrics, "earth_mover", lambda a, b: 1.0)
     monkeypatch.setattr(common, "machine", lambda: "here")
     first, table = run(name, *options), path.read_text()
     assert table.splitlines()[0].split(",") == COLUMNS[name].split()
@@ -91,33 +111,28 @@ def test_a_table_is_gone_on_with_refused_elsewhere_and_measured_anew(
     else:
         with pytest.raises(SystemExit, match="was measured with machine 'here'"):
             run(name, *options)
-    assert path.read_text() == table
-    run(name, *options, "--again")
-    with path.open(newline="") as file:
-        anew = list(csv.DictReader(file))
-    assert {row["machine"] for row in anew} == {"there"}
-    assert len(anew) == len(table.splitlines()) - 1
-
+    monkeypatch.setattr(common, "machine", lambda: "here")
     if steps:
         with pytest.raises(SystemExit, match="was measured with steps '8', now it is '9'"):
             run(name, *options[:-1], "9")
-
-
-def test_a_table_that_stopped_half_way_is_gone_on_with(tmp_path):
-    path = tmp_path / "dcgan_ablation.csv"
-
-    def run(*arguments):
-        script = [sys.executable, str(common.FOLDER / "dcgan_ablation.py")]
-        return subprocess.run(
-            [*script, "--out", str(tmp_path), *arguments], capture_output=True, text=True
-        )
-
-    first = run("--only", "no activation", "--seed", "1", "--steps", "2")
-    assert first.returncode == 0, first.stderr
-    table = path.read_text()
-    assert table.splitlines()[0].split(",") == COLUMNS["dcgan_ablation"].split()
-    again = run("--only", "no activation", "--seed", "1", "--steps", "2")
-    assert again.stdout == first.stdout and path.read_text() == table
-    other = run("--only", "no activation", "--steps", "3")
-    assert other.returncode == 1 and "was measured with steps '2'" in other.stderr
     assert path.read_text() == table
+
+
+def test_a_table_is_measured_anew(run, tmp_path, monkeypatch):
+    options, lengths = ["--out", str(tmp_path), *ONE["modes"], "--steps", "2"], set()
+    for machine, again in (("here", []), ("there", ["--again"])):
+        monkeypatch.setattr(common, "machine", lambda machine=machine: machine)
+        run("modes", *options, *again)
+        table = common.read_table(tmp_path / "modes.csv")
+        assert {row["machine"] for row in table} == {machine}
+        lengths.add(len(table))
+    assert lengths == {10}
+
+
+def test_a_command_goes_on_in_a_process_of_its_own(run, tmp_path):
+    options = ["--out", str(tmp_path), *ONE["modes"], "--steps", "2"]
+    first, table = run("modes", *options), (tmp_path / "modes.csv").read_text()
+    command = [sys.executable, str(common.FOLDER / "modes.py"), *options]
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == first and (tmp_path / "modes.csv").read_text() == table

@@ -1,6 +1,7 @@
 """benchmarks/mutants.py: which mistakes it makes, which tests it runs, and what the table says."""
 
 import ast
+import functools
 
 import common
 import mutants
@@ -66,14 +67,14 @@ def test_every_mistake_in_a_file_is_one_change_and_still_python():
         ast.parse(text)
 
 
-def test_the_choice_is_fixed_and_every_file_has_its_share():
+def test_the_choice_is_fixed_and_every_file_has_its_share(monkeypatch):
+    monkeypatch.setattr(mutants, "mutants_of", functools.cache(mutants_of))
     package = common.FOLDER.parent / "ganbook"
     found = mutants.chosen(200, ["*"])
     assert len(found) == len(set(found)) == 200
+    texts = {f"ganbook/{p.relative_to(package)}": p.read_text() for p in package.rglob("*.py")}
     assert {mutant.file for mutant in found} == {
-        f"ganbook/{path.relative_to(package)}"
-        for path in package.rglob("*.py")
-        if mutants_of("", path.read_text())
+        file for file, text in texts.items() if mutants.mutants_of(file, text)
     }
     some = mutants.chosen(9, ["ganbook/l*.py"])
     assert {m.file for m in some} == {"ganbook/losses.py"} and len(some) == 9

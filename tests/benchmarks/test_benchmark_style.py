@@ -1,12 +1,13 @@
 """Chapter 14's benchmark: its table, and that it plays what the chapter writes."""
 
+import common
 import pytest
 import style
 import torch
 from benchmark_tables import rows
 from chapter_cells import definitions
 
-from ganbook import data
+from ganbook import data, metrics
 from ganbook.device import DEVICE
 
 CHAPTER = definitions("14_style_generators")
@@ -91,7 +92,11 @@ def test_what_is_measured_is_measured_as_in_the_chapter():
 
 
 @pytest.mark.parametrize("variant", ["DCGAN", "untrained", "path length"])
-def test_a_row_has_the_measures_that_the_chapter_shows(variant):
+def test_a_row_has_the_measures_that_the_chapter_shows(variant, monkeypatch):
+    latents, real = style.latents, metrics.digit_features(data.digits("test").images[:200])
+    monkeypatch.setattr(style, "latents", lambda n, size, seed: latents(200, size, seed))
+    monkeypatch.setattr(style, "PAIRS", 50)
+    monkeypatch.setattr(common, "real_features", lambda: real)
     row = style.run(variant, seed=0, steps=1)
     there = set(style.MEASURES)
     there |= set(style.PATHS) if variant == "path length" else set()

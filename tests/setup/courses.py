@@ -16,6 +16,28 @@ needs_make = pytest.mark.skipif(not shutil.which("make"), reason="there is no ma
 OURS = ("MAKE", "MFLAGS", "PIP_", "PYTHON", "JUPYTER", "CI", "GANBOOK_")
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
 
+PACKAGES = ["other", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8"]  # in the course that is ready
+
+
+def without_network(wheels: Path) -> dict[str, str]:
+    pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+    return CLEAN | pip | {"PYTHON": sys.executable, "HOME": str(wheels)}
+
+
+def files_of(name: str, version: str = "1") -> dict[str, str]:
+    """The files in the wheel of one of PACKAGES."""
+    return {
+        f"{name}/__init__.py": "import math\n",
+        f"{name}/code.py": "a = 1\n",
+        f"{name}/deep/more.so": "",
+        f"{name}/cacert.pem": "a certificate\n",
+        f"{name}/settingsrc": "settings\n",
+        f"{name}_module.py": "",
+        f"{name}.libs/{version}.so": "",
+        f"{name}-{version}.data/data/share/{name}.json": "{}\n",
+        f"{name}-{version}.data/data/etc/{name}.py": "c = 1\n",
+    }
+
 
 def write_wheel(folder, name, requires=(), files=None, version="1") -> str:
     """A package that says it is installed before its files are there, as if pip was cut off."""

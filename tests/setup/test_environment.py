@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from courses import refused, set_up, write_project, write_wheel
+from courses import PACKAGES, files_of, refused, set_up, write_project, write_wheel
 
 pytest.importorskip("fcntl", reason="environment.py is not for Windows")
 import environment  # noqa: E402
@@ -21,7 +21,7 @@ import environment_pip  # noqa: E402
 def test_first_call_makes_a_venv_and_goes_on_with_one_that_was_cut_off(first):
     course, said = first
     assert said.startswith("Making .venv, with Python 3.") and "Installing" in said
-    assert (course / ".venv/bin/other").exists()
+    assert (course.with_name("saved") / ".venv/bin/other").exists()
 
 
 def test_a_venv_that_does_not_start_is_named_and_left_alone(course, offline):
@@ -47,7 +47,6 @@ def test_a_package_that_speaks_when_python_starts_is_no_harm(ready, offline):
     (site,) = ready.glob(".venv/lib/*/site-packages")
     (site / "speaks.pth").write_text("import sys; print('hello')\n")
     assert set_up(ready, offline) == ""
-    (site / "speaks.pth").unlink()
 
 
 @pytest.mark.parametrize("name", ["constraints.txt", "pyproject.toml"])
@@ -56,7 +55,6 @@ def test_a_file_of_the_course_that_is_damaged_is_named(ready, offline, name):
     said = refused(ready, offline)
     assert said.startswith(f"ganbook: could not read {name} (UnicodeDecodeError('utf-8'")
     assert said.endswith(f"restore it, for example with `git checkout {name}`.\n")
-    (ready / ".venv/.lab-ready").write_bytes(b"\xff")  # says nothing, so all is asked again
 
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "[tool]\n"])
@@ -65,64 +63,45 @@ def test_a_file_of_the_course_with_a_conflict_is_named(ready, offline, text):
     assert refused(ready, offline).startswith("ganbook: could not read pyproject.toml (")
 
 
-def test_a_file_of_the_readers_with_the_name_of_a_module_is_no_harm(ready, offline):
-    (ready / "numbers.py").write_text("raise SystemExit('these are numbers of mine')\n")
-    (ready / "constraints.txt").write_text("# another\n")  # so that pip is asked
-    assert "Installed" in set_up(ready, offline)
-    (ready / "numbers.py").unlink()
-
-
 def test_second_call_asks_no_pip(ready, offline):
-    (ready / ".venv/pip.log").unlink(missing_ok=True)
+    (ready / ".venv/pip.log").unlink()
     assert set_up(ready, offline) == ""
     assert not (ready / ".venv/pip.log").exists()
 
 
+def not_pips(record):
+    """Make pip's record one of the wheel, as where pip was cut off before it wrote its own."""
+    lines = record.read_text().splitlines(keepends=True)
+    record.write_text("".join(line for line in lines if "INSTALLER" not in line))
+
+
 LOST = {
-    "the folder": lambda site: shutil.rmtree(site / "whole"),
-    "its first file": lambda site: (site / "whole/__init__.py").unlink(),
-    "a module": lambda site: (site / "single.py").unlink(),
-    "a file deep inside": lambda site: (site / "whole/deep/more.so").unlink(),
-    "what a file holds": lambda site: (site / "whole/more.py").write_text(""),
-    "a file elsewhere": lambda site: (site / "../../../share/whole.json").unlink(),
-    "all": lambda site: [
-        shutil.rmtree(site / "whole"),
-        shutil.rmtree(site / "whole-1.dist-info"),
-        (site / "single.py").unlink(),
-    ],
+    "the folder": lambda site, name: shutil.rmtree(site / name),
+    "its first file": lambda site, name: (site / name / "__init__.py").unlink(),
+    "a module": lambda site, name: (site / f"{name}_module.py").unlink(),
+    "a file deep inside": lambda site, name: (site / name / "deep/more.so").unlink(),
+    "what a file holds": lambda site, name: (site / name / "code.py").write_text(""),
+    "a file elsewhere": lambda site, name: (site / f"../../../share/{name}.json").unlink(),
+    "pip's metadata": lambda site, name: (site / f"{name}-1.dist-info/METADATA").unlink(),
+    "pip's record": lambda site, name: (site / f"{name}-1.dist-info/RECORD").unlink(),
+    "pip's line in it": lambda site, name: not_pips(site / f"{name}-1.dist-info/RECORD"),
 }
 
 
-@pytest.mark.parametrize("what", LOST)
-def test_what_was_deleted_from_the_venv_comes_back(ready, offline, what):
-    """It does so with pip's note that it is installed (`rm -r`), and without (uninstalled)."""
-    files = {
-        "whole/__init__.py": "",
-        "whole/more.py": "1",
-        "whole/deep/more.so": "",
-        "single.py": "",
-    }
-    files["whole-1.data/data/share/whole.json"] = "{}"
-    write_wheel(offline["PIP_FIND_LINKS"], "whole", files=files)
-    write_project(ready, requires=["whole"], pins=["whole==1"])
-    set_up(ready, offline)
-    assert set_up(ready, offline) == ""
+def test_what_was_deleted_from_the_venv_comes_back(ready, offline):
+    """From each package something else is lost, and pip's note stays that it is installed."""
     (site,) = ready.glob(".venv/lib/*/site-packages")
-    LOST[what](site)
+    for name, lose in zip(PACKAGES, LOST.values(), strict=True):
+        write_wheel(offline["PIP_FIND_LINKS"], name, files=files_of(name))
+        lose(site, name)
     said = set_up(ready, offline)
-    assert said.startswith("Files of whole in .venv are missing or changed; repairing.\n")
-    assert "Making .venv" not in said and ("Installed 1 package in" in said) == (what == "all")
-    files["../../../share/whole.json"] = files.pop("whole-1.data/data/share/whole.json")
-    assert {file: (site / file).read_text() for file in files} == files
+    names = ", ".join(PACKAGES[:5])
+    assert said == f"Files of {names}, ... in .venv are missing or changed; repairing.\n"
+    for name in PACKAGES:
+        for file, text in files_of(name).items():
+            assert (site / file.replace(f"{name}-1.data/data", "../../..")).read_text() == text
+        assert "/INSTALLER" in (site / f"{name}-1.dist-info/RECORD").read_text()
     assert set_up(ready, offline) == ""
-
-
-def test_few_lines_where_there_is_no_terminal(ready, offline):
-    write_project(ready, requires=["big"])
-    write_wheel(offline["PIP_FIND_LINKS"], "big")
-    said = set_up(ready, offline).splitlines()
-    assert said[0].startswith("Installing what `make lab` needs into .venv")
-    assert re.fullmatch(r"Installed \d packages? in \d+:\d\d minutes\.", said[1]) and not said[2:]
 
 
 def test_a_terminal_has_one_line_that_moves(ready, monkeypatch, capsys):
@@ -161,9 +140,7 @@ def test_a_terminal_has_one_line_that_moves(ready, monkeypatch, capsys):
 
 def test_a_terminal_is_noticed(ready, offline):
     """On a real one, of 60 columns."""
-    write_project(ready, requires=["big"])
-    write_wheel(offline["PIP_FIND_LINKS"], "big")
-    (ready / ".venv/.lab-ready").unlink()
+    (ready / ".venv/.lab-ready").write_bytes(b"\xff")  # says nothing, so all is asked again
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "environment.py", "lab"],
@@ -184,22 +161,36 @@ def test_a_terminal_is_noticed(ready, offline):
     assert moves[-1].startswith("Installed ") and said.count(b"\n") == 2
 
 
-def test_test_adds_to_lab(ready, offline):
-    mark = ready / ".venv/mark"
-    mark.touch()
-    (ready / ".venv/.lab-ready").unlink()
-    assert "Installing" in set_up(ready, offline, "test") and mark.exists()
-    assert set_up(ready, offline, "test") == set_up(ready, offline, "lab") == ""
+def test_lab_does_not_make_ready_for_test(ready, monkeypatch):
+    monkeypatch.chdir(ready)
+    version, _ = environment.python_in_venv()
+    assert environment.is_ready("lab", version) and not environment.is_ready("test", version)
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
-def test_a_change_installs_again_into_the_same_venv(ready, offline, name):
+def test_a_change_installs_again_into_the_same_venv(ready, offline):
+    """For `make test`, and so for `make lab`: in few lines, where there is no terminal."""
     mark = ready / ".venv/mark"
     mark.touch()
-    with open(ready / name, "a") as file:
-        file.write("\n# changed\n")
-    assert "Installing" in set_up(ready, offline) and mark.exists()
-    assert set_up(ready, offline) == ""
+    (ready / "numbers.py").write_text("raise SystemExit('the reader has a file of this name')\n")
+    write_project(ready, requires=["big"])
+    write_wheel(offline["PIP_FIND_LINKS"], "big")
+    said = set_up(ready, offline, "test").splitlines()
+    assert said[0].startswith("Installing what `make test` needs into .venv")
+    assert re.fullmatch(r"Installed 1 package in \d+:\d\d minutes\.", said[1]) and not said[2:]
+    assert mark.exists() and set_up(ready, offline, "test") == set_up(ready, offline, "lab") == ""
+
+
+def test_what_counts_as_a_change(course, monkeypatch, tmp_path):
+    monkeypatch.chdir(course)
+    seen = [environment.fingerprint((3, 12, 1)), environment.fingerprint((3, 12, 2))]
+    for name in ("pyproject.toml", "constraints.txt", "environment.py", "environment_pip.py"):
+        with open(name, "a") as file:
+            file.write("# changed\n")
+        seen.append(environment.fingerprint((3, 12, 1)))
+    course.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    seen.append(environment.fingerprint((3, 12, 1)))
+    assert len(set(seen)) == len(seen) and seen[-1] == environment.fingerprint((3, 12, 1))
 
 
 def test_without_a_network_one_sentence_and_no_harm(ready, offline):
@@ -211,12 +202,11 @@ def test_without_a_network_one_sentence_and_no_harm(ready, offline):
         "PIP_RETRIES": "0",
     }
     before = (ready / "pyproject.toml").read_text()
-    for kind in ({"requires": ["nowhere"]}, {"builders": ["nowhere"]}):
-        write_project(ready, **kind)
-        assert refused(ready, offline | network).splitlines() == [
-            "ganbook: pip can't reach one of its package indexes; run `make lab` again with"
-            " an internet connection (details: .venv/pip.log)."
-        ]
+    write_project(ready, PACKAGES, builders=["nowhere"], pins=[f"{name}==1" for name in PACKAGES])
+    assert refused(ready, offline | network) == (
+        "ganbook: pip can't reach one of its package indexes; run `make lab` again with"
+        " an internet connection (details: .venv/pip.log).\n"
+    )
     # What was there is whole: with the file as it was, the course opens without a network.
     (ready / "pyproject.toml").write_text(before)
     assert set_up(ready, offline) == ""
@@ -243,42 +233,38 @@ sys.addaudithook(watch)
 """
 
 
-@pytest.mark.parametrize("during", ["the installation", "a repair"])
-def test_what_was_killed_goes_on_and_nothing_else_is_lost(ready, offline, during):
+def test_what_was_killed_goes_on_and_nothing_else_is_lost(ready, offline):
+    """In the middle of an installation, and then of a repair."""
     pieces = 100
     files = {f"big/{i}.txt": str(i) for i in range(pieces)} | {"big/__init__.py": ""}
     write_wheel(offline["PIP_FIND_LINKS"], "big", files=files)
-    write_wheel(offline["PIP_FIND_LINKS"], "kept", files={"kept.py": ""})
     (site,) = ready.glob(".venv/lib/*/site-packages")
-    for path in site.glob("big*"):
-        shutil.rmtree(path)
-    mark = ready / ".venv/mark"
-    mark.touch()
-    write_project(ready, requires=["kept"])
-    set_up(ready, offline)
-    write_project(ready, requires=["kept", "big"], pins=["big==1", "kept==1"])
-    if during == "a repair":
-        set_up(ready, offline)
-        shutil.rmtree(site / "big")
+    kept = [ready / ".venv/mark", site / "other/code.py"]
+    kept[0].touch()
+    write_project(ready, ["other", "big"], pins=["big==1", "other==1"])
     (site / "killer.py").write_text(KILLER)
-    (site / "killer.pth").write_text("import killer")
-    command = [sys.executable, "environment.py", "lab"]
-    killed = subprocess.run(command, cwd=ready, env=offline, start_new_session=True)
-    (site / "killer.pth").unlink()
-    assert killed.returncode == -signal.SIGKILL
 
     def written():
         return sum(1 for _ in site.glob("big/*.txt"))
 
-    assert 10 <= written() < pieces and (site / "big-1.dist-info/METADATA").exists()
-    said = refused(ready, offline | {"PIP_FIND_LINKS": ""})
-    assert said.startswith("ganbook: ") and said.count("\n") == 1
-    assert mark.exists() and (site / "kept.py").exists() and written() >= 10
-    said = set_up(ready, offline)
-    assert said.startswith("Files of big in .venv are missing or changed; repairing.\n")
-    assert ("Installed" in said) == (during == "the installation") and "creating" not in said
-    assert written() == pieces and mark.exists() and (site / "kept.py").exists()
-    assert set_up(ready, offline) == ""
+    for during in ("an installation", "a repair"):
+        if during == "a repair":
+            shutil.rmtree(site / "big")
+        (site / "killer.pth").write_text("import killer")
+        command = [sys.executable, "environment.py", "lab"]
+        killed = subprocess.run(command, cwd=ready, env=offline, start_new_session=True)
+        (site / "killer.pth").unlink()
+        assert killed.returncode == -signal.SIGKILL, during
+        assert 10 <= written() < pieces and (site / "big-1.dist-info/METADATA").exists(), during
+        if during == "an installation":
+            said = refused(ready, offline | {"PIP_FIND_LINKS": ""})
+            assert said.startswith("ganbook: ") and said.count("\n") == 1
+            assert all(path.exists() for path in kept) and written() >= 10
+        said = set_up(ready, offline)
+        assert said.startswith("Files of big in .venv are missing or changed; repairing.\n")
+        assert ("Installed" in said) == (during == "an installation") and "creating" not in said
+        assert written() == pieces and all(path.exists() for path in kept), during
+        assert set_up(ready, offline) == ""
 
 
 @pytest.mark.parametrize("way", ["beside", "instead"])
@@ -295,7 +281,6 @@ def test_a_venv_with_packages_of_another_python_is_named_and_left_alone(ready, o
 
 def test_a_call_waits_for_the_pip_of_a_killed_one(ready, offline):
     """Else both would write to .venv."""
-    (ready / ".venv/mark").unlink(missing_ok=True)
     child = (
         "import os, time; print(1, flush=True)\n"
         "while not os.path.exists('go'): time.sleep(0.1)\n"

@@ -25,9 +25,8 @@ import environment  # noqa: E402
 @needs_make
 def test_bare_make_prints_the_targets(course):
     done = make(course, env=CLEAN)
-    assert done.returncode == 0 and all(
-        f"make {name} " in done.stdout for name in ("lab", "test", "notebooks", "lint")
-    )
+    names = ("lab", "test", "gpu", "notebooks", "lint")
+    assert done.returncode == 0 and all(f"make {name} " in done.stdout for name in names)
     assert not (course / ".venv").exists()
 
 
@@ -90,6 +89,11 @@ def test_python_without_venv(course, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def stamp_as_ready():
+    for purpose in ("lab", "test"):
+        environment.stamp(purpose).write_text(environment.fingerprint(tuple(sys.version_info[:3])))
+
+
 @pytest.fixture
 def stand_in(course, monkeypatch):
     site = course / ".venv/lib/python3/site-packages"
@@ -103,12 +107,11 @@ def stand_in(course, monkeypatch):
         'case "$*" in *"$BREAKS"*) exit 1;; esac',
     )
     monkeypatch.chdir(course)
-    for purpose in ("lab", "test"):
-        environment.stamp(purpose).write_text(environment.fingerprint(tuple(sys.version_info[:3])))
+    stamp_as_ready()
     return course
 
 
-PARTS = ["ruff check", "ruff format --check", "pytest -n 3", "pytest --nbval-lax"]
+PARTS = ["ruff check", "ruff format --check", "pytest --nbval-lax"]
 
 
 @needs_make
@@ -126,7 +129,7 @@ def test_make_test_runs_everything_whatever_fails(stand_in, breaks):
         "TQDM_DISABLE=1 -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=1800"
         in done.stdout
     )
-    assert "chapters solutions" in done.stdout
+    assert "tests/test_browser.py chapters tests solutions" in done.stdout
 
 
 @needs_make
@@ -185,10 +188,9 @@ def test_ci_installs_chromium_only_where_it_can(stand_in, tmp_path):
 
 @needs_make
 def test_make_lab_serves_on_loopback_with_a_token_and_touches_nothing_of_the_user(
-    course, offline, tmp_path
+    course, offline, tmp_path, monkeypatch
 ):
-    # A .venv as README's plain commands make it, without what `make` adds; it borrows the packages
-    # of this process.
+    # A .venv that is ready but for its settings; it borrows the packages of this process.
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", course / ".venv"], check=True)
     (site,) = (course / ".venv/lib").glob("*/site-packages")
     (site / "borrowed.pth").write_text(
@@ -196,6 +198,8 @@ def test_make_lab_serves_on_loopback_with_a_token_and_touches_nothing_of_the_use
     )
     shutil.copytree(Path(sys.prefix, "share/jupyter"), course / ".venv/share/jupyter")
     shutil.rmtree(course / ".venv/share/jupyter/lab/settings", ignore_errors=True)
+    monkeypatch.chdir(course)
+    stamp_as_ready()
     (course / "chapters").mkdir()
     (course / "chapters/00_start_here.ipynb").write_text(
         '{"cells":[],"metadata":{},"nbformat":4,"nbformat_minor":5}'

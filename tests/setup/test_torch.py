@@ -1,20 +1,18 @@
 """Which PyTorch is installed: without CUDA from PyTorch's own index, or pip's usual one.
 
-The index is served on this machine. The usual one is a folder, and pypi.org lies behind a proxy
-that is not there.
+The index is a local server. The usual one is a folder, and pip reaches nothing else.
 """
 
 import functools
 import http.server
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import threading
 
 import pytest
-from courses import refused, set_up, write_project, write_wheel
+from courses import refused, write_project, write_wheel
 
 pytest.importorskip("fcntl", reason="environment.py is not for Windows")
 import environment_pip  # noqa: E402
@@ -54,11 +52,11 @@ def index(tmp_path):
 
 @pytest.fixture
 def pip(offline, index, tmp_path):
-    """An environment in which the usual index has PyTorch 1 (and `other`, which it needs)."""
+    """An environment in which the usual index has PyTorch 1 (and `needed`, which it needs)."""
     usual = tmp_path / "usual"
     usual.mkdir()
-    write_wheel(usual, "torch", requires=["other"], files={"torch/__init__.py": "usual"})
-    write_wheel(usual, "other")
+    write_wheel(usual, "torch", requires=["needed"], files={"torch/__init__.py": "usual"})
+    write_wheel(usual, "needed")
     with socket.create_server(("127.0.0.1", 0)) as server:
         closed = server.getsockname()[1]
     return offline | {
@@ -71,14 +69,9 @@ def pip(offline, index, tmp_path):
 
 
 @pytest.fixture
-def course(ready, offline):
+def course(ready):
     """Ready but for PyTorch."""
-    (site,) = ready.glob(".venv/lib/*/site-packages")
-    for name in ("torch", "other"):
-        for path in site.glob(f"{name}*"):
-            shutil.rmtree(path)
-    write_project(ready, requires=["torch"])
-    (ready / "constraints.txt").write_text("torch==1\n")
+    write_project(ready, requires=["torch"], pins=["torch==1"])
     return ready
 
 
@@ -104,110 +97,28 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="CUDA comes unaske
 
 @on_linux
 def test_without_a_driver_torch_and_nothing_else_comes_from_its_own_index(course, pip, index):
-    index.offer("torch", "1+cpu", "2+cpu", requires=["other"])
-    index.offer("other", "9")
+    """So it is mended, too. A password of the index is not shown."""
+
+    def asked() -> set[str]:
+        return {path.split("/")[2] for path in index.asked if path.startswith("/cpu/")}
+
+    files = {"torch/__init__.py": "cpu"}
+    index.offer("torch", "1+cpu", "2+cpu", requires=["needed"], files=files)
+    index.offer("needed", "9")
     # Newer for pip, and from elsewhere.
     write_wheel(pip["PIP_FIND_LINKS"], "torch", version="1+elsewhere")
     index.offer("torch", "1+elsewhere", where="extra")
-    pip |= {"PIP_EXTRA_INDEX_URL": index.url.replace("/cpu", "/extra")}
+    pip |= {
+        "PIP_EXTRA_INDEX_URL": index.url.replace("/cpu", "/extra"),
+        "GANBOOK_TORCH_INDEX": index.url.replace("http://", "http://me:secret@"),
+    }
     said = install(course, pip)
     assert "Installing PyTorch without CUDA from 127.0.0.1:" in said and "no NVIDIA driver" in said
-    assert installed(course) == "1+cpu" and installed(course, "other") == "1"
-    cpu = [path for path in index.asked if path.startswith("/cpu/")]
-    assert {path.split("/")[2] for path in cpu} == {"torch"}
+    assert "secret" not in said
+    assert installed(course) == "1+cpu" and installed(course, "needed") == "1"
+    assert asked() == {"torch"}
     assert install(course, pip) == ""
 
-
-@on_linux
-@pytest.mark.parametrize("offered", [["2+cpu", "1.1+cpu", "11+cpu", "0.1"], []])
-def test_the_usual_one_where_the_index_lacks_the_version(course, pip, index, offered):
-    if offered:
-        index.offer("torch", *offered)
-    said = install(course, pip)
-    assert "PyTorch 1 without CUDA is not available from 127.0.0.1:" in said
-    assert installed(course) == "1" and index.asked
-
-
-@on_linux
-@pytest.mark.parametrize("way", ["closed", "silent"])
-def test_the_usual_one_where_the_index_cannot_be_reached(course, pip, way):
-    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and never answers
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/cpu"
-        if way == "closed":
-            server.close()
-        said = install(course, pip | {"GANBOOK_TORCH_INDEX": url})
-    assert (
-        "is not available from 127.0.0.1:" in said
-        and "; installing the usual build, several GB.\n" in said
-    )
-    assert installed(course) == "1" and "Traceback" not in said
-
-
-def test_the_usual_one_with_a_driver(course, pip, index):
-    index.offer("torch", "1+cpu")
-    said = install(course, pip, driver=True)
-    assert installed(course) == "1" and "CUDA" not in said and not index.asked
-
-
-def test_what_is_asked_for(course, pip, index):
-    """The CPU build despite a driver; CUDA without one, replacing it too; an invalid choice."""
-    index.offer("torch", "1+cpu")
-    said = install(course, pip | {"GANBOOK_TORCH": "cpu"}, driver=True)
-    assert installed(course) == "1+cpu" and "as asked" in said
-    asked = len(index.asked)
-    (course / "constraints.txt").write_text("torch==1\n")
-    nowhere = {"GANBOOK_TORCH": "cuda", "PIP_FIND_LINKS": os.devnull, "PIP_NO_INDEX": "1"}
-    assert "pip could not install" in refused(course, pip | nowhere | {"FORCE_COLOR": "1"})
-    assert installed(course) == "1+cpu", "what works stays until the other is there"
-    install(course, pip | {"GANBOOK_TORCH": "cuda"})
-    assert installed(course) == "1" and len(index.asked) == asked
-    assert install(course, pip) == install(course, pip | {"GANBOOK_TORCH": "cuda"}) == ""
-    assert install(course, pip | {"GANBOOK_TORCH": " CUDA "}) == ""
-    said = refused(course, pip | {"GANBOOK_TORCH": "gpu"})
-    assert said == "ganbook: GANBOOK_TORCH is 'gpu'; set it to cpu or cuda, or leave it unset.\n"
-
-
-@pytest.mark.parametrize(
-    "address", ["nonsense", "http:/one/slash", "https://", "ftp://a/b", "http://[", "file://"]
-)
-def test_an_index_that_is_no_address_is_refused(course, pip, address):
-    said = refused(course, pip | {"GANBOOK_TORCH_INDEX": address})
-    assert said.startswith(f"ganbook: GANBOOK_TORCH_INDEX is {address!r}; set it to the address")
-    assert said.count("\n") == 1
-
-
-@on_linux
-def test_a_folder_as_index_is_named(course, pip, tmp_path):
-    address = f"file://{tmp_path}/nothing"
-    said = install(course, pip | {"GANBOOK_TORCH_INDEX": address})
-    assert (
-        f"PyTorch 1 without CUDA is not available from {address}; installing the usual build"
-        in said
-    )
-
-
-@on_linux
-def test_a_password_of_the_index_is_not_shown(course, pip, index):
-    index.offer("torch", "1+cpu")
-    address = index.url.replace("http://", "http://me:secret@")
-    said = install(course, pip | {"GANBOOK_TORCH_INDEX": address})
-    assert "Installing PyTorch without CUDA from 127.0.0.1:" in said and "secret" not in said
-
-
-@on_linux
-def test_what_is_installed_is_not_fetched_again(course, pip, index):
-    index.offer("torch", "1+cpu")
-    install(course, pip)
-    index.asked.clear()
-    (course / "constraints.txt").write_text("torch==1\nother==1\n")
-    assert "Installing" in install(course, pip)
-    assert installed(course) == "1+cpu" and not index.asked
-
-
-@on_linux
-def test_a_broken_one_is_mended_from_its_own_index(course, pip, index):
-    index.offer("torch", "1+cpu", files={"torch/__init__.py": "cpu"})
-    install(course, pip)
     (init,) = course.glob(".venv/lib/*/site-packages/torch/__init__.py")
     init.unlink()
     assert install(course, pip) == "Files of torch in .venv are missing or changed; repairing.\n"
@@ -216,6 +127,45 @@ def test_a_broken_one_is_mended_from_its_own_index(course, pip, index):
 
 
 @on_linux
+def test_the_usual_one_where_the_index_is_not_available(course, pip, tmp_path):
+    """Here the address of a folder that is not there, which is named."""
+    address = f"file://{tmp_path}/nothing"
+    said = install(course, pip | {"GANBOOK_TORCH_INDEX": address})
+    lacks = f"PyTorch 1 without CUDA is not available from {address}"
+    assert f"{lacks}; installing the usual build, several GB.\n" in said
+    assert installed(course) == "1" and "Traceback" not in said
+
+
+def test_an_index_is_available_that_has_the_version(ready, pip, index, monkeypatch):
+    monkeypatch.chdir(ready)
+    monkeypatch.setattr(environment_pip, "TORCH_INDEX", index.url)
+    pip |= {"PIP_FIND_LINKS": os.devnull}
+    assert not environment_pip.index_has_torch("1", pip)
+    index.offer("torch", "2+cpu", "1.1+cpu", "11+cpu", "0.1")
+    assert not environment_pip.index_has_torch("1", pip)
+    assert environment_pip.index_has_torch("1.1", pip)
+
+
+@pytest.mark.parametrize("way", ["closed", "silent"])
+def test_an_index_is_not_available_that_cannot_be_reached(ready, pip, monkeypatch, way):
+    """One that is silent is given up; here within a second, by the limit in which pip must end."""
+    monkeypatch.chdir(ready)
+    run = environment_pip.run
+
+    def hasty(command, **options):
+        assert options["timeout"]
+        return run(command, **options | {"timeout": 1})
+
+    if way == "silent":
+        monkeypatch.setattr(environment_pip, "run", hasty)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and never answers
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/cpu"
+        monkeypatch.setattr(environment_pip, "TORCH_INDEX", url)
+        if way == "closed":
+            server.close()
+        assert not environment_pip.index_has_torch("1", pip | {"PIP_FIND_LINKS": os.devnull})
+
+
 def test_an_index_without_its_file_is_an_error_that_names_the_way_out(course, pip, index):
     index.offer("torch", "1+cpu")
     (wheel,) = (index.folder / "cpu/torch").glob("*.whl")
@@ -223,8 +173,36 @@ def test_an_index_without_its_file_is_an_error_that_names_the_way_out(course, pi
     said = refused(course, pip | {"GANBOOK_TORCH": "cpu"})
     assert said.startswith("ganbook: pip ") and said.count("\n") == 1
     assert "GANBOOK_TORCH=cuda make lab" in said
-    set_up(course, pip | {"GANBOOK_TORCH": "cuda"})
-    assert installed(course) == "1"
+
+
+def test_cuda_that_is_asked_for_replaces_the_cpu_build(course, pip, index):
+    wheel = write_wheel(course, "torch", version="1+cpu")
+    command = [course / ".venv/bin/python", "-m", "pip", "install", "-q", "--no-deps", f"./{wheel}"]
+    subprocess.run(command, cwd=course, env=pip, check=True)
+    nowhere = {"GANBOOK_TORCH": "cuda", "PIP_FIND_LINKS": os.devnull, "PIP_NO_INDEX": "1"}
+    said = refused(course, pip | nowhere | {"FORCE_COLOR": "1"})
+    assert "pip could not install" in said and "\x1b" not in said
+    assert installed(course) == "1+cpu", "what works stays until the other is there"
+    install(course, pip | {"GANBOOK_TORCH": "cuda"})
+    assert installed(course) == "1" and not index.asked
+    assert install(course, pip) == install(course, pip | {"GANBOOK_TORCH": " CUDA "}) == ""
+
+
+def test_an_invalid_choice(course, pip):
+    said = refused(course, pip | {"GANBOOK_TORCH": "gpu"})
+    assert said == "ganbook: GANBOOK_TORCH is 'gpu'; set it to cpu or cuda, or leave it unset.\n"
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "http:/one/slash", "https://", "ftp://a/b", "http://[", "file://"]
+)
+def test_an_index_that_is_no_address_is_refused(monkeypatch, address):
+    monkeypatch.setattr(environment_pip, "TORCH_INDEX", address)
+    with pytest.raises(SystemExit) as stopped:
+        environment_pip.check_choice()
+    said = str(stopped.value)
+    assert said.startswith(f"ganbook: GANBOOK_TORCH_INDEX is {address!r}; set it to the address")
+    assert "\n" not in said
 
 
 # --- What decides
@@ -234,6 +212,7 @@ def test_an_index_without_its_file_is_an_error_that_names_the_way_out(course, pi
 def decide(ready, monkeypatch):
     monkeypatch.chdir(ready)
     monkeypatch.setattr(environment_pip, "has_nvidia_driver", lambda: False)
+    monkeypatch.setattr(environment_pip, "TORCH_CHOICE", "")
     monkeypatch.setattr(sys, "platform", "linux")
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
@@ -247,30 +226,54 @@ def test_the_cpu_build_is_for_linux_without_a_driver(decide, monkeypatch):
     assert not decide()
 
 
+@pytest.fixture
+def no_pip(monkeypatch):
+    for name in ("run", "run_and_show"):
+        monkeypatch.setattr(environment_pip, name, lambda *_, **__: pytest.fail("pip was called"))
+
+
+def test_with_a_driver_the_index_is_asked_where_it_is_chosen(decide, course, monkeypatch, no_pip):
+    monkeypatch.setattr(environment_pip, "has_nvidia_driver", lambda: True)
+    assert not decide()
+    environment_pip.install_torch("lab")  # constraints.txt names a version
+    monkeypatch.setattr(environment_pip, "TORCH_CHOICE", "cpu")
+    assert decide()
+
+
+def test_what_is_installed_is_not_fetched_again(decide, course, no_pip):
+    (site,) = course.glob(".venv/lib/*/site-packages")
+    (site / "torch-1+cpu.dist-info").mkdir()
+    environment_pip.install_torch("lab")
+
+
+USUAL = {
+    "PIP_INDEX_URL": "https://pypi.org/simple",
+    "PIP_NO_INDEX": "0",
+    "PIP_EXTRA_INDEX_URL": "https://more.example/simple",
+    "PIP_FIND_LINKS": "/wheels",
+}
+
+
 @pytest.mark.parametrize(
-    "setting, own",
+    "settings, own",
     [
+        (USUAL, False),
         ({"PIP_INDEX_URL": "https://mirror.example/simple"}, True),
         ({"PIP_NO_INDEX": "1"}, True),
-        ({"PIP_NO_INDEX": "0"}, False),
-        ({"PIP_INDEX_URL": "https://pypi.org/simple"}, False),
-        ({"PIP_EXTRA_INDEX_URL": "https://more.example/simple"}, False),
-        ({"PIP_FIND_LINKS": "/wheels"}, False),
     ],
-    ids=str,
+    ids=["pip's usual one", "another", "none"],
 )
-def test_an_index_that_pip_was_given_stands(decide, monkeypatch, setting, own):
-    for name, value in setting.items():
+def test_an_index_that_pip_was_given_stands(decide, monkeypatch, settings, own):
+    for name, value in settings.items():
         monkeypatch.setenv(name, value)
     assert decide() == (not own)
     monkeypatch.setattr(environment_pip, "TORCH_CHOICE", "cpu")
     assert decide()
 
 
-@pytest.mark.parametrize("section", ["global", "install"])
-def test_an_index_in_a_file_of_pip_stands(decide, monkeypatch, tmp_path, section):
+def test_an_index_in_a_file_of_pip_stands(decide, monkeypatch, tmp_path):
     file = tmp_path / "pip.conf"
-    file.write_text(f"[{section}]\nindex-url = https://mirror.example/simple\n")
+    file.write_text("[install]\nindex-url = https://mirror.example/simple\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(file))
     assert not decide()
 
