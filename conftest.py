@@ -15,9 +15,17 @@ class KernelDied(Exception):
 def pytest_configure(config):
     if not (getattr(config.option, "nbval", False) or getattr(config.option, "nbval_lax", False)):
         return
-    from nbval.kernel import RunningKernel
+    from nbval import kernel as nbval
 
-    wait = RunningKernel.get_message
+    wait, start = nbval.RunningKernel.get_message, nbval.start_new_kernel
+
+    def start_new_kernel(*args, **kwargs):
+        """nbval's, once more if the kernel dies: its ports are chosen before it opens them, and
+        another program, such as a kernel of another worker, may have taken one in between."""
+        try:
+            return start(*args, **kwargs)
+        except RuntimeError:
+            return start(*args, **kwargs)
 
     def get_message(kernel, stream, timeout=None):
         """nbval's, which looks every second whether the kernel is alive."""
@@ -29,7 +37,8 @@ def pytest_configure(config):
                     raise KernelDied from None
         return wait(kernel, stream, timeout=timeout and timeout % 1)
 
-    RunningKernel.get_message = get_message
+    nbval.start_new_kernel = start_new_kernel
+    nbval.RunningKernel.get_message = get_message
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,12 +11,27 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+# The first kernel is to have a port that is not free.
+TAKEN = """
+import socket
+from jupyter_client.manager import KernelManager
+
+taken, start = socket.create_server(("127.0.0.1", 0)), KernelManager.start_kernel
+
+def start_kernel(manager, **kwargs):
+    KernelManager.start_kernel = start
+    manager.cache_ports, manager.shell_port = False, taken.getsockname()[1]
+    return start(manager, **kwargs)
+
+KernelManager.start_kernel = start_kernel
+"""
+
 
 @pytest.fixture
 def nbval(tmp_path):
     shutil.copy(ROOT / "conftest.py", tmp_path)
 
-    def run(limit: int, **notebooks: list[str]) -> str:
+    def run(limit: int, *more: str, **notebooks: list[str]) -> str:
         for name, cells in notebooks.items():
             cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
             notebook = nbformat.v4.new_notebook(cells=cells)
@@ -24,7 +39,7 @@ def nbval(tmp_path):
         options = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={limit}", "-rs"]
         files = [f"{name}.ipynb" for name in notebooks]
         return subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, *files],
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *more, *options, *files],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -58,3 +73,8 @@ def test_a_dead_kernel_is_red_once_and_long_before_the_limit_and_other_failures_
     assert counts(said) == {"passed": 2, "failed": 3, "skipped": 2}
     assert said.count("Cell 1: it killed its kernel. The cells after it are not run.") == 1
     assert "not run: cell 1 killed its kernel" in said
+
+
+def test_a_kernel_whose_port_is_taken_is_started_again(nbval, tmp_path):
+    (tmp_path / "taken.py").write_text(TAKEN)
+    assert counts(nbval(60, "-p", "taken", fine=["1 + 1", "2 + 2"])) == {"passed": 2}
