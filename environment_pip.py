@@ -176,7 +176,8 @@ def ensure_pip(broken: bool = False) -> None:
 
 def install(purpose: str, *arguments: str, settings: dict[str, str] | None = None) -> None:
     LOG.write_text("")
-    options = ["--no-input", "--disable-pip-version-check", "--log", LOG]
+    # Python compiles what is imported; pip would compile every file, used or not.
+    options = ["--no-input", "--disable-pip-version-check", "--no-compile", "--log", LOG]
     command = [*PIP, "install", *options, *arguments]
     code, errors = run_and_show(command, os.environ | (settings or {}))
     if code == 0:
