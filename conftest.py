@@ -24,7 +24,9 @@ def pytest_configure(config):
         another program, such as a kernel of another worker, may have taken one in between."""
         try:
             return start(*args, **kwargs)
-        except RuntimeError:
+        except RuntimeError as error:
+            if "died" not in str(error):
+                raise
             return start(*args, **kwargs)
 
     def get_message(kernel, stream, timeout=None):

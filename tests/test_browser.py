@@ -361,7 +361,8 @@ SETS = [*(CHAPTERS[k : k + 3] for k in range(1, len(CHAPTERS), 3)), SOLUTIONS]
 def test_they_open_and_close_as_they_were(opened, tmp_path, paths):
     """The text and the pictures of several, in one notebook, because code takes long to be shown.
 
-    Whole, chapter 00 opens in the test of the first start, and chapter 01 where it runs.
+    Whole, only chapter 00 is opened and saved, in the test of the first start; that the others are
+    written as JupyterLab would write them is a test of test_notebooks.py.
     """
     every = nbformat.read(paths[0], 4)
     cells = [cell for path in paths for cell in nbformat.read(path, 4).cells]

@@ -79,6 +79,23 @@ def test_the_maps_of_the_course_link_every_chapter_that_is_there_and_no_other(pa
     assert len(re.findall(r"\| \*?to come\*? \|", text)) == 20 - len(there)
 
 
+@each_chapter
+def test_a_chapter_says_the_time_that_readme_says(path):
+    text = " ".join("\n".join(cell.source for cell in cells(path)).split())
+    (time,) = re.findall(r"runs in about (.+?) on two CPU cores", text)
+    short = {"a minute": "1 min", "two minutes": "2 min"}.get(time, time.replace("seconds", "s"))
+    row = next(line for line in (ROOT / "README.md").read_text().splitlines() if path.name in line)
+    assert row.endswith(f"| {short} |")
+
+
+@each_notebook
+def test_a_notebook_is_written_as_jupyterlab_writes_it(path):
+    """So that opening and saving one is no change to git."""
+    written = path.read_text(encoding="utf-8")
+    assert nbformat.writes(nbformat.reads(written, 4)) + "\n" == written
+    assert set(json.loads(written)["metadata"]) == {"kernelspec", "language_info", "ran", "title"}
+
+
 def test_notebooks_are_what_their_sources_make(capsys):
     assert build.main(["--check"]) == 0, capsys.readouterr().err
 

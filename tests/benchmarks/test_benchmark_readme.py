@@ -59,10 +59,9 @@ def said():
     chapters = sorted({row["chapter"] for row in claims})
     run = next(k for k, name in enumerate([*chapters, "end"]) if name != f"{k:02}")
     later = "".join(f" and {name}" for name in chapters[run:])
-    yield (
-        f"Of the {len(claims)} claims of chapters 00 to {run - 1:02}{later},"
-        f" {always} also hold in each of five runs with every seed shifted"
-    )
+    those = f"{len(claims)} claims of chapters 00 to {run - 1:02}{later}"
+    those = f"All {those}" if always == len(claims) else f"Of the {those}, {always}"
+    yield f"{those} also hold in each of five runs with every seed shifted"
     how = [row["kind"] for row in rows("mistakes") if row["mistake"] != "none"]
     seen = [kind for kind in how if kind in ("claim", "check", "output", "error")]
     yield f"Of {len(how)} mistakes planted in the chapters"
