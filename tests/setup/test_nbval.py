@@ -55,7 +55,8 @@ def counts(said: str) -> dict[str, int]:
     """`1 failed, 2 skipped` of pytest's last line."""
     last = said.splitlines()[-1]
     return {
-        word: int(number) for number, word in re.findall(r"(\d+) (failed|passed|skipped|error)", last)
+        word: int(number)
+        for number, word in re.findall(r"(\d+) (failed|passed|skipped|error)", last)
     }
 
 
