@@ -6,6 +6,8 @@ $(error On Windows, use the commands in README.md: they need no make)
 endif
 
 SHELL := /bin/sh
+# Python keeps what it compiles, also where it is told not to: pip leaves that to the first import.
+export PYTHONDONTWRITEBYTECODE :=
 PYTHONS := python3 python python3.14 python3.13 python3.12 python3.11
 RUN := .venv/bin/python -m
 

@@ -162,9 +162,9 @@ STACKS = (
     [(5, 2), (3, 3), (2, 1), (4, 2)],
     [(4, 2), (4, 2), (4, 2), (4, 1), (4, 1)],
     [(5, 2), (1, 2), (3, 1)],
-    [],
+    [(1, 2), (3, 1)],
 )
-"""Convolutions whose outputs see every pixel of their side: each kernel closes the gaps."""
+"""Convolutions. In the last stack a stride is larger than its kernel: not every pixel is seen."""
 
 
 @exercise("13.2")
@@ -174,7 +174,7 @@ def receptive_field(answer):
         given = list(layers)
         found = count(answer(given))
         require(given == layers, "your function changes the list it is given: work on a copy.")
-        right = _reached(layers)
+        right, pixels = _reached(layers)
         if found == right:
             continue
         kernels, strides = [k for k, _ in layers], [s for _, s in layers]
@@ -185,7 +185,11 @@ def receptive_field(answer):
         def total(steps, less=1, start=1, kernels=kernels):
             return start + sum((k - less) * s for k, s in zip(kernels, steps, strict=True))
 
-        require(layers, "without any layer, a pixel sees itself: 1.")
+        require(
+            found != pixels,
+            "you count the pixels that are seen. Asked for is from the first to the last: where"
+            " a stride is larger than its kernel, some between them are not seen.",
+        )
         recognise_number(
             found,
             (
@@ -217,12 +221,13 @@ def receptive_field(answer):
             truth=right,
         )
         raise Mistake(
-            f"for the layers {layers} one output depends on {right} pixels, not on {found}."
+            f"for the layers {layers} one output reaches over {right} pixels, not {found}."
         )
 
 
-def _reached(layers) -> int:
-    """How many pixels of a line the gradient of one output reaches."""
+def _reached(layers) -> tuple[int, int]:
+    """From the first pixel of a line that the gradient of one output reaches to the last, and how
+    many of them it reaches."""
     size = 1  # of the image from which exactly one output comes
     for kernel, stride in reversed(layers):
         size = (size - 1) * stride + kernel
@@ -231,7 +236,8 @@ def _reached(layers) -> int:
     for kernel, stride in layers:
         out = nn.functional.conv1d(out, torch.ones(1, 1, kernel).double(), stride=stride)
     out.sum().backward()
-    return int((line.grad != 0).sum())
+    places = line.grad.flatten().nonzero()
+    return int(places.max() - places.min()) + 1, len(places)
 
 
 @exercise("13.3")

@@ -236,7 +236,6 @@ RIGHT = [
     (ch13.blur_wins_from, lambda s: np.float32(blur(s))),
     (ch13.receptive_field, side),
     (ch13.receptive_field, side_by_products),
-    (ch13.receptive_field, side_by_pixels),
     (ch13.receptive_field, side_forward),
     (ch13.receptive_field, lambda layers: torch.tensor(float(side(layers)))),
     (ch13.translators_terms, terms),
@@ -341,7 +340,8 @@ WRONG = [
     ),
     (ch13.receptive_field, lambda layers: side(layers) ** 2, "area"),
     (ch13.receptive_field, side_by_popping, "changes the list"),
-    (ch13.receptive_field, lambda layers: 18, "depends on"),
+    (ch13.receptive_field, side_by_pixels, "from the first to the last"),
+    (ch13.receptive_field, lambda layers: 18, "reaches over"),
     (ch13.receptive_field, lambda layers: side(layers) + 0.5, "whole number"),
     (ch13.translators_terms, lambda *g: terms(*g, cut="ab"), "second half"),
     (ch13.translators_terms, lambda *g: terms(*g, cut="a"), "no gradient for G"),
@@ -465,10 +465,11 @@ WRONG = [
 
 
 def test_the_receptive_field_of_the_check_is_that_of_the_exercise_s_stacks():
-    assert ch13._reached([(4, 2), (4, 2), (4, 2), (4, 1), (4, 1)]) == 70
-    assert ch13._reached([(4, 2), (4, 2), (3, 1)]) == 18
+    assert ch13._reached([(4, 2), (4, 2), (4, 2), (4, 1), (4, 1)]) == (70, 70)
+    assert ch13._reached([(4, 2), (4, 2), (3, 1)]) == (18, 18)
 
 
-def test_no_stack_has_gaps_so_that_the_side_is_a_number_of_pixels():
-    assert all(ch13._reached(layers) == side(layers) for layers in ch13.STACKS)
-    assert ch13._reached([(1, 2), (3, 1)]) == 3 < side([(1, 2), (3, 1)])
+def test_the_side_goes_from_the_first_pixel_to_the_last_also_over_gaps():
+    for layers in ch13.STACKS:
+        assert ch13._reached(layers) == (side(layers), side_by_pixels(layers))
+    assert ch13._reached(ch13.STACKS[-1]) == (5, 3)
