@@ -41,14 +41,14 @@ lab:
 	exec $(RUN) jupyterlab $$flags --Application.log_level=WARN --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$$PWD" \
 		--LabApp.default_url=/lab/tree/chapters/00_start_here.ipynb
 
-# On one thread each: several with several threads would fight for two cores. Four files at a time, because those of the browser
+# On one thread each: several with several threads would fight for two cores. Three files at a time, because those of the browser
 # and the set-up often wait. In this order, because the longest should not be left to the end: the browser, then the chapters.
 test:
 	$(call set_up,test)
 	@failed=; \
 	$(RUN) ruff check . && $(RUN) ruff format --check . || failed="$$failed lint"; \
 	OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(RUN) pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=1800 \
-		-n 4 --dist loadfile --no-loadscope-reorder tests/test_browser.py chapters tests solutions || failed="$$failed tests"; \
+		-n 3 --dist loadfile --no-loadscope-reorder tests/test_browser.py chapters tests solutions || failed="$$failed tests"; \
 	[ -z "$$failed" ] || { echo "make test: failed in$$failed" >&2; exit 1; }
 
 # In one process, because the tests compare the device's random state and its sums.
