@@ -49,10 +49,9 @@ STUBS = {
 every_exercise = pytest.mark.parametrize(
     ("check", "stub"), STUBS.items(), ids=[check.exercise for check in STUBS]
 )
-# Many checks draw their inputs, and no draw may be a lucky one. Two are tried here; who changes a
-# check tries more:
+# Many checks draw their inputs, and no draw may be a lucky one. Who changes a check tries more:
 # `DRAWS=11 python -m pytest tests/checks/test_checks.py`
-SEEDS = [checks.SEED, *range(int(os.environ.get("DRAWS", "2")) - 1)]
+SEEDS = [checks.SEED, *range(int(os.environ.get("DRAWS", "3")) - 1)]
 
 
 @pytest.fixture
