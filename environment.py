@@ -30,7 +30,7 @@ OLDEST = (3, 11)
 # pip's configuration file.
 LEFT_OUT = "PYTHONPATH PYTHONHOME PYTHONWARNINGS PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON".split()
 LEFT_OUT += ["FORCE_COLOR"]  # pip's errors are read
-SWITCHED_OFF = "PIP_DRY_RUN PIP_NO_DEPS PIP_NO_DEPENDENCIES PIP_USER".split()
+SWITCHED_OFF = "PIP_DRY_RUN PIP_NO_DEPS PIP_NO_DEPENDENCIES PIP_USER PIP_QUIET".split()
 FILES = ("pyproject.toml", "constraints.txt", "environment.py", "environment_pip.py")
 
 # Files in site-packages: code, whose size tells whether it is whole, and what can be imported.

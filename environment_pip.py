@@ -1,6 +1,6 @@
 """What environment.py asks of pip: PyTorch in the build that fits the machine, then the rest.
 
-pip's full log goes to .venv/pip.log; a terminal shows one line that moves, and the time.
+What pip says goes to .venv/pip.log; a terminal shows one line that moves, and the time.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ NO_NETWORK = re.compile(
 )
 CLEAR = "\r\x1b[K"  # a terminal's line
 STEP = re.compile(
-    r"^\S+ +(?:(?:Collecting|Processing) (?P<package>\S+)"
+    r"^ *(?:(?:Collecting|Processing) (?P<package>\S+)"
     r"|Downloading (?P<url>\S+\.whl) \((?P<size>[\d.]+) MB\)"
     r"|Installing collected packages: (?P<all>.+))"
 )
@@ -175,9 +175,9 @@ def ensure_pip(broken: bool = False) -> None:
 
 
 def install(purpose: str, *arguments: str, settings: dict[str, str] | None = None) -> None:
-    LOG.write_text("")
-    # Python compiles what is imported; pip would compile every file, used or not.
-    options = ["--no-input", "--disable-pip-version-check", "--no-compile", "--log", LOG]
+    # Python compiles what is imported; pip would compile every file, used or not. It would also
+    # take ten seconds to write its own log, which has a line for each file on the index.
+    options = ["--no-input", "--disable-pip-version-check", "--no-compile", "--progress-bar=off"]
     command = [*PIP, "install", *options, *arguments]
     code, errors = run_and_show(command, os.environ | (settings or {}))
     if code == 0:
@@ -194,11 +194,12 @@ def install(purpose: str, *arguments: str, settings: dict[str, str] | None = Non
 
 def run_and_show(command: list, environment: dict[str, str]) -> tuple[int, str]:
     """The exit status of pip and its errors; until it ends, its log is followed on a terminal."""
-    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "close_fds": False}
+    silent = {"stdin": subprocess.DEVNULL, "close_fds": False}
     with (
         tempfile.TemporaryFile("w+", errors="replace") as errors,
+        LOG.open("w") as said,
         LOG.open(errors="replace") as log,
-        subprocess.Popen(command, stderr=errors, env=environment, **silent) as pip,
+        subprocess.Popen(command, stdout=said, stderr=errors, env=environment, **silent) as pip,
     ):
         try:
             follow(pip, log) if sys.stdout.isatty() else pip.wait()
@@ -208,7 +209,9 @@ def run_and_show(command: list, environment: dict[str, str]) -> tuple[int, str]:
         finally:
             print(CLEAR if sys.stdout.isatty() else "", end="", flush=True)
         errors.seek(0)
-        return pip.returncode, errors.read()
+        complaints = errors.read()
+        said.write(complaints)
+        return pip.returncode, complaints
 
 
 def follow(pip: subprocess.Popen, log) -> None:
