@@ -57,7 +57,8 @@ def test_nothing_outside_keeps_a_package_out_of_the_venv(ready, offline, tmp_pat
     file.write_text("[install]\ndry-run = true\nno-deps = true\n")
     outside = {"PIP_CONFIG_FILE": str(file), "PIP_PYTHON": str(elsewhere / "python")}
     outside |= dict.fromkeys(["PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONPATH"], str(elsewhere))
-    switches = "PIP_DRY_RUN PIP_USER PIP_NO_DEPS PIP_NO_DEPENDENCIES PYTHONSAFEPATH".split()
+    switches = "PIP_DRY_RUN PIP_USER PIP_NO_DEPS PIP_NO_DEPENDENCIES PIP_QUIET".split()
+    switches += ["PYTHONSAFEPATH"]
     outside |= dict.fromkeys(switches, "1") | {"PYTHONWARNINGS": "error"}
     write_wheel(offline["PIP_FIND_LINKS"], "whole", files={"whole.py": ""}, requires=["deep"])
     write_wheel(offline["PIP_FIND_LINKS"], "deep")
@@ -65,6 +66,7 @@ def test_nothing_outside_keeps_a_package_out_of_the_venv(ready, offline, tmp_pat
     write_project(ready, requires=["whole"])
     set_up(ready, offline | outside)
     assert (site / "whole.py").exists() and (site / "deep-1.dist-info").exists()
+    assert "Installing collected packages" in (ready / ".venv/pip.log").read_text()
     assert set_up(ready, offline) == ""
 
 
