@@ -29,8 +29,9 @@ OLDEST = (3, 11)
 # Variables that make pip install elsewhere, install less, or stop at a warning. A 0 also overrides
 # pip's configuration file.
 LEFT_OUT = "PYTHONPATH PYTHONHOME PYTHONWARNINGS PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON".split()
-LEFT_OUT += ["FORCE_COLOR"]  # pip's errors are read
-SWITCHED_OFF = "PIP_DRY_RUN PIP_NO_DEPS PIP_NO_DEPENDENCIES PIP_USER PIP_QUIET".split()
+LEFT_OUT += ["FORCE_COLOR", "PIP_LOG"]  # what pip says is read
+SWITCHED_OFF = "PIP_DRY_RUN PIP_NO_DEPS PIP_NO_DEPENDENCIES PIP_USER".split()
+SWITCHED_OFF += ["PIP_QUIET", "PIP_VERBOSE"]
 FILES = ("pyproject.toml", "constraints.txt", "environment.py", "environment_pip.py")
 
 # Files in site-packages: code, whose size tells whether it is whole, and what can be imported.

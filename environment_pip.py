@@ -175,43 +175,40 @@ def ensure_pip(broken: bool = False) -> None:
 
 
 def install(purpose: str, *arguments: str, settings: dict[str, str] | None = None) -> None:
-    # Python compiles what is imported; pip would compile every file, used or not. It would also
-    # take ten seconds to write its own log, which has a line for each file on the index.
+    # Python compiles what is imported; pip would compile every file, used or not.
     options = ["--no-input", "--disable-pip-version-check", "--no-compile", "--progress-bar=off"]
     command = [*PIP, "install", *options, *arguments]
-    code, errors = run_and_show(command, os.environ | (settings or {}))
+    code, said = run_and_show(command, os.environ | (settings or {}))
+    if code and not NO_NETWORK.search(said):
+        # Once more, for the reason: pip's full log has a line for each file on the index, and takes
+        # ten seconds to write.
+        code, said = run_and_show([*command, "--log", LOG], os.environ | (settings or {}))
     if code == 0:
         return
     if settings:
         purpose += "`, or `GANBOOK_TORCH=cuda make " + purpose
-    if NO_NETWORK.search(LOG.read_text(errors="replace")):
+    if NO_NETWORK.search(said):
         stop(
             f"pip can't reach {torch_host() if settings else 'one of its package indexes'};"
             f" run `make {purpose}` again with an internet connection (details: {LOG})."
         )
-    stop(f"pip could not install what `make {purpose}` needs: {complaint(errors)} (details: {LOG})")
+    stop(f"pip could not install what `make {purpose}` needs: {complaint(said)} (details: {LOG})")
 
 
 def run_and_show(command: list, environment: dict[str, str]) -> tuple[int, str]:
-    """The exit status of pip and its errors; until it ends, its log is followed on a terminal."""
-    silent = {"stdin": subprocess.DEVNULL, "close_fds": False}
-    with (
-        tempfile.TemporaryFile("w+", errors="replace") as errors,
-        LOG.open("w") as said,
-        LOG.open(errors="replace") as log,
-        subprocess.Popen(command, stdout=said, stderr=errors, env=environment, **silent) as pip,
-    ):
-        try:
-            follow(pip, log) if sys.stdout.isatty() else pip.wait()
-        except BaseException:
-            pip.kill()
-            raise
-        finally:
-            print(CLEAR if sys.stdout.isatty() else "", end="", flush=True)
-        errors.seek(0)
-        complaints = errors.read()
-        said.write(complaints)
-        return pip.returncode, complaints
+    """The exit status of pip and all it said; until it ends, that is followed on a terminal."""
+    LOG.write_text("")
+    with LOG.open("ab") as said, LOG.open(errors="replace") as log:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": said, "close_fds": False}
+        with subprocess.Popen(command, env=environment, **streams) as pip:
+            try:
+                follow(pip, log) if sys.stdout.isatty() else pip.wait()
+            except BaseException:
+                pip.kill()
+                raise
+            finally:
+                print(CLEAR if sys.stdout.isatty() else "", end="", flush=True)
+        return pip.returncode, LOG.read_text(errors="replace")
 
 
 def follow(pip: subprocess.Popen, log) -> None:

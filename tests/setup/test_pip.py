@@ -60,13 +60,16 @@ def test_nothing_outside_keeps_a_package_out_of_the_venv(ready, offline, tmp_pat
     switches = "PIP_DRY_RUN PIP_USER PIP_NO_DEPS PIP_NO_DEPENDENCIES PIP_QUIET".split()
     switches += ["PYTHONSAFEPATH"]
     outside |= dict.fromkeys(switches, "1") | {"PYTHONWARNINGS": "error"}
+    outside |= {"PIP_LOG": str(elsewhere / "log"), "PIP_VERBOSE": "3"}
     write_wheel(offline["PIP_FIND_LINKS"], "whole", files={"whole.py": ""}, requires=["deep"])
     write_wheel(offline["PIP_FIND_LINKS"], "deep")
     (site,) = ready.glob(".venv/lib/*/site-packages")
     write_project(ready, requires=["whole"])
     set_up(ready, offline | outside)
     assert (site / "whole.py").exists() and (site / "deep-1.dist-info").exists()
-    assert "Installing collected packages" in (ready / ".venv/pip.log").read_text()
+    log = (ready / ".venv/pip.log").read_text()
+    assert "Installing collected packages" in log and "Found link" not in log
+    assert not (elsewhere / "log").exists()
     assert set_up(ready, offline) == ""
 
 
