@@ -178,11 +178,12 @@ def install(purpose: str, *arguments: str, settings: dict[str, str] | None = Non
     # Python compiles what is imported; pip would compile every file, used or not.
     options = ["--no-input", "--disable-pip-version-check", "--no-compile", "--progress-bar=off"]
     command = [*PIP, "install", *options, *arguments]
-    code, said = run_and_show(command, os.environ | (settings or {}))
+    environment = os.environ | (settings or {})
+    code, said = run_and_show(command, environment)
     if code and not NO_NETWORK.search(said):
         # Once more, for the reason: pip's full log has a line for each file on the index, and takes
         # ten seconds to write.
-        code, said = run_and_show([*command, "--log", LOG], os.environ | (settings or {}))
+        code, said = run_and_show([*command, "--log", LOG], environment)
     if code == 0:
         return
     if settings:
@@ -198,17 +199,26 @@ def install(purpose: str, *arguments: str, settings: dict[str, str] | None = Non
 def run_and_show(command: list, environment: dict[str, str]) -> tuple[int, str]:
     """The exit status of pip and all it said; until it ends, that is followed on a terminal."""
     LOG.write_text("")
-    with LOG.open("ab") as said, LOG.open(errors="replace") as log:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": said, "close_fds": False}
-        with subprocess.Popen(command, env=environment, **streams) as pip:
-            try:
-                follow(pip, log) if sys.stdout.isatty() else pip.wait()
-            except BaseException:
-                pip.kill()
-                raise
-            finally:
-                print(CLEAR if sys.stdout.isatty() else "", end="", flush=True)
-        return pip.returncode, LOG.read_text(errors="replace")
+    with (
+        LOG.open("ab") as said,
+        LOG.open(errors="replace") as log,
+        subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            close_fds=False,
+        ) as pip,
+    ):
+        try:
+            follow(pip, log) if sys.stdout.isatty() else pip.wait()
+        except BaseException:
+            pip.kill()
+            raise
+        finally:
+            print(CLEAR if sys.stdout.isatty() else "", end="", flush=True)
+    return pip.returncode, LOG.read_text(errors="replace")
 
 
 def follow(pip: subprocess.Popen, log) -> None:
