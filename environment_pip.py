@@ -180,9 +180,10 @@ def install(purpose: str, *arguments: str, settings: dict[str, str] | None = Non
     command = [*PIP, "install", *options, *arguments]
     environment = os.environ | (settings or {})
     code, said = run_and_show(command, environment)
-    if code and not NO_NETWORK.search(said):
-        # Once more, for the reason: pip's full log has a line for each file on the index, and takes
-        # ten seconds to write.
+    reason = complaint(said if code > 0 else "")  # below 0 it was killed
+    if code > 0 and not NO_NETWORK.search(said):
+        # Once more, for the details: pip's full log has a line for each file on the index, and
+        # takes ten seconds to write.
         code, said = run_and_show([*command, "--log", LOG], environment)
     if code == 0:
         return
@@ -193,7 +194,7 @@ def install(purpose: str, *arguments: str, settings: dict[str, str] | None = Non
             f"pip can't reach {torch_host() if settings else 'one of its package indexes'};"
             f" run `make {purpose}` again with an internet connection (details: {LOG})."
         )
-    stop(f"pip could not install what `make {purpose}` needs: {complaint(said)} (details: {LOG})")
+    stop(f"pip could not install what `make {purpose}` needs: {reason} (details: {LOG})")
 
 
 def run_and_show(command: list, environment: dict[str, str]) -> tuple[int, str]:

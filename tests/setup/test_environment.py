@@ -212,6 +212,16 @@ def test_without_a_network_one_sentence_and_no_harm(ready, offline):
     assert set_up(ready, offline) == ""
 
 
+def test_what_pip_died_of_is_said(ready, offline):
+    """No line of the full log, which has the details."""
+    write_project(ready, PACKAGES, builders=["nowhere"])
+    broken = offline | {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "http://[bad"}
+    assert refused(ready, broken).endswith(
+        " needs: ValueError: Invalid IPv6 URL (details: .venv/pip.log)\n"
+    )
+    assert "Created temporary directory" in (ready / ".venv/pip.log").read_text()
+
+
 def test_what_pip_refuses_is_said_in_one_sentence(ready, offline):
     write_project(ready, requires=["nowhere>=7"])
     assert re.fullmatch(
